@@ -1,0 +1,1 @@
+//! Derive and attribute macros of the `extensions` framework; use them through the crate `extensions`.

@@ -1,0 +1,9 @@
+//! The runtime of the `extensions` framework. Use it through the crate `extensions`, whose docs explain everything;
+//! this crate's own paths are not a stable surface.
+
+pub mod job;
+pub mod queue;
+pub mod time;
+
+/// Any error that can be sent between threads.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync + 'static>;
