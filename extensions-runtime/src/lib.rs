@@ -1,6 +1,7 @@
 //! The runtime of the `extensions` framework. Use it through the crate `extensions`, whose docs explain everything;
 //! this crate's own paths are not a stable surface.
 
+mod backend;
 pub mod job;
 pub mod queue;
 pub mod time;
