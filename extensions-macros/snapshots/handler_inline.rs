@@ -1,0 +1,36 @@
+/// Keeps the stock.
+#[derive(Debug)]
+struct UpdateInventory;
+const _: () = {
+    use ::extensions::__private as __ext;
+    fn __ext_make(
+        __ext_injector: &mut __ext::Injector<'_>,
+    ) -> __ext::Option<UpdateInventory> {
+        __ext::Some(UpdateInventory)
+    }
+    const _: () = {
+        static __EXT_DECL: __ext::HandlerDecl = __ext::HandlerDecl {
+            name: "UpdateInventory",
+            aliases: &[],
+            priority: 10i32,
+            tags: &["stock"],
+            group: __ext::None,
+            on_unavailable: __ext::OnUnavailable::Deny,
+            deprecated: __ext::None,
+            type_name: "UpdateInventory",
+            module_path: __ext::module_path!(),
+            location: __ext::Location {
+                file: __ext::file!(),
+                line: __ext::line!(),
+                column: __ext::column!(),
+            },
+        };
+        fn __ext_register(__ext_registrar: &mut __ext::Registrar<'_>) {
+            __ext_registrar
+                .inline::<OrderPlaced, UpdateInventory>(&__EXT_DECL, __ext_make);
+        }
+        __ext::inventory::submit! {
+            __ext::LinkedHandler { decl : & __EXT_DECL, register : __ext_register }
+        }
+    };
+};

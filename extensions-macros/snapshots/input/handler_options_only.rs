@@ -1,0 +1,4 @@
+#[async_handler]
+struct SyncCrm {
+    client: Client,
+}

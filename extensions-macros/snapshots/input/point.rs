@@ -1,0 +1,4 @@
+#[derive(ExtensionPoint)]
+pub struct UserSeen {
+    pub id: u64,
+}

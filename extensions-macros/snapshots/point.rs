@@ -1,0 +1,35 @@
+const _: () = {
+    use ::extensions::__private as __ext;
+    static __EXT_SLOT: __ext::PointSlot = __ext::PointSlot::new();
+    static __EXT_INFO: __ext::PointInfo = __ext::PointInfo {
+        name: "UserSeen",
+        type_name: "UserSeen",
+        module_path: __ext::module_path!(),
+        location: __ext::Location {
+            file: __ext::file!(),
+            line: __ext::line!(),
+            column: __ext::column!(),
+        },
+        queued: false,
+        interruptible: false,
+        version: 1u32,
+        unique_by: &[],
+        upcast: __ext::None,
+        deprecated: __ext::None,
+    };
+    #[automatically_derived]
+    impl __ext::ExtensionPoint for UserSeen {
+        type Output = ();
+        #[inline]
+        fn info() -> &'static __ext::PointInfo {
+            &__EXT_INFO
+        }
+        #[inline]
+        fn __slot() -> &'static __ext::PointSlot {
+            &__EXT_SLOT
+        }
+    }
+    __ext::inventory::submit! {
+        __ext::LinkedPoint { info : & __EXT_INFO }
+    }
+};

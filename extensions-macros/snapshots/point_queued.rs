@@ -1,0 +1,54 @@
+#[allow(deprecated)]
+const _: () = {
+    use ::extensions::__private as __ext;
+    static __EXT_SLOT: __ext::PointSlot = __ext::PointSlot::new();
+    static __EXT_INFO: __ext::PointInfo = __ext::PointInfo {
+        name: "catalog.import",
+        type_name: "ImportCatalog",
+        module_path: __ext::module_path!(),
+        location: __ext::Location {
+            file: __ext::file!(),
+            line: __ext::line!(),
+            column: __ext::column!(),
+        },
+        queued: true,
+        interruptible: false,
+        version: 2u32,
+        unique_by: &["catalogId", "source"],
+        upcast: __ext::Some(import_from_v1),
+        deprecated: __ext::Some(__ext::Deprecation {
+            since: __ext::Some("1.2.0"),
+            note: __ext::Some("fire `ImportCatalogs`"),
+        }),
+    };
+    #[automatically_derived]
+    impl __ext::ExtensionPoint for ImportCatalog {
+        type Output = ();
+        #[inline]
+        fn info() -> &'static __ext::PointInfo {
+            &__EXT_INFO
+        }
+        #[inline]
+        fn __slot() -> &'static __ext::PointSlot {
+            &__EXT_SLOT
+        }
+    }
+    __ext::inventory::submit! {
+        __ext::LinkedPoint { info : & __EXT_INFO }
+    }
+    const _: () = __ext::assert_queued_payload::<ImportCatalog>();
+    use ::extensions::__private::typetag;
+    #[typetag::serde(name = "catalog.import")]
+    #[automatically_derived]
+    impl __ext::QueuedPoint for ImportCatalog {
+        fn point_info(&self) -> &'static __ext::PointInfo {
+            &__EXT_INFO
+        }
+        fn __fire_boxed(
+            self: __ext::Box<Self>,
+            __ext_extensions: &__ext::Extensions,
+        ) -> __ext::DynFire<'_> {
+            __ext::fire_boxed(*self, __ext_extensions)
+        }
+    }
+};

@@ -1,0 +1,102 @@
+//! `#[derive(ExtensionPoint)]`
+
+use proc_macro2::TokenStream;
+use quote::quote;
+
+use super::{deprecation, location, option};
+use crate::check::point::{Output, Point};
+
+pub(crate) fn expand(point: &Point) -> TokenStream {
+    let import = point.root.import();
+    let lints = &point.allowed_lints;
+    let deprecated = point.deprecated.is_some().then(|| quote! { #[allow(deprecated)] });
+    let (info, implementation) = (info(point), implementation(point));
+    let queued = (point.queued && point.generics.params.is_empty()).then(|| queued(point));
+    quote! {
+        #(#[allow(#lints)])*
+        #deprecated
+        const _: () = {
+            #import
+            #info
+            #implementation
+            __ext::inventory::submit! {
+                __ext::LinkedPoint { info: &__EXT_INFO }
+            }
+            #queued
+        };
+    }
+}
+
+fn info(point: &Point) -> TokenStream {
+    let Point { name, queued, version, unique_by, .. } = point;
+    let type_name = syn::ext::IdentExt::unraw(&point.ident).to_string();
+    let interruptible = matches!(point.output, Output::Verdict);
+    let upcast = option(point.upcast.as_ref());
+    let deprecated = deprecation(point.deprecated.as_ref());
+    let location = location();
+    quote! {
+        static __EXT_SLOT: __ext::PointSlot = __ext::PointSlot::new();
+        static __EXT_INFO: __ext::PointInfo = __ext::PointInfo {
+            name: #name,
+            type_name: #type_name,
+            module_path: __ext::module_path!(),
+            location: #location,
+            queued: #queued,
+            interruptible: #interruptible,
+            version: #version,
+            unique_by: &[#(#unique_by),*],
+            upcast: #upcast,
+            deprecated: #deprecated,
+        };
+    }
+}
+
+fn implementation(point: &Point) -> TokenStream {
+    let Point { ident, output, .. } = point;
+    let (impl_generics, ty_generics, where_clause) = point.generics.split_for_impl();
+    let bounds = (!point.generics.params.is_empty())
+        .then(|| quote! { where Self: __ext::Send + __ext::Sync + 'static });
+    let where_clause = where_clause.map_or(bounds, |clause| Some(quote! { #clause }));
+    let veto = matches!(output, Output::Verdict).then(|| {
+        quote! {
+            #[inline]
+            fn __veto(output: &Self::Output) -> __ext::Option<&__ext::Veto> {
+                __ext::Verdict::as_veto(output)
+            }
+        }
+    });
+    quote! {
+        #[automatically_derived]
+        impl #impl_generics __ext::ExtensionPoint for #ident #ty_generics #where_clause {
+            type Output = #output;
+            #[inline]
+            fn info() -> &'static __ext::PointInfo {
+                &__EXT_INFO
+            }
+            #[inline]
+            fn __slot() -> &'static __ext::PointSlot {
+                &__EXT_SLOT
+            }
+            #veto
+        }
+    }
+}
+
+/// `typetag` writes paths that begin with `typetag::`, hence the import.
+fn queued(point: &Point) -> TokenStream {
+    let Point { root, ident, name, .. } = point;
+    quote! {
+        const _: () = __ext::assert_queued_payload::<#ident>();
+        use #root::__private::typetag;
+        #[typetag::serde(name = #name)]
+        #[automatically_derived]
+        impl __ext::QueuedPoint for #ident {
+            fn point_info(&self) -> &'static __ext::PointInfo {
+                &__EXT_INFO
+            }
+            fn __fire_boxed(self: __ext::Box<Self>, __ext_extensions: &__ext::Extensions) -> __ext::DynFire<'_> {
+                __ext::fire_boxed(*self, __ext_extensions)
+            }
+        }
+    }
+}
