@@ -10,10 +10,10 @@ use super::builder::Mode;
 use super::jobs::Prepared;
 use super::report::SkipReason;
 use super::tally::Tally;
-use super::{FireError, FireErrorKind, Fired};
+use super::{FireError, FireErrorKind, FireReport, Fired};
 use crate::handler::{Context, HandlerError, HandlerResult};
 use crate::instance::Extensions;
-use crate::point::ExtensionPoint;
+use crate::point::{ExtensionPoint, QueuedPoint};
 use crate::registry::{InlineCall, InlineEntry, PointTable};
 use crate::task;
 
@@ -49,6 +49,19 @@ impl Extensions {
     /// As [`fire`](Self::fire); and [`FireErrorKind::Awaited`] for a point with awaited handlers.
     pub fn fire_sync<P: ExtensionPoint>(&self, point: P) -> Result<Fired<P>, FireError> {
         self.fire_sync_with(point, self.default_mode())
+    }
+
+    /// Fires a queued point whose type is not known here.
+    ///
+    /// # Errors
+    ///
+    /// As [`fire`](Self::fire).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`fire`](Self::fire).
+    pub async fn fire_boxed(&self, point: Box<dyn QueuedPoint>) -> Result<FireReport, FireError> {
+        point.__fire_boxed(self).await
     }
 
     pub(crate) async fn fire_with<P: ExtensionPoint>(&self, point: P, mode: &Mode) -> Result<Fired<P>, FireError> {
