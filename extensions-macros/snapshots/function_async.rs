@@ -15,13 +15,16 @@ const _: () = {
     use ::extensions::__private as __ext;
     struct __ExtHandler(Res<PdfRenderer>);
     #[automatically_derived]
+    #[diagnostic::do_not_recommend]
     impl __ext::AsyncHandler<OrderPlaced> for __ExtHandler {
         async fn handle(
             &self,
             __ext_point: &OrderPlaced,
             __ext_companion: &__ext::Job,
         ) -> __ext::HandlerResult {
-            __ext::IntoOutput::into_output(
+            <_ as __ext::IntoOutput<
+                (),
+            >>::into_output(
                 generate_invoice(
                         __ext_point,
                         __ext::Clone::clone(&self.0),

@@ -6,15 +6,16 @@ const _: () = {
     use ::extensions::__private as __ext;
     struct __ExtHandler(Res<Db>);
     #[automatically_derived]
+    #[diagnostic::do_not_recommend]
     impl __ext::AwaitedHandler<OrderPlaced> for __ExtHandler {
         async fn handle(
             &self,
             __ext_point: &mut OrderPlaced,
             __ext_companion: &__ext::Context,
         ) -> __ext::HandlerResult<<OrderPlaced as __ext::ExtensionPoint>::Output> {
-            __ext::IntoOutput::into_output(
-                reserve(__ext_companion, &self.0, __ext_point).await,
-            )
+            <_ as __ext::IntoOutput<
+                <OrderPlaced as __ext::ExtensionPoint>::Output,
+            >>::into_output(reserve(__ext_companion, &self.0, __ext_point).await)
         }
     }
     fn __ext_make(

@@ -6,23 +6,29 @@ const _: () = {
     use ::ext::__private as __ext;
     struct __ExtHandler(Arc<Counter>);
     #[automatically_derived]
+    #[diagnostic::do_not_recommend]
     impl __ext::BlockingHandler<OrderPlaced> for __ExtHandler {
         fn handle(
             &self,
             __ext_point: &OrderPlaced,
             __ext_companion: &__ext::Job,
         ) -> __ext::HandlerResult {
-            __ext::IntoOutput::into_output(count(__ext::Clone::clone(&self.0)))
+            <_ as __ext::IntoOutput<
+                (),
+            >>::into_output(count(__ext::Clone::clone(&self.0)))
         }
     }
     #[automatically_derived]
+    #[diagnostic::do_not_recommend]
     impl __ext::BlockingHandler<OrderChanged> for __ExtHandler {
         fn handle(
             &self,
             __ext_point: &OrderChanged,
             __ext_companion: &__ext::Job,
         ) -> __ext::HandlerResult {
-            __ext::IntoOutput::into_output(count(__ext::Clone::clone(&self.0)))
+            <_ as __ext::IntoOutput<
+                (),
+            >>::into_output(count(__ext::Clone::clone(&self.0)))
         }
     }
     fn __ext_make(

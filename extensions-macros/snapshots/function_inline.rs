@@ -10,13 +10,16 @@ const _: () = {
     use ::extensions::__private as __ext;
     struct __ExtHandler;
     #[automatically_derived]
+    #[diagnostic::do_not_recommend]
     impl __ext::Handler<BeforeOrderSubmit> for __ExtHandler {
         fn handle(
             &self,
             __ext_point: &mut BeforeOrderSubmit,
             __ext_companion: &__ext::Context,
         ) -> __ext::HandlerResult<<BeforeOrderSubmit as __ext::ExtensionPoint>::Output> {
-            __ext::IntoOutput::into_output(order_limit(__ext_point))
+            <_ as __ext::IntoOutput<
+                <BeforeOrderSubmit as __ext::ExtensionPoint>::Output,
+            >>::into_output(order_limit(__ext_point))
         }
     }
     fn __ext_make(

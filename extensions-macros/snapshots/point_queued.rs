@@ -36,7 +36,6 @@ const _: () = {
     __ext::inventory::submit! {
         __ext::LinkedPoint { info : & __EXT_INFO }
     }
-    const _: () = __ext::assert_queued_payload::<ImportCatalog>();
     use ::extensions::__private::typetag;
     #[typetag::serde(name = "catalog.import")]
     #[automatically_derived]
@@ -51,4 +50,6 @@ const _: () = {
             __ext::fire_boxed(*self, __ext_extensions)
         }
     }
+    #[automatically_derived]
+    impl __ext::Queued for ImportCatalog {}
 };

@@ -65,6 +65,12 @@ fn implementation(point: &Point) -> TokenStream {
             }
         }
     });
+    let guarded = matches!(output, Output::Verdict).then(|| {
+        quote! {
+            #[automatically_derived]
+            impl #impl_generics __ext::Interruptible for #ident #ty_generics #where_clause {}
+        }
+    });
     quote! {
         #[automatically_derived]
         impl #impl_generics __ext::ExtensionPoint for #ident #ty_generics #where_clause {
@@ -79,6 +85,7 @@ fn implementation(point: &Point) -> TokenStream {
             }
             #veto
         }
+        #guarded
     }
 }
 
@@ -86,7 +93,6 @@ fn implementation(point: &Point) -> TokenStream {
 fn queued(point: &Point) -> TokenStream {
     let Point { root, ident, name, .. } = point;
     quote! {
-        const _: () = __ext::assert_queued_payload::<#ident>();
         use #root::__private::typetag;
         #[typetag::serde(name = #name)]
         #[automatically_derived]
@@ -98,5 +104,7 @@ fn queued(point: &Point) -> TokenStream {
                 __ext::fire_boxed(*self, __ext_extensions)
             }
         }
+        #[automatically_derived]
+        impl __ext::Queued for #ident {}
     }
 }
