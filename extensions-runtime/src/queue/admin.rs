@@ -104,7 +104,21 @@ pub struct QueueStats {
     pub oldest_wait: Option<Duration>,
 }
 
+impl JobFilter {
+    /// The largest number of records to list.
+    #[must_use]
+    pub const fn page(&self) -> usize {
+        if self.limit == 0 { 100 } else { self.limit }
+    }
+}
+
 impl QueueStats {
+    /// The figures of a queue in which nothing is.
+    #[must_use]
+    pub const fn empty(queue: QueueName) -> Self {
+        Self { queue, counts: BTreeMap::new(), paused: false, workers: 0, oldest_wait: None }
+    }
+
     /// How many jobs are in `state`.
     #[must_use]
     pub fn count(&self, state: JobState) -> u64 {

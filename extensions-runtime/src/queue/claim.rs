@@ -213,3 +213,11 @@ pub struct Maintained {
     /// Finished jobs that were deleted.
     pub pruned: u64,
 }
+
+impl ClaimRequest {
+    /// Whether the worker can run jobs of `handler` with a payload of `version`.
+    #[must_use]
+    pub fn knows(&self, handler: &HandlerKey, version: u32) -> bool {
+        self.handlers.iter().any(|known| known.handler == *handler && version <= known.max_version)
+    }
+}

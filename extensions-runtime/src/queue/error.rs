@@ -52,6 +52,12 @@ impl QueueError {
         self
     }
 
+    /// The same error for another that waits for the same answer; its source is kept as text.
+    pub(crate) fn duplicate(&self) -> Self {
+        let source = self.source.as_ref().map(|source| source.to_string().into());
+        Self { kind: self.kind, operation: self.operation, context: self.context.clone(), source }
+    }
+
     /// What kind of error it is.
     #[must_use]
     pub const fn kind(&self) -> QueueErrorKind {

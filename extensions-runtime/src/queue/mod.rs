@@ -7,6 +7,7 @@
 mod admin;
 mod capabilities;
 mod claim;
+mod connect;
 mod error;
 
 use std::fmt;
@@ -21,7 +22,13 @@ pub use self::claim::{
     ClaimRequest, Claimed, Extend, Extended, KnownHandler, Maintained, Pushed, Retention, Settle, Settled,
     Settlement, WaitCursor, WaitRequest, WorkerInfo,
 };
+pub use self::connect::connect;
 pub use self::error::{QueueError, QueueErrorKind};
+#[doc(inline)]
+pub use crate::backend::memory::Memory;
+#[cfg(feature = "sqlite")]
+#[doc(inline)]
+pub use crate::backend::sqlite::{OpenSqlite, Sqlite, Synchronous};
 use crate::job::{NewJob, WorkerId};
 
 /// What a backend's calls return.

@@ -1,0 +1,6 @@
+//! The stores. Each is re-exported by [`queue`](crate::queue), and only `queue::connect` names them.
+
+pub(crate) mod memory;
+mod rules;
+#[cfg(feature = "sqlite")]
+pub(crate) mod sqlite;

@@ -1,0 +1,95 @@
+//! What the contract decides alike for every backend, free of any store.
+
+use crate::job::{
+    AttemptError, ErrorKind, HandlerKey, KEPT_ERRORS, LOSSES_TO_QUARANTINE, QueueName, WorkerId,
+};
+use crate::queue::WorkerInfo;
+use crate::time::Timestamp;
+
+/// How often an `on_failure` call may be lost before it is dropped (Q30).
+pub(super) const CALLBACK_LOSSES: u32 = 3;
+
+/// What a job becomes whose claim ended without a settlement (Q19–Q22).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum AfterLoss {
+    /// Available again.
+    Again { lost_count: u32 },
+    /// Cancelled, as someone asked while it ran.
+    Cancelled { lost_count: u32 },
+    /// Lost too often.
+    Quarantined { lost_count: u32 },
+}
+
+pub(super) const fn after_loss(started: bool, lost_count: u32, cancel_requested: bool) -> AfterLoss {
+    let lost_count = lost_count.saturating_add(started as u32);
+    if lost_count >= LOSSES_TO_QUARANTINE {
+        AfterLoss::Quarantined { lost_count }
+    } else if cancel_requested {
+        AfterLoss::Cancelled { lost_count }
+    } else {
+        AfterLoss::Again { lost_count }
+    }
+}
+
+/// Adds an error, the oldest going first (Q31).
+pub(super) fn keep_error(errors: &mut Vec<AttemptError>, error: AttemptError) {
+    errors.push(error);
+    if errors.len() > KEPT_ERRORS {
+        errors.drain(..errors.len() - KEPT_ERRORS);
+    }
+}
+
+pub(super) fn quarantine_error(attempt: u32, at: Timestamp, worker: Option<WorkerId>) -> AttemptError {
+    let message = format!(
+        "quarantined: {LOSSES_TO_QUARANTINE} workers died over this job after it had started; see what it does to its process, then retry it by hand"
+    );
+    AttemptError { attempt, at, kind: ErrorKind::Lost, message, worker }
+}
+
+pub(super) fn callback_dropped_error(
+    attempt: u32,
+    at: Timestamp,
+    worker: Option<WorkerId>,
+) -> AttemptError {
+    let message =
+        format!("on_failure was dropped: its call was lost {CALLBACK_LOSSES} times with its worker");
+    AttemptError { attempt, at, kind: ErrorKind::Lost, message, worker }
+}
+
+/// Whether live workers serve the queue and none of them knows the handler in this version (Q35).
+pub(super) fn is_unroutable(
+    workers: &[WorkerInfo],
+    queue: &QueueName,
+    handler: &HandlerKey,
+    version: u32,
+) -> bool {
+    workers.iter().any(|worker| worker.queues.contains(queue))
+        && !workers.iter().any(|worker| {
+            worker.handlers.iter().any(|known| known.handler == *handler && version <= known.max_version)
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{AfterLoss, after_loss, keep_error, quarantine_error};
+    use crate::job::KEPT_ERRORS;
+    use crate::time::Timestamp;
+
+    #[test]
+    fn only_losses_after_a_recorded_start_count_and_the_third_ends_the_job() {
+        assert_eq!(after_loss(false, 0, false), AfterLoss::Again { lost_count: 0 });
+        assert_eq!(after_loss(true, 0, false), AfterLoss::Again { lost_count: 1 });
+        assert_eq!(after_loss(true, 1, true), AfterLoss::Cancelled { lost_count: 2 });
+        assert_eq!(after_loss(true, 2, true), AfterLoss::Quarantined { lost_count: 3 });
+    }
+
+    #[test]
+    fn the_oldest_errors_go_first() {
+        let mut errors = Vec::new();
+        for attempt in 1..=25 {
+            keep_error(&mut errors, quarantine_error(attempt, Timestamp::default(), None));
+        }
+        assert_eq!(errors.len(), KEPT_ERRORS);
+        assert_eq!((errors[0].attempt, errors[19].attempt), (6, 25));
+    }
+}

@@ -1,0 +1,256 @@
+//! From a point to the jobs of its async handlers, and their one push.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+
+use super::builder::{Mode, Overrides};
+use super::report::{DuplicateJob, QueuedJob, SkipReason};
+use super::tally::Tally;
+use super::{FireError, FireErrorKind, Fired};
+use crate::handler::{AsyncOptions, Context, JobOptions};
+use crate::instance::Extensions;
+use crate::job::{JobId, JobMeta, NewJob, Payload, UniqueKey, UniqueLock};
+use crate::point::{ExtensionPoint, PointInfo};
+use crate::queue::{Pushed, QueueError};
+use crate::registry::{PointTable, QueuedEntry};
+
+/// A payload larger than this is refused.
+pub(crate) const MAX_PAYLOAD: usize = 1024 * 1024;
+/// A payload larger than this is warned about, once per point type.
+pub(crate) const LARGE_PAYLOAD: usize = 64 * 1024;
+
+/// A fire whose inline handlers are done.
+pub(super) struct Prepared<P: ExtensionPoint> {
+    point: P,
+    tally: Option<Box<Tally<P>>>,
+    jobs: Vec<NewJob>,
+}
+
+impl<P: ExtensionPoint> Prepared<P> {
+    pub(super) fn new(
+        table: &PointTable<P>,
+        mode: &Mode,
+        cx: &Context,
+        point: P,
+        mut tally: Option<Box<Tally<P>>>,
+    ) -> Result<Self, FireError> {
+        let vetoed = tally.as_ref().is_some_and(|tally| tally.report.veto.is_some());
+        if vetoed {
+            return Ok(Self { point, tally, jobs: Vec::new() });
+        }
+        let mut jobs = cx.take_kept();
+        if !table.queued.is_empty() {
+            let mut maker = JobMaker { table, mode, cx, shared: None };
+            for entry in &table.queued {
+                match maker.job(entry, &point) {
+                    Ok(Some(job)) => jobs.push(job),
+                    Ok(None) => Tally::skip(&mut tally, &entry.info, SkipReason::NotChosen),
+                    Err(kind) => {
+                        let report = tally.map(|tally| tally.report).unwrap_or_default();
+                        return Err(FireError::new(kind, P::info().name).with_report(report).with_point(point));
+                    }
+                }
+            }
+        }
+        Ok(Self { point, tally, jobs })
+    }
+
+    pub(super) fn has_jobs(&self) -> bool {
+        !self.jobs.is_empty()
+    }
+
+    pub(super) fn take_jobs(&mut self) -> Vec<NewJob> {
+        std::mem::take(&mut self.jobs)
+    }
+
+    /// Pushes the jobs and notes what became of each.
+    pub(super) async fn push(mut self, extensions: &Extensions) -> Result<Self, FireError> {
+        let jobs: Arc<[NewJob]> = self.take_jobs().into();
+        match extensions.push(Arc::clone(&jobs)).await {
+            Ok(pushed) => {
+                self.note_pushed(&jobs, &pushed);
+                Ok(self)
+            }
+            Err(error) => Err(self.push_failed(error, jobs)),
+        }
+    }
+
+    pub(super) fn note_pushed(&mut self, jobs: &[NewJob], pushed: &[Pushed]) {
+        let report = &mut Tally::ensure(&mut self.tally).report;
+        for (job, pushed) in jobs.iter().zip(pushed) {
+            match *pushed {
+                Pushed::Queued => report.queued.push(queued(job)),
+                Pushed::Duplicate { of } => report.duplicates.push(DuplicateJob { handler: job.handler.clone(), of }),
+            }
+        }
+    }
+
+    pub(super) fn push_failed(self, error: QueueError, jobs: Arc<[NewJob]>) -> FireError {
+        let report = self.tally.map(|tally| tally.report).unwrap_or_default();
+        let error = FireError::new(FireErrorKind::PushFailed(error), P::info().name);
+        error.with_report(report).with_point(self.point).with_unqueued(jobs)
+    }
+
+    /// Leaves the jobs to the push of the fire around this one.
+    pub(super) fn keep_for(mut self, outer: &Context) -> Fired<P> {
+        let jobs = self.take_jobs();
+        if !jobs.is_empty() {
+            Tally::ensure(&mut self.tally).report.queued.extend(jobs.iter().map(queued));
+            outer.keep(jobs);
+        }
+        self.into_fired(None)
+    }
+
+    pub(super) fn into_fired(self, took: Option<Duration>) -> Fired<P> {
+        let mut fired = Fired::new(self.point, self.tally);
+        if took.is_some() {
+            fired.report_mut().total_time = took;
+        }
+        fired
+    }
+}
+
+fn queued(job: &NewJob) -> QueuedJob {
+    QueuedJob { id: job.id, handler: job.handler.clone(), queue: job.queue.clone() }
+}
+
+/// Makes the jobs of one fire; what they share is made once.
+struct JobMaker<'a, P: ExtensionPoint> {
+    table: &'a PointTable<P>,
+    mode: &'a Mode,
+    cx: &'a Context,
+    shared: Option<Shared>,
+}
+
+struct Shared {
+    payload: Payload,
+    meta: JobMeta,
+    /// The payload as a value, for unique keys.
+    value: Option<Value>,
+}
+
+impl<P: ExtensionPoint> JobMaker<'_, P> {
+    /// The job of one handler; none if the fire leaves the handler out.
+    fn job(&mut self, entry: &QueuedEntry, point: &P) -> Result<Option<NewJob>, FireErrorKind> {
+        let overrides = self.mode.overrides.as_deref();
+        if overrides.is_some_and(|overrides| !overrides.chooses(&entry.info)) {
+            return Ok(None);
+        }
+        let options = match overrides {
+            Some(overrides) => overridden::<P>(entry, overrides)?,
+            None => Cow::Borrowed(&entry.options),
+        };
+        let shared = match &mut self.shared {
+            Some(shared) => shared,
+            none => none.insert(Shared::new(self.table, self.mode, self.cx, point)?),
+        };
+        let handler = entry.info.key();
+        let unique = match &options.unique {
+            Some(unique) => {
+                let chosen = shared.chosen(&unique.by, &entry.info.name)?;
+                Some(UniqueLock { key: UniqueKey::of(&handler, &chosen), ttl: unique.ttl, until: unique.until })
+            }
+            None => None,
+        };
+        let mut meta = shared.meta.clone();
+        meta.tags.clone_from(&options.tags);
+        Ok(Some(NewJob {
+            id: JobId::new(),
+            handler,
+            point_version: P::info().version,
+            payload: shared.payload.clone(),
+            queue: options.queue.clone(),
+            priority: options.priority,
+            max_attempts: options.max_attempts,
+            delay: options.delay,
+            unique,
+            on_failure: options.on_failure || entry.info.kind == crate::handler::HandlerKind::Declared,
+            meta,
+        }))
+    }
+}
+
+impl Shared {
+    fn new<P: ExtensionPoint>(
+        table: &PointTable<P>,
+        mode: &Mode,
+        cx: &Context,
+        point: &P,
+    ) -> Result<Self, FireErrorKind> {
+        let encode = table.encode.ok_or_else(|| FireErrorKind::Unserializable("the point is not queued".to_owned()))?;
+        let payload = encode(point).map_err(|error| FireErrorKind::Unserializable(error.to_string()))?;
+        if payload.len() > MAX_PAYLOAD {
+            return Err(FireErrorKind::TooLarge { size: payload.len(), limit: MAX_PAYLOAD });
+        }
+        if payload.len() > LARGE_PAYLOAD && !table.warned_large.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                point = &*table.name,
+                size = payload.len(),
+                "large payload: pass ids and fetch the rest in the handler; from 1 MiB on the fire fails"
+            );
+        }
+        let mut meta = JobMeta::new(cx.root());
+        meta.depth = cx.depth();
+        meta.tenant = mode.overrides.as_ref().and_then(|overrides| overrides.tenant.clone());
+        meta.traceparent = cx.extensions().traceparent();
+        Ok(Self { payload: payload.into(), meta, value: None })
+    }
+
+    /// The part of the payload that makes a unique key.
+    fn chosen(&mut self, fields: &[String], handler: &str) -> Result<Value, FireErrorKind> {
+        let unserializable = |error: serde_json::Error| FireErrorKind::Unserializable(error.to_string());
+        let value = match &mut self.value {
+            Some(value) => value,
+            none => none.insert(serde_json::from_slice(self.payload.as_bytes()).map_err(unserializable)?),
+        };
+        if fields.is_empty() {
+            return Ok(value.clone());
+        }
+        let mut chosen = Map::new();
+        for field in fields {
+            let Some(part) = value.get(field) else {
+                let message = format!("`unique_by` of `{handler}` names the field `{field}`, which the payload does not have");
+                return Err(FireErrorKind::Option(message));
+            };
+            chosen.insert(field.clone(), part.clone());
+        }
+        Ok(Value::Object(chosen))
+    }
+}
+
+fn overridden<'a, P: ExtensionPoint>(
+    entry: &'a QueuedEntry,
+    overrides: &Overrides,
+) -> Result<Cow<'a, JobOptions>, FireErrorKind> {
+    let mine = overrides.one.iter().filter(|(which, _)| which.is(&entry.info)).map(|(_, options)| options);
+    let mut options = entry.options.clone();
+    for change in [&overrides.all].into_iter().chain(mine) {
+        apply(&mut options, change, P::info());
+    }
+    let checked = AsyncOptions::new().queue(options.queue.as_str()).priority(options.priority);
+    match checked.resolve(P::info()) {
+        Ok(_) => Ok(Cow::Owned(options)),
+        Err(wrong) => Err(FireErrorKind::Option(wrong.join("; "))),
+    }
+}
+
+fn apply(options: &mut JobOptions, change: &AsyncOptions, point: &PointInfo) {
+    if let Some(queue) = &change.queue {
+        options.queue = queue.as_str().into();
+    }
+    if let Some(delay) = change.delay {
+        options.delay = delay;
+    }
+    if let Some(priority) = change.priority {
+        options.priority = priority;
+    }
+    if let Some(max_attempts) = change.max_attempts {
+        options.max_attempts = max_attempts.max(1);
+    }
+    options.tags.extend(change.handler.tags.iter().cloned());
+    change.apply_unique(options, point);
+}

@@ -1,0 +1,70 @@
+//! What a fire notes while it runs; nothing is allocated until there is something to note.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::report::{FireReport, HandlerFailure, SkipReason, Skipped, VetoedBy};
+use crate::handler::{HandlerInfo, HandlerResult};
+use crate::point::ExtensionPoint;
+
+pub(super) struct Tally<P: ExtensionPoint> {
+    pub(super) report: FireReport,
+    pub(super) outputs: Vec<(Arc<HandlerInfo>, P::Output)>,
+}
+
+impl<P: ExtensionPoint> Tally<P> {
+    #[cold]
+    fn fresh() -> Box<Self> {
+        let report = FireReport { point: P::info().name.to_owned(), ..FireReport::default() };
+        Box::new(Self { report, outputs: Vec::new() })
+    }
+
+    pub(super) fn ensure(tally: &mut Option<Box<Self>>) -> &mut Self {
+        tally.get_or_insert_with(Self::fresh)
+    }
+
+    pub(super) fn skip(tally: &mut Option<Box<Self>>, handler: &Arc<HandlerInfo>, reason: SkipReason) {
+        Self::ensure(tally).report.skipped.push(Skipped { handler: Arc::clone(handler), reason });
+    }
+
+    pub(super) fn time(tally: &mut Option<Box<Self>>, handler: &HandlerInfo, took: Duration) {
+        Self::ensure(tally).report.durations.push((handler.name.clone().into_owned(), took));
+    }
+
+    /// Notes what a handler gave; breaks where the fire ends with it.
+    #[inline]
+    pub(super) fn absorb(
+        tally: &mut Option<Box<Self>>,
+        handler: &Arc<HandlerInfo>,
+        result: HandlerResult<P::Output>,
+        graceful: bool,
+    ) -> ControlFlow<()> {
+        match result {
+            Ok(output) => {
+                if size_of::<P::Output>() == 0 {
+                    return ControlFlow::Continue(());
+                }
+                Self::output(tally, handler, output)
+            }
+            Err(error) => {
+                let failure = HandlerFailure { handler: Arc::clone(handler), error };
+                Self::ensure(tally).report.errors.push(failure);
+                if graceful { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+            }
+        }
+    }
+
+    fn output(tally: &mut Option<Box<Self>>, handler: &Arc<HandlerInfo>, output: P::Output) -> ControlFlow<()> {
+        let tally = Self::ensure(tally);
+        let veto = P::__veto(&output).map(|veto| VetoedBy { handler: Arc::clone(handler), veto: veto.clone() });
+        tally.outputs.push((Arc::clone(handler), output));
+        match veto {
+            Some(veto) => {
+                tally.report.veto = Some(veto);
+                ControlFlow::Break(())
+            }
+            None => ControlFlow::Continue(()),
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! What an inline handler can reach: the instance, its resources, and nested fires.
+
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use crate::fire::{FireError, Fired};
+use crate::instance::{Extensions, InstanceId};
+use crate::job::{FireId, NewJob};
+use crate::point::ExtensionPoint;
+
+/// Given to every inline handler.
+///
+/// It has no lifetime and costs nothing unless it is asked for something. A context serves the fire it was made for; nested
+/// fires through it belong to that fire: their jobs are pushed with its own, and not at all if it fails or is vetoed.
+pub struct Context {
+    instance: InstanceId,
+    depth: u32,
+    point: &'static str,
+    outer: Option<Arc<Link>>,
+    state: OnceLock<Box<State>>,
+}
+
+/// What a fire keeps once a handler asked for it.
+struct State {
+    root: FireId,
+    jobs: Mutex<Vec<NewJob>>,
+}
+
+/// The fires around a nested one, inmost first.
+struct Link {
+    point: &'static str,
+    outer: Option<Arc<Link>>,
+}
+
+impl Context {
+    pub(crate) const fn new(instance: InstanceId, point: &'static str) -> Self {
+        Self { instance, depth: 0, point, outer: None, state: OnceLock::new() }
+    }
+
+    /// The context of a fire of `point` from within this one.
+    pub(crate) fn nested(&self, point: &'static str) -> Self {
+        let state = State { root: self.root(), jobs: Mutex::default() };
+        Self {
+            instance: self.instance,
+            depth: self.depth + 1,
+            point,
+            outer: Some(Arc::new(Link { point: self.point, outer: self.outer.clone() })),
+            state: OnceLock::from(Box::new(state)),
+        }
+    }
+
+    fn state(&self) -> &State {
+        self.state.get_or_init(|| Box::new(State { root: FireId::new(), jobs: Mutex::default() }))
+    }
+
+    /// The outermost fire's id.
+    pub(crate) fn root(&self) -> FireId {
+        self.state().root
+    }
+
+    /// Keeps the jobs of a nested fire until this one is done.
+    pub(crate) fn keep(&self, jobs: Vec<NewJob>) {
+        if !jobs.is_empty() {
+            self.state().jobs.lock().unwrap_or_else(PoisonError::into_inner).extend(jobs);
+        }
+    }
+
+    /// The jobs of nested fires so far.
+    pub(crate) fn take_kept(&self) -> Vec<NewJob> {
+        self.state
+            .get()
+            .map(|state| std::mem::take(&mut *state.jobs.lock().unwrap_or_else(PoisonError::into_inner)))
+            .unwrap_or_default()
+    }
+
+    /// The points being fired, outermost first.
+    pub(crate) fn chain(&self) -> Vec<&'static str> {
+        let mut chain = vec![self.point];
+        let mut link = self.outer.as_deref();
+        while let Some(outer) = link {
+            chain.push(outer.point);
+            link = outer.outer.as_deref();
+        }
+        chain.reverse();
+        chain
+    }
+
+    /// The instance that fires.
+    ///
+    /// A fire through it is a fire of its own; [`fire`](Self::fire) and [`fire_sync`](Self::fire_sync) are nested in this one.
+    ///
+    /// # Panics
+    ///
+    /// If the instance was dropped while a handler that outlived its fire still holds the context.
+    #[must_use]
+    pub fn extensions(&self) -> Extensions {
+        self.instance.get().expect("the instance lives as long as its fires")
+    }
+
+    /// A resource of the instance.
+    #[must_use]
+    pub fn resource<T: ?Sized + Send + Sync + 'static>(&self) -> Option<Arc<T>> {
+        self.extensions().resource::<T>()
+    }
+
+    /// How many fires this one is nested in; 0 for the outermost.
+    #[must_use]
+    pub const fn depth(&self) -> u32 {
+        self.depth
+    }
+
+    /// Fires a point from within an awaited handler. Its inline handlers run now; its jobs join the push of the outermost
+    /// fire. A veto keeps back the nested jobs only.
+    ///
+    /// # Errors
+    ///
+    /// As [`Extensions::fire`]; the nested jobs are dropped even if the error is ignored. Also where fires are nested too deep.
+    pub async fn fire<P: ExtensionPoint>(&self, point: P) -> Result<Fired<P>, FireError> {
+        let extensions = self.extensions();
+        Box::pin(extensions.fire_nested(point, self)).await
+    }
+
+    /// Fires a point from within a plain handler; otherwise as [`fire`](Self::fire).
+    ///
+    /// # Errors
+    ///
+    /// As [`Extensions::fire_sync`]; the nested jobs are dropped even if the error is ignored.
+    pub fn fire_sync<P: ExtensionPoint>(&self, point: P) -> Result<Fired<P>, FireError> {
+        self.extensions().fire_sync_nested(point, self)
+    }
+}
+
+impl std::fmt::Debug for Context {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Context").field("chain", &self.chain()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,221 @@
+//! What a handler gives back: an output, a verdict, or an error that says what to do next.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::BoxError;
+
+/// What a handler returns.
+pub type HandlerResult<T = ()> = Result<T, HandlerError>;
+
+/// An error of a handler, and for a job what to do about it.
+///
+/// Anything that is a standard error, an `anyhow` error or a `&str` becomes one with `?`. It is no `std::error::Error`
+/// itself; [`into_boxed`](Self::into_boxed) gives one.
+pub struct HandlerError(Box<Failure>);
+
+/// The kinds of failure.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    Failed(BoxError),
+    Permanent(BoxError),
+    RetryAfter(Duration, BoxError),
+    Snooze(Duration),
+    Cancel(String),
+    Panicked(String),
+}
+
+impl HandlerError {
+    /// The job is dead at once: trying again is pointless.
+    pub fn permanent(error: impl Into<BoxError>) -> Self {
+        Failure::Permanent(error.into()).into()
+    }
+
+    /// A failed attempt; the next one comes after `delay` instead of the back-off's.
+    pub fn retry_after(delay: Duration, error: impl Into<BoxError>) -> Self {
+        Failure::RetryAfter(delay, error.into()).into()
+    }
+
+    /// No attempt at all: the job is scheduled again after `delay`.
+    #[must_use]
+    pub fn snooze(delay: Duration) -> Self {
+        Failure::Snooze(delay).into()
+    }
+
+    /// The job is cancelled: its work is not needed any more.
+    pub fn cancel(reason: impl Into<String>) -> Self {
+        Failure::Cancel(reason.into()).into()
+    }
+
+    pub(crate) fn panicked(payload: &(dyn std::any::Any + Send)) -> Self {
+        Failure::Panicked(panic_text(payload)).into()
+    }
+
+    pub(crate) fn into_failure(self) -> Failure {
+        *self.0
+    }
+
+    /// The error as a standard one; the handler's own where it gave one.
+    #[must_use]
+    pub fn into_boxed(self) -> BoxError {
+        match *self.0 {
+            Failure::Failed(error) | Failure::Permanent(error) | Failure::RetryAfter(_, error) => error,
+            other => Self(Box::new(other)).to_string().into(),
+        }
+    }
+
+    /// Whether the handler panicked.
+    #[must_use]
+    pub fn is_panic(&self) -> bool {
+        matches!(*self.0, Failure::Panicked(_))
+    }
+
+    /// The error that the handler gave, if it gave one.
+    #[must_use]
+    pub fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match &*self.0 {
+            Failure::Failed(error) | Failure::Permanent(error) | Failure::RetryAfter(_, error) => Some(&**error),
+            _ => None,
+        }
+    }
+}
+
+/// What a panic said.
+pub(crate) fn panic_text(payload: &(dyn std::any::Any + Send)) -> String {
+    let text = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| payload.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".to_owned())
+}
+
+impl From<Failure> for HandlerError {
+    fn from(failure: Failure) -> Self {
+        Self(Box::new(failure))
+    }
+}
+
+impl<E: Into<BoxError>> From<E> for HandlerError {
+    fn from(error: E) -> Self {
+        Self(Box::new(Failure::Failed(error.into())))
+    }
+}
+
+impl fmt::Display for HandlerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &*self.0 {
+            Failure::Failed(error) | Failure::Permanent(error) | Failure::RetryAfter(_, error) => chain(&**error, f),
+            Failure::Snooze(delay) => write!(f, "snoozed for {delay:?}"),
+            Failure::Cancel(reason) => write!(f, "cancelled: {reason}"),
+            Failure::Panicked(text) => write!(f, "panicked: {text}"),
+        }
+    }
+}
+
+fn chain(error: &(dyn std::error::Error + 'static), f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    write!(f, "{error}")?;
+    let mut said = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        let text = error.to_string();
+        if !said.contains(&text) {
+            write!(f, ": {text}")?;
+        }
+        said = text;
+        source = error.source();
+    }
+    Ok(())
+}
+
+impl fmt::Debug for HandlerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl Serialize for HandlerError {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// What an inline handler of an interruptible point says.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Verdict {
+    /// Nothing against it.
+    #[default]
+    Continue,
+    /// Stop: no further handler runs, and nothing is queued.
+    Veto(Veto),
+}
+
+/// Why a point was vetoed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Veto {
+    reason: String,
+}
+
+impl Verdict {
+    /// A veto with its reason.
+    pub fn veto(reason: impl Into<String>) -> Self {
+        Self::Veto(Veto { reason: reason.into() })
+    }
+
+    /// The veto, if this is one.
+    #[must_use]
+    pub const fn as_veto(&self) -> Option<&Veto> {
+        match self {
+            Self::Continue => None,
+            Self::Veto(veto) => Some(veto),
+        }
+    }
+}
+
+impl Veto {
+    /// The reason.
+    #[must_use]
+    pub fn reason(&self) -> &str {
+        &self.reason
+    }
+}
+
+/// What a function handler may return: the point's output, a `Result` of it, or nothing.
+#[diagnostic::on_unimplemented(
+    message = "a handler of this point cannot return `{Self}`",
+    label = "expected `{O}`, a `Result` of it, or nothing",
+    note = "a function handler returns its point's output (`{O}`) or a `Result` of it",
+    note = "for a `Verdict` write `#[extension_point(interruptible)]` on the point, for another type `#[extension_point(output = …)]`"
+)]
+pub trait IntoOutput<O> {
+    #[doc(hidden)]
+    fn into_output(self) -> HandlerResult<O>;
+}
+
+impl<O> IntoOutput<O> for O {
+    fn into_output(self) -> HandlerResult<O> {
+        Ok(self)
+    }
+}
+
+impl<O, E> IntoOutput<O> for Result<O, E>
+where
+    HandlerError: From<E>,
+{
+    fn into_output(self) -> HandlerResult<O> {
+        self.map_err(HandlerError::from)
+    }
+}
+
+impl IntoOutput<Verdict> for () {
+    fn into_output(self) -> HandlerResult<Verdict> {
+        Ok(Verdict::Continue)
+    }
+}
+
+impl<E> IntoOutput<Verdict> for Result<(), E>
+where
+    HandlerError: From<E>,
+{
+    fn into_output(self) -> HandlerResult<Verdict> {
+        self.map(|()| Verdict::Continue).map_err(HandlerError::from)
+    }
+}

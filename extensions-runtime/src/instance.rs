@@ -1,0 +1,202 @@
+//! An instance: what the application holds, fires through and makes workers from.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, OnceLock, PoisonError, RwLock, Weak};
+use std::time::Duration;
+
+use crate::builder::{ExtensionsBuilder, Settings};
+use crate::fire::{Fire, Mode};
+use crate::handler::HandlerInfo;
+use crate::job::NewJob;
+use crate::point::ExtensionPoint;
+use crate::queue::{Pushed, QueueBackend, QueueError, QueueErrorKind};
+use crate::registry::{Registry, Resources};
+use crate::worker::WorkerBuilder;
+
+/// An instance of the framework: a registry, its resources and its queue. Cheap to clone; all clones are the same instance.
+///
+/// Two instances in one process see nothing of each other.
+#[derive(Clone)]
+pub struct Extensions(Arc<Inner>);
+
+struct Inner {
+    id: InstanceId,
+    registry: Registry,
+    resources: Resources,
+    queue: Option<Arc<dyn QueueBackend>>,
+    settings: Settings,
+}
+
+/// Finds an instance again without holding it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct InstanceId(u32);
+
+#[derive(Default)]
+struct Instances {
+    last: u32,
+    live: HashMap<u32, Weak<Inner>>,
+}
+
+static INSTANCES: OnceLock<RwLock<Instances>> = OnceLock::new();
+static GLOBAL: OnceLock<Extensions> = OnceLock::new();
+
+fn instances() -> &'static RwLock<Instances> {
+    INSTANCES.get_or_init(RwLock::default)
+}
+
+impl InstanceId {
+    pub(crate) fn get(self) -> Option<Extensions> {
+        let instances = instances().read().unwrap_or_else(PoisonError::into_inner);
+        instances.live.get(&self.0)?.upgrade().map(Extensions)
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        instances().write().unwrap_or_else(PoisonError::into_inner).live.remove(&self.id.0);
+    }
+}
+
+impl Extensions {
+    /// Starts the making of an instance.
+    pub fn builder() -> ExtensionsBuilder {
+        ExtensionsBuilder::new()
+    }
+
+    pub(crate) fn new(
+        registry: Registry,
+        resources: Resources,
+        queue: Option<Arc<dyn QueueBackend>>,
+        settings: Settings,
+    ) -> Self {
+        let mut instances = instances().write().unwrap_or_else(PoisonError::into_inner);
+        instances.last += 1;
+        let id = instances.last;
+        let inner = Arc::new(Inner { id: InstanceId(id), registry, resources, queue, settings });
+        instances.live.insert(id, Arc::downgrade(&inner));
+        Self(inner)
+    }
+
+    /// A point with options for this one fire.
+    pub fn point<P: ExtensionPoint>(&self, point: P) -> Fire<'_, P> {
+        let mode = self.default_mode();
+        Fire::new(self, point, Mode { graceful: mode.graceful, strict: mode.strict, overrides: None })
+    }
+
+    /// Makes this the instance of [`extensions::fire`](crate::fire()).
+    ///
+    /// # Panics
+    ///
+    /// If another instance was installed before.
+    #[track_caller]
+    pub fn install_global(&self) {
+        let installed = GLOBAL.get_or_init(|| self.clone());
+        assert!(Arc::ptr_eq(&installed.0, &self.0), "another instance is installed already; install one, once, at start-up");
+    }
+
+    /// The installed instance, if there is one.
+    #[must_use]
+    pub fn global() -> Option<Self> {
+        GLOBAL.get().cloned()
+    }
+
+    /// What is registered.
+    #[must_use]
+    pub fn registry(&self) -> &Registry {
+        &self.0.registry
+    }
+
+    /// The handlers of a point, in the order in which they run.
+    #[must_use]
+    pub fn handlers_of<P: ExtensionPoint>(&self) -> Vec<Arc<HandlerInfo>> {
+        self.registry().handlers_of::<P>()
+    }
+
+    /// How many handlers a point has.
+    #[must_use]
+    pub fn count_handlers<P: ExtensionPoint>(&self) -> usize {
+        self.registry().count_handlers::<P>()
+    }
+
+    /// Whether a point has any handler.
+    #[must_use]
+    pub fn has_handlers<P: ExtensionPoint>(&self) -> bool {
+        self.registry().has_handlers::<P>()
+    }
+
+    /// A resource of the instance.
+    #[must_use]
+    pub fn resource<T: ?Sized + Send + Sync + 'static>(&self) -> Option<Arc<T>> {
+        self.0.resources.get::<T>()
+    }
+
+    /// The queue, if the instance has one.
+    #[must_use]
+    pub fn queue(&self) -> Option<&Arc<dyn QueueBackend>> {
+        self.0.queue.as_ref()
+    }
+
+    /// Pushes jobs, such as those of a fire whose push failed. Pushing a job twice changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// As the queue's push; `Unsupported` where the instance has no queue.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped, it has pushed all jobs or none.
+    pub async fn push(&self, jobs: impl Into<Arc<[NewJob]>>) -> Result<Vec<Pushed>, QueueError> {
+        match self.queue() {
+            Some(queue) => queue.push(jobs.into()).await,
+            None => Err(no_queue("push")),
+        }
+    }
+
+    /// A worker that runs this instance's queued handlers.
+    pub fn worker(&self) -> WorkerBuilder {
+        WorkerBuilder::new(self.clone())
+    }
+
+    pub(crate) fn id(&self) -> InstanceId {
+        self.0.id
+    }
+
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.0.settings
+    }
+
+    pub(crate) fn default_mode(&self) -> &Mode {
+        &self.0.settings.mode
+    }
+
+    pub(crate) fn profiling(&self) -> bool {
+        self.0.settings.profiling
+    }
+
+    pub(crate) fn slow_threshold(&self) -> Duration {
+        self.0.settings.slow_threshold
+    }
+
+    pub(crate) fn max_depth(&self) -> u32 {
+        self.0.settings.max_depth
+    }
+
+    pub(crate) fn traceparent(&self) -> Option<String> {
+        self.0.settings.traceparent.and_then(|current| current())
+    }
+}
+
+pub(crate) fn no_queue(operation: &'static str) -> QueueError {
+    let hint = "the instance has no queue; write `.queue_url(…)` or `.queue(…)` on the builder";
+    QueueError::new(QueueErrorKind::Unsupported, operation, hint)
+}
+
+impl fmt::Debug for Extensions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Extensions")
+            .field("handlers", &self.registry().handlers().len())
+            .field("queue", &self.queue())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,191 @@
+//! Extension points: what can be fired.
+//!
+//! [`ExtensionPoint`] is derived, never written by hand. A point that may cross a process boundary is also a
+//! [`QueuedPoint`].
+
+use std::any::Any;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::BoxError;
+use crate::fire::{FireError, FireReport};
+use crate::handler::Veto;
+use crate::instance::Extensions;
+
+/// Turns the payload of an older version into today's: `fn(version, payload)`.
+pub type Upcast = fn(u32, Value) -> Result<Value, BoxError>;
+
+/// A typed place in the application where handlers can be attached.
+///
+/// Derived with `#[derive(ExtensionPoint)]`; the derive macro's docs list its options.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no extension point",
+    label = "not an extension point",
+    note = "add `#[derive(ExtensionPoint)]` to `{Self}`"
+)]
+pub trait ExtensionPoint: Sized + Send + Sync + 'static {
+    /// What each inline handler returns: `()`, the type of `output = …`, or `Verdict` on an interruptible point.
+    type Output: Send + Sync + 'static;
+
+    /// The point's description.
+    fn info() -> &'static PointInfo;
+
+    #[doc(hidden)]
+    fn __slot() -> &'static PointSlot;
+
+    #[doc(hidden)]
+    fn __veto(_output: &Self::Output) -> Option<&Veto> {
+        None
+    }
+}
+
+/// A point that may cross a process boundary, as an object.
+///
+/// `Box<dyn QueuedPoint>` serialises as `{"type": "OrderPlaced", …}` and comes back as the right type. It is implemented by
+/// `#[derive(ExtensionPoint)]` with `#[extension_point(queued)]`.
+#[typetag::serde(tag = "type")]
+pub trait QueuedPoint: Any + Send + Sync {
+    /// The point's description.
+    fn point_info(&self) -> &'static PointInfo;
+
+    #[doc(hidden)]
+    fn __fire_boxed(self: Box<Self>, extensions: &Extensions) -> DynFire<'_>;
+}
+
+/// The future of a fire of a boxed point.
+#[doc(hidden)]
+pub type DynFire<'a> = Pin<Box<dyn Future<Output = Result<FireReport, FireError>> + Send + 'a>>;
+
+#[doc(hidden)]
+pub fn fire_boxed<P: ExtensionPoint>(point: P, extensions: &Extensions) -> DynFire<'_> {
+    Box::pin(async move { extensions.fire(point).await.map(crate::fire::Fired::into_report) })
+}
+
+/// A queued point as a bound for generic code: it can be fired, boxed, written and read.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a queued point",
+    label = "this point cannot cross a process boundary",
+    note = "add `#[extension_point(queued)]` to `{Self}` and derive `Serialize` and `Deserialize` for it"
+)]
+pub trait Queued: ExtensionPoint + QueuedPoint + Serialize + DeserializeOwned {}
+impl<P: ExtensionPoint + QueuedPoint + Serialize + DeserializeOwned> Queued for P {}
+
+/// What a queued point's type must be able to do.
+#[doc(hidden)]
+#[diagnostic::on_unimplemented(
+    message = "the queued point `{Self}` cannot be written and read",
+    label = "needs `Serialize` and `Deserialize`",
+    note = "add `#[derive(serde::Serialize, serde::Deserialize)]` to `{Self}`"
+)]
+pub trait QueuedPayload {}
+impl<T: Serialize + DeserializeOwned> QueuedPayload for T {}
+
+#[doc(hidden)]
+pub const fn assert_queued_payload<T: QueuedPayload>() {}
+
+/// What is known of a point's type.
+#[derive(Debug)]
+pub struct PointInfo {
+    /// The wire name, as declared: the name under which its jobs are stored.
+    pub name: &'static str,
+    /// The type's own name.
+    pub type_name: &'static str,
+    /// The module that defines it.
+    pub module_path: &'static str,
+    /// Where it is defined.
+    pub location: Location,
+    /// Whether it may have async handlers.
+    pub queued: bool,
+    /// Whether its inline handlers can veto.
+    pub interruptible: bool,
+    /// The version of its payload.
+    pub version: u32,
+    /// The fields that make two of it the same, for unique jobs; empty: the whole payload.
+    pub unique_by: &'static [&'static str],
+    /// What turns older payloads into today's.
+    pub upcast: Option<Upcast>,
+    /// Set where the type is marked `#[deprecated]`.
+    pub deprecated: Option<Deprecation>,
+}
+
+impl PointInfo {
+    /// The type's path: `shop::orders::OrderPlaced`.
+    #[must_use]
+    pub fn path(&self) -> String {
+        format!("{}::{}", self.module_path, self.type_name)
+    }
+}
+
+/// A place in the source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub struct Location {
+    /// The file, as the compiler names it.
+    pub file: &'static str,
+    /// The line, from 1.
+    pub line: u32,
+    /// The column, from 1.
+    pub column: u32,
+}
+
+impl Location {
+    /// The place of the caller.
+    #[track_caller]
+    #[must_use]
+    pub fn caller() -> Self {
+        let at = std::panic::Location::caller();
+        Self { file: at.file(), line: at.line(), column: at.column() }
+    }
+}
+
+impl fmt::Display for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.file, self.line)
+    }
+}
+
+/// That something should not be used any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Deprecation {
+    /// Since which version.
+    pub since: Option<&'static str>,
+    /// What to use instead.
+    pub note: Option<&'static str>,
+}
+
+/// A point type's place in every instance's table: found without hashing.
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct PointSlot(AtomicU32);
+
+static NEXT_SLOT: AtomicU32 = AtomicU32::new(1);
+
+impl PointSlot {
+    #[must_use]
+    #[allow(clippy::new_without_default)]
+    pub const fn new() -> Self {
+        Self(AtomicU32::new(0))
+    }
+
+    #[inline]
+    pub(crate) fn index(&self) -> usize {
+        match self.0.load(Ordering::Relaxed) {
+            0 => self.assign(),
+            index => index as usize,
+        }
+    }
+
+    #[cold]
+    fn assign(&self) -> usize {
+        let fresh = NEXT_SLOT.fetch_add(1, Ordering::Relaxed);
+        match self.0.compare_exchange(0, fresh, Ordering::Relaxed, Ordering::Relaxed) {
+            Ok(_) => fresh as usize,
+            Err(taken) => taken as usize,
+        }
+    }
+}

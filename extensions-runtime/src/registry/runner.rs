@@ -1,0 +1,143 @@
+//! A queued handler, as a worker runs it: the payload is decoded as the point's own type.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::handler::{AsyncHandler, BlockingHandler, Callbacks, HandlerError, HandlerInfo, HandlerResult, JobOptions};
+use crate::point::Queued;
+use crate::worker::{Job, JobError};
+use crate::{BoxError, BoxFuture};
+
+/// Why a job's handler did not end well.
+#[derive(Debug)]
+pub(crate) enum RunError {
+    /// The payload is not what the point can be read from.
+    Undecodable(String),
+    /// The handler's own error.
+    Handler(HandlerError),
+}
+
+/// Runs the jobs of one handler.
+pub(crate) trait JobRunner: Send + Sync {
+    fn info(&self) -> &Arc<HandlerInfo>;
+    fn options(&self) -> &JobOptions;
+    /// The newest payload version that can be decoded.
+    fn max_version(&self) -> u32;
+    fn run<'a>(&'a self, job: &'a Job) -> BoxFuture<'a, Result<(), RunError>>;
+    /// Calls `on_failure`; an error says why the point could not be decoded.
+    fn on_failure<'a>(&'a self, job: &'a Job, error: &'a JobError) -> BoxFuture<'a, Result<(), String>>;
+    /// Calls `on_retry`; an error says why the point could not be decoded.
+    fn on_retry<'a>(&'a self, job: &'a Job, error: &'a JobError) -> BoxFuture<'a, Result<(), String>>;
+}
+
+impl fmt::Debug for dyn JobRunner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("JobRunner").field(&self.info().key()).finish()
+    }
+}
+
+/// Reads a point of any version up to today's.
+pub(crate) fn decode<P: Queued>(payload: &[u8], version: u32) -> Result<P, String> {
+    let info = P::info();
+    if version == info.version {
+        return serde_json::from_slice(payload).map_err(|error| error.to_string());
+    }
+    if version > info.version {
+        return Err(format!("the payload has version {version}, newer than this program's {}", info.version));
+    }
+    let value = serde_json::from_slice(payload).map_err(|error| error.to_string())?;
+    let Some(upcast) = info.upcast else {
+        return Err(format!("the payload has version {version} and the point has no `upcast` to version {}", info.version));
+    };
+    let value = upcast(version, value).map_err(|error: BoxError| format!("`upcast` from version {version}: {error}"))?;
+    serde_json::from_value(value).map_err(|error| format!("after `upcast` from version {version}: {error}"))
+}
+
+/// What every runner has.
+pub(crate) struct Common<P> {
+    pub(crate) info: Arc<HandlerInfo>,
+    pub(crate) options: JobOptions,
+    pub(crate) callbacks: Callbacks<P>,
+}
+
+pub(crate) struct AsyncRunner<P, H> {
+    pub(crate) handler: Arc<H>,
+    pub(crate) common: Common<P>,
+}
+
+pub(crate) struct BlockingRunner<P, H> {
+    pub(crate) handler: Arc<H>,
+    pub(crate) common: Common<P>,
+}
+
+impl<P: Queued> Common<P> {
+    fn decode(&self, job: &Job) -> Result<P, RunError> {
+        decode(job.payload(), job.point_version()).map_err(RunError::Undecodable)
+    }
+
+    async fn on_failure(&self, job: &Job, error: &JobError) -> Result<(), String> {
+        let Some(callback) = &self.callbacks.on_failure else { return Ok(()) };
+        let point = decode::<P>(job.payload(), job.point_version())?;
+        callback.call(&point, error, job).await;
+        Ok(())
+    }
+
+    async fn on_retry(&self, job: &Job, error: &JobError) -> Result<(), String> {
+        let Some(callback) = &self.callbacks.on_retry else { return Ok(()) };
+        let point = decode::<P>(job.payload(), job.point_version())?;
+        callback.call(&point, error, job).await;
+        Ok(())
+    }
+}
+
+macro_rules! common {
+    () => {
+        fn info(&self) -> &Arc<HandlerInfo> {
+            &self.common.info
+        }
+        fn options(&self) -> &JobOptions {
+            &self.common.options
+        }
+        fn max_version(&self) -> u32 {
+            P::info().version
+        }
+        fn on_failure<'a>(&'a self, job: &'a Job, error: &'a JobError) -> BoxFuture<'a, Result<(), String>> {
+            Box::pin(self.common.on_failure(job, error))
+        }
+        fn on_retry<'a>(&'a self, job: &'a Job, error: &'a JobError) -> BoxFuture<'a, Result<(), String>> {
+            Box::pin(self.common.on_retry(job, error))
+        }
+    };
+}
+
+impl<P: Queued, H: AsyncHandler<P>> JobRunner for AsyncRunner<P, H> {
+    common!();
+
+    fn run<'a>(&'a self, job: &'a Job) -> BoxFuture<'a, Result<(), RunError>> {
+        Box::pin(async move {
+            let point = self.common.decode(job)?;
+            self.handler.handle(&point, job).await.map_err(RunError::Handler)
+        })
+    }
+}
+
+impl<P: Queued, H: BlockingHandler<P>> JobRunner for BlockingRunner<P, H> {
+    common!();
+
+    fn run<'a>(&'a self, job: &'a Job) -> BoxFuture<'a, Result<(), RunError>> {
+        Box::pin(async move {
+            let point = self.common.decode(job)?;
+            let (handler, job) = (Arc::clone(&self.handler), job.clone());
+            let span = tracing::Span::current();
+            let ran = tokio::task::spawn_blocking(move || span.in_scope(|| handler.handle(&point, &job))).await;
+            ran.unwrap_or_else(|failed| HandlerResult::Err(joined(failed))).map_err(RunError::Handler)
+        })
+    }
+}
+
+fn joined(failed: tokio::task::JoinError) -> HandlerError {
+    match failed.try_into_panic() {
+        Ok(payload) => HandlerError::panicked(&*payload),
+        Err(failed) => failed.into(),
+    }
+}

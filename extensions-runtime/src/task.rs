@@ -1,0 +1,59 @@
+//! Futures without a runtime: waiting for one on a plain thread, and catching its panics.
+
+use std::any::Any;
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::{self, Thread};
+
+struct Unpark(Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+}
+
+/// Runs a future to its end on this thread.
+pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
+    let mut future = pin!(future);
+    let waker = Waker::from(Arc::new(Unpark(thread::current())));
+    let mut cx = Context::from_waker(&waker);
+    loop {
+        match future.as_mut().poll(&mut cx) {
+            Poll::Ready(output) => return output,
+            Poll::Pending => thread::park(),
+        }
+    }
+}
+
+/// Runs a future to its end, or to its panic.
+pub(crate) async fn catching<F: Future>(future: F) -> Result<F::Output, Box<dyn Any + Send>> {
+    let mut future = pin!(future);
+    std::future::poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
+        Ok(Poll::Pending) => Poll::Pending,
+        Ok(Poll::Ready(output)) => Poll::Ready(Ok(output)),
+        Err(payload) => Poll::Ready(Err(payload)),
+    })
+    .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{block_on, catching};
+
+    #[test]
+    fn a_future_that_another_thread_completes_is_awaited() {
+        let (send, receive) = tokio::sync::oneshot::channel();
+        std::thread::spawn(move || send.send(7));
+        assert_eq!(block_on(receive), Ok(7));
+    }
+
+    #[test]
+    fn a_panic_is_caught_with_its_message() {
+        let caught = block_on(catching(async { panic!("boom") })).unwrap_err();
+        assert_eq!(caught.downcast_ref::<&str>(), Some(&"boom"));
+    }
+}

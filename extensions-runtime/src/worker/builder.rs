@@ -1,0 +1,159 @@
+//! A worker's options.
+
+use std::collections::BTreeSet;
+use std::future::Future;
+use std::time::Duration;
+
+use super::order::QueueOrder;
+use super::run::Worker;
+use super::{WorkerReport, shutdown};
+use crate::instance::{Extensions, no_queue};
+use crate::job::QueueName;
+use crate::queue::{QueueError, QueueErrorKind};
+
+/// A worker that is about to run, made by [`Extensions::worker`].
+///
+/// Without [`queues`](Self::queues) or [`weights`](Self::weights) it serves every queue that the instance's handlers name, with equal
+/// weights.
+#[derive(Debug)]
+#[must_use = "a worker works once `.run().await` or `.run_until(…).await` is called"]
+pub struct WorkerBuilder {
+    extensions: Extensions,
+    order: Option<QueueOrder>,
+    pub(super) concurrency: usize,
+    pub(super) prefetch: usize,
+    pub(super) lease: Duration,
+    pub(super) grace: Duration,
+    pub(super) stop_when: Option<StopWhen>,
+    pub(super) max_jobs: Option<u64>,
+    pub(super) max_time: Option<Duration>,
+}
+
+/// When a worker ends by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum StopWhen {
+    Empty,
+    Drained,
+}
+
+impl WorkerBuilder {
+    pub(crate) fn new(extensions: Extensions) -> Self {
+        Self {
+            extensions,
+            order: None,
+            concurrency: 64,
+            prefetch: 500,
+            lease: Duration::from_secs(30),
+            grace: Duration::from_secs(25),
+            stop_when: None,
+            max_jobs: None,
+            max_time: None,
+        }
+    }
+
+    /// The queues, the most urgent first: one is served only when those before it are empty.
+    pub fn queues<Q: Into<QueueName>>(mut self, queues: impl IntoIterator<Item = Q>) -> Self {
+        self.order = Some(QueueOrder::Strict(queues.into_iter().map(Into::into).collect()));
+        self
+    }
+
+    /// The queues with weights: `payments` at 6 comes first six times as often as `default` at 1. A weight of 0 counts as 1.
+    pub fn weights<Q: Into<QueueName>>(mut self, weights: impl IntoIterator<Item = (Q, u32)>) -> Self {
+        let weights = weights.into_iter().map(|(queue, weight)| (queue.into(), weight));
+        self.order = Some(QueueOrder::Weighted(weights.collect()));
+        self
+    }
+
+    /// How many jobs run at once; default 64, at least 1.
+    pub fn concurrency(mut self, slots: usize) -> Self {
+        self.concurrency = slots.max(1);
+        self
+    }
+
+    /// The most jobs to claim ahead of free slots; default 500. How many are claimed follows how fast they are used up: none ahead
+    /// where handlers are slow.
+    pub fn prefetch(mut self, jobs: usize) -> Self {
+        self.prefetch = jobs;
+        self
+    }
+
+    /// How long a claim holds without a heartbeat: after so long the jobs of a worker that died are taken up by others. Default 30 s, at
+    /// least 1 s.
+    pub fn lease(mut self, lease: Duration) -> Self {
+        self.lease = lease.max(Duration::from_secs(1));
+        self
+    }
+
+    /// How long running handlers may go on at shut-down before they are told to stop; default 25 s. Five seconds later they are
+    /// dropped and their jobs given back.
+    pub fn grace(mut self, grace: Duration) -> Self {
+        self.grace = grace;
+        self
+    }
+
+    /// Ends as soon as nothing is available on its queues; what is scheduled for later stays. For workers that cron starts.
+    pub fn stop_when_empty(mut self) -> Self {
+        self.stop_when = Some(StopWhen::Empty);
+        self
+    }
+
+    /// Ends when nothing is left on its queues at all: nothing available, scheduled, retryable, or running, here or elsewhere. Jobs
+    /// that no live worker can run do not keep it.
+    pub fn stop_when_drained(mut self) -> Self {
+        self.stop_when = Some(StopWhen::Drained);
+        self
+    }
+
+    /// Ends after this many jobs.
+    pub fn max_jobs(mut self, jobs: u64) -> Self {
+        self.max_jobs = Some(jobs);
+        self
+    }
+
+    /// Ends after this long.
+    pub fn max_time(mut self, time: Duration) -> Self {
+        self.max_time = Some(time);
+        self
+    }
+
+    /// Works until SIGTERM, SIGINT or SIGHUP, or until one of the options ends it. A second signal ends the process at once, with
+    /// 128 plus its number.
+    ///
+    /// # Errors
+    ///
+    /// `Unsupported` where the instance has no queue, `InvalidConfig` for options that cannot be. An unreachable queue is no error: the worker
+    /// tries until it is back.
+    pub async fn run(self) -> Result<WorkerReport, QueueError> {
+        let signal = shutdown::signal().map_err(|error| {
+            QueueError::new(QueueErrorKind::Other, "work", "signals cannot be listened for").with_source(error)
+        })?;
+        self.run_until(signal).await
+    }
+
+    /// Works until the future ends, or until one of the options ends it. Signals are left alone.
+    ///
+    /// # Errors
+    ///
+    /// As [`run`](Self::run).
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped, it leaves its claimed jobs to their leases; end it through the future instead.
+    pub async fn run_until(mut self, shutdown: impl Future<Output = ()> + Send) -> Result<WorkerReport, QueueError> {
+        let Some(queue) = self.extensions.queue().cloned() else { return Err(no_queue("work")) };
+        let order = self.order.take().unwrap_or_else(|| every_queue(&self.extensions));
+        if order.names().is_empty() {
+            let hint = "the worker serves no queue; name one with `.queues([…])`";
+            return Err(QueueError::new(QueueErrorKind::InvalidConfig, "work", hint));
+        }
+        Worker::new(self.extensions.clone(), queue, order, &self).run(shutdown).await
+    }
+}
+
+fn every_queue(extensions: &Extensions) -> QueueOrder {
+    let handlers = extensions.registry().handlers().iter();
+    let mut names: BTreeSet<QueueName> =
+        handlers.filter_map(|info| info.options.as_ref()).map(|options| options.queue.clone()).collect();
+    names.insert("default".into());
+    QueueOrder::Weighted(names.into_iter().map(|queue| (queue, 1)).collect())
+}

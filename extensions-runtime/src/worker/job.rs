@@ -1,0 +1,235 @@
+//! What a queued handler is given: the job it runs for.
+
+use std::fmt;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use tokio::sync::Notify;
+
+use crate::instance::Extensions;
+use crate::job::{AttemptError, ClaimedJob, ErrorKind, HandlerKey, JobId, JobMeta, LeaseToken, Progress, QueueName};
+use crate::time::Timestamp;
+
+/// The job that a queued handler runs for. Cheap to clone.
+#[derive(Clone)]
+pub struct Job(Arc<Inner>);
+
+struct Inner {
+    claimed: ClaimedJob,
+    extensions: Extensions,
+    stop: AtomicU8,
+    stopped: Notify,
+    progress: Mutex<Option<Progress>>,
+    next_attempt_at: OnceLock<Timestamp>,
+}
+
+/// Why a running handler should end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub(crate) enum Stop {
+    /// The worker shuts down and its grace is over.
+    Shutdown = 1,
+    /// Someone asked for the job to be cancelled.
+    Cancelled = 2,
+    /// The lease is gone: whatever the handler does, it will not count.
+    LeaseLost = 3,
+}
+
+impl Job {
+    pub(crate) fn new(claimed: ClaimedJob, extensions: Extensions) -> Self {
+        Self(Arc::new(Inner {
+            claimed,
+            extensions,
+            stop: AtomicU8::new(0),
+            stopped: Notify::new(),
+            progress: Mutex::default(),
+            next_attempt_at: OnceLock::new(),
+        }))
+    }
+
+    pub(crate) fn claimed(&self) -> &ClaimedJob {
+        &self.0.claimed
+    }
+
+    pub(crate) fn token(&self) -> LeaseToken {
+        self.0.claimed.token
+    }
+
+    pub(crate) fn payload(&self) -> &[u8] {
+        self.0.claimed.payload.as_bytes()
+    }
+
+    pub(crate) fn point_version(&self) -> u32 {
+        self.0.claimed.point_version
+    }
+
+    /// Asks the handler to end. The graver reason stays.
+    pub(crate) fn stop(&self, why: Stop) {
+        self.0.stop.fetch_max(why as u8, Ordering::AcqRel);
+        self.0.stopped.notify_waiters();
+    }
+
+    pub(crate) fn stopping(&self) -> Option<Stop> {
+        match self.0.stop.load(Ordering::Acquire) {
+            1 => Some(Stop::Shutdown),
+            2 => Some(Stop::Cancelled),
+            3 => Some(Stop::LeaseLost),
+            _ => None,
+        }
+    }
+
+    /// Waits for a reason to stop that is graver than `than`.
+    pub(crate) async fn stopped_beyond(&self, than: Option<Stop>) -> Stop {
+        loop {
+            let notified = self.0.stopped.notified();
+            tokio::pin!(notified);
+            notified.as_mut().enable();
+            match self.stopping() {
+                Some(why) if Some(why) > than => return why,
+                _ => notified.await,
+            }
+        }
+    }
+
+    pub(crate) fn take_progress(&self) -> Option<Progress> {
+        self.0.progress.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    pub(crate) fn set_next_attempt_at(&self, at: Timestamp) {
+        let _ = self.0.next_attempt_at.set(at);
+    }
+
+    /// The job's id.
+    #[must_use]
+    pub fn id(&self) -> JobId {
+        self.0.claimed.id
+    }
+
+    /// The number of this attempt, from 1. In `on_retry` and `on_failure`: of the attempt that failed.
+    #[must_use]
+    pub fn attempt(&self) -> u32 {
+        self.0.claimed.attempt
+    }
+
+    /// The largest number of attempts, the first included.
+    #[must_use]
+    pub fn max_attempts(&self) -> u32 {
+        self.0.claimed.max_attempts
+    }
+
+    /// The queue it came from.
+    #[must_use]
+    pub fn queue(&self) -> &QueueName {
+        &self.0.claimed.queue
+    }
+
+    /// The handler it is for: point and name.
+    #[must_use]
+    pub fn handler(&self) -> &HandlerKey {
+        &self.0.claimed.handler
+    }
+
+    /// When it was queued, by the queue's clock.
+    #[must_use]
+    pub fn enqueued_at(&self) -> Timestamp {
+        self.0.claimed.enqueued_at
+    }
+
+    /// When the next attempt may start, by this machine's clock; set in `on_retry`.
+    #[must_use]
+    pub fn next_attempt_at(&self) -> Option<Timestamp> {
+        self.0.next_attempt_at.get().copied()
+    }
+
+    /// Its lineage, trace context, tenant and tags.
+    #[must_use]
+    pub fn meta(&self) -> &JobMeta {
+        &self.0.claimed.meta
+    }
+
+    /// Its tags.
+    #[must_use]
+    pub fn tags(&self) -> &[String] {
+        &self.0.claimed.meta.tags
+    }
+
+    /// The tenant in whose scope it was fired.
+    #[must_use]
+    pub fn tenant(&self) -> Option<&str> {
+        self.0.claimed.meta.tenant.as_deref()
+    }
+
+    /// Ends when the handler should stop: the job is cancelled, its lease is lost, or the worker's grace is over. A handler that does
+    /// not heed it is dropped a few seconds later.
+    pub async fn cancelled(&self) {
+        self.stopped_beyond(None).await;
+    }
+
+    /// Whether the handler should stop.
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        self.stopping().is_some()
+    }
+
+    /// Says how far the handler is, from 0.0 to 1.0, and what it is doing. Operators see it after the next heartbeat.
+    pub fn progress(&self, fraction: f64, note: impl Into<String>) {
+        let progress = Progress { fraction: fraction.clamp(0.0, 1.0), note: note.into() };
+        *self.0.progress.lock().unwrap_or_else(PoisonError::into_inner) = Some(progress);
+    }
+
+    /// The instance whose worker runs it.
+    #[must_use]
+    pub fn extensions(&self) -> &Extensions {
+        &self.0.extensions
+    }
+
+    /// A resource of the instance.
+    #[must_use]
+    pub fn resource<T: ?Sized + Send + Sync + 'static>(&self) -> Option<Arc<T>> {
+        self.0.extensions.resource::<T>()
+    }
+}
+
+impl fmt::Debug for Job {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Job")
+            .field("id", &self.id())
+            .field("handler", self.handler())
+            .field("attempt", &self.attempt())
+            .field("max_attempts", &self.max_attempts())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why an attempt, or a job, failed; given to `on_retry` and `on_failure`.
+#[derive(Debug)]
+pub struct JobError {
+    kind: ErrorKind,
+    message: String,
+}
+
+impl JobError {
+    pub(crate) fn new(error: &AttemptError) -> Self {
+        Self { kind: error.kind, message: error.message.clone() }
+    }
+
+    /// What kind of failure it was.
+    #[must_use]
+    pub const fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+
+    /// The error with its sources, as it is kept with the job.
+    #[must_use]
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+}
+
+impl fmt::Display for JobError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.kind, self.message)
+    }
+}
+
+impl std::error::Error for JobError {}

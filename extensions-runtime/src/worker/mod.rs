@@ -1,0 +1,21 @@
+//! Workers: claim jobs, run their handlers, settle them.
+//!
+//! One worker is a loop ([`run`]) that claims into a small buffer and starts an executor for each job; a settler that
+//! ends claims in batches; a heartbeat on a thread of its own, so that a handler that blocks its thread keeps its lease; and
+//! a task of upkeep for the whole store.
+
+mod builder;
+mod executor;
+mod heartbeat;
+mod job;
+mod order;
+mod report;
+mod run;
+mod settler;
+mod shutdown;
+mod upkeep;
+mod window;
+
+pub use self::builder::WorkerBuilder;
+pub use self::job::{Job, JobError};
+pub use self::report::{StopReason, WorkerReport};

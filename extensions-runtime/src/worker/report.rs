@@ -1,0 +1,83 @@
+//! What a worker did.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use serde::Serialize;
+
+/// What a worker did until it ended. Counts are of settlements that took effect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[non_exhaustive]
+pub struct WorkerReport {
+    /// Jobs completed.
+    pub completed: u64,
+    /// Attempts that failed, those that ended a job included.
+    pub failed: u64,
+    /// Jobs that will be tried again after a failed attempt.
+    pub retried: u64,
+    /// Jobs that are dead.
+    pub dead: u64,
+    /// Jobs cancelled.
+    pub cancelled: u64,
+    /// Jobs that put themselves off.
+    pub snoozed: u64,
+    /// Jobs given back without an attempt, at shut-down above all.
+    pub released: u64,
+    /// Settlements refused because the lease was gone.
+    pub lost: u64,
+    /// Owed `on_failure` calls made for other workers.
+    pub callbacks: u64,
+    /// Why it ended.
+    pub stopped: StopReason,
+}
+
+/// Why a worker ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum StopReason {
+    /// It was told to, by a signal or by `run_until`'s future.
+    #[default]
+    Asked,
+    /// Nothing was left to do (`stop_when_empty`, `stop_when_drained`).
+    Empty,
+    /// It ran as many jobs as it was to (`max_jobs`).
+    MaxJobs,
+    /// It ran as long as it was to (`max_time`).
+    MaxTime,
+}
+
+/// The counts while the worker runs.
+#[derive(Debug, Default)]
+pub(super) struct Counts {
+    pub(super) completed: AtomicU64,
+    pub(super) failed: AtomicU64,
+    pub(super) retried: AtomicU64,
+    pub(super) dead: AtomicU64,
+    pub(super) cancelled: AtomicU64,
+    pub(super) snoozed: AtomicU64,
+    pub(super) released: AtomicU64,
+    pub(super) lost: AtomicU64,
+    pub(super) callbacks: AtomicU64,
+}
+
+pub(super) fn add(count: &AtomicU64) {
+    count.fetch_add(1, Ordering::Relaxed);
+}
+
+impl Counts {
+    pub(super) fn report(&self, stopped: StopReason) -> WorkerReport {
+        let get = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        WorkerReport {
+            completed: get(&self.completed),
+            failed: get(&self.failed),
+            retried: get(&self.retried),
+            dead: get(&self.dead),
+            cancelled: get(&self.cancelled),
+            snoozed: get(&self.snoozed),
+            released: get(&self.released),
+            lost: get(&self.lost),
+            callbacks: get(&self.callbacks),
+            stopped,
+        }
+    }
+}

@@ -1,0 +1,391 @@
+//! The worker's loop: claims, starts, waits, and shuts down in order.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use tokio::task::{JoinHandle, JoinSet};
+
+use super::builder::{StopWhen, WorkerBuilder};
+use super::executor::{Executor, LAST_WORDS};
+use super::heartbeat::{BEAT, Heartbeat, Leases};
+use super::job::{Job, Stop};
+use super::order::QueueOrder;
+use super::report::{Counts, StopReason, WorkerReport};
+use super::settler::Settler;
+use super::upkeep;
+use super::window::Window;
+use crate::instance::Extensions;
+use crate::job::WorkerId;
+use crate::queue::{
+    ClaimRequest, Claimed, KnownHandler, QueueBackend, QueueError, QueueStats, WaitCursor, WaitRequest, WorkerInfo,
+};
+
+/// The longest wait without asking the queue: a net under lost wake-ups.
+const FALLBACK_POLL: Duration = Duration::from_secs(5);
+/// How often a worker that is to end when all is drained looks whether it is.
+const DRAIN_POLL: Duration = Duration::from_millis(100);
+const FIRST_RETRY: Duration = Duration::from_millis(100);
+const LONGEST_RETRY: Duration = Duration::from_secs(5);
+/// How long the last settlements may take at shut-down.
+const FLUSH: Duration = Duration::from_secs(10);
+
+type Step<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+/// What the loop waits for besides running jobs.
+enum Pending {
+    /// Nothing: there is no room for more jobs.
+    Nothing,
+    Claim(Step<(Instant, Result<Claimed, QueueError>)>),
+    /// More jobs, or the time for another look.
+    Idle(Step<()>),
+}
+
+pub(super) struct Worker {
+    queue: Arc<dyn QueueBackend>,
+    order: QueueOrder,
+    known: Arc<[KnownHandler]>,
+    info: WorkerInfo,
+    concurrency: usize,
+    lease: Duration,
+    grace: Duration,
+    stop_when: Option<StopWhen>,
+    max_time: Option<Duration>,
+    /// How many jobs may still be claimed.
+    jobs_left: u64,
+    window: Window,
+    leases: Arc<Leases>,
+    counts: Arc<Counts>,
+    extensions: Extensions,
+    buffer: VecDeque<Job>,
+    claimed_at: Instant,
+    running: JoinSet<bool>,
+    /// How many jobs that were lost before are here: one at a time.
+    lost_here: usize,
+    failures: u32,
+}
+
+impl Worker {
+    pub(super) fn new(
+        extensions: Extensions,
+        queue: Arc<dyn QueueBackend>,
+        order: QueueOrder,
+        options: &WorkerBuilder,
+    ) -> Self {
+        let known = extensions.registry().known();
+        let clock = &extensions.settings().clock;
+        let info = WorkerInfo {
+            id: WorkerId::new(),
+            host: host(),
+            pid: std::process::id(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            queues: order.names(),
+            handlers: known.to_vec(),
+            slots: u32::try_from(options.concurrency).unwrap_or(u32::MAX),
+            busy: 0,
+            started_at: clock.now(),
+            last_beat: clock.now(),
+            live_for: BEAT * 3,
+        };
+        Self {
+            queue,
+            order,
+            known,
+            info,
+            concurrency: options.concurrency,
+            lease: options.lease,
+            grace: options.grace,
+            stop_when: options.stop_when,
+            max_time: options.max_time,
+            jobs_left: options.max_jobs.unwrap_or(u64::MAX),
+            window: Window::new(options.prefetch),
+            leases: Arc::default(),
+            counts: Arc::default(),
+            extensions,
+            buffer: VecDeque::new(),
+            claimed_at: Instant::now(),
+            running: JoinSet::new(),
+            lost_here: 0,
+            failures: 0,
+        }
+    }
+
+    pub(super) async fn run(mut self, shutdown: impl Future<Output = ()> + Send) -> Result<WorkerReport, QueueError> {
+        if self.known.is_empty() {
+            tracing::warn!("this worker knows no async handler and will find nothing to do");
+        }
+        if let Err(error) = self.queue.beat(self.info.clone()).await {
+            tracing::warn!(%error, "the worker could not announce itself; trying again");
+        }
+        tracing::info!(worker = %self.info.id, queue = self.queue.describe(), queues = ?self.info.queues, slots = self.concurrency, "worker started");
+        let heartbeat =
+            Heartbeat::start(Arc::clone(&self.queue), Arc::clone(&self.leases), self.info.clone(), self.lease).map_err(|error| {
+                let hint = "the heartbeat's thread could not be started";
+                QueueError::new(crate::queue::QueueErrorKind::Other, "work", hint).with_source(error)
+            })?;
+        let (settler, settling) = Settler::start(Arc::clone(&self.queue), Arc::clone(&self.leases));
+        let executor = Arc::new(Executor {
+            extensions: self.extensions.clone(),
+            worker: self.info.id,
+            settler,
+            leases: Arc::clone(&self.leases),
+            counts: Arc::clone(&self.counts),
+            retention: self.extensions.settings().retention,
+            clock: Arc::clone(&self.extensions.settings().clock),
+            slow: std::sync::Mutex::default(),
+        });
+        let upkeep = Upkeep(tokio::spawn(upkeep::run(Arc::clone(&self.queue), executor.retention)));
+        let stopped = self.work(&executor, shutdown).await;
+        drop(upkeep);
+        self.finish(executor, settling).await;
+        drop(heartbeat);
+        if let Err(error) = self.queue.leave(self.info.id).await {
+            tracing::warn!(%error, "the worker could not say goodbye; its entry will time out");
+        }
+        let report = self.counts.report(stopped);
+        tracing::info!(worker = %self.info.id, ?report, "worker stopped");
+        Ok(report)
+    }
+
+    async fn work(&mut self, executor: &Arc<Executor>, shutdown: impl Future<Output = ()> + Send) -> StopReason {
+        let mut shutdown = pin!(shutdown);
+        let max_time = self.max_time;
+        let mut out_of_time = pin!(async move {
+            match max_time {
+                Some(time) => tokio::time::sleep(time).await,
+                None => std::future::pending().await,
+            }
+        });
+        let mut pending = self.claim();
+        let stopped = loop {
+            self.start_buffered(executor);
+            if self.jobs_left == 0 && self.is_at_rest() && !matches!(pending, Pending::Claim(_)) {
+                break StopReason::MaxJobs;
+            }
+            if matches!(pending, Pending::Nothing) {
+                pending = self.claim();
+            }
+            tokio::select! {
+                biased;
+                () = &mut shutdown => break StopReason::Asked,
+                () = &mut out_of_time => break StopReason::MaxTime,
+                Some(ended) = self.running.join_next(), if !self.running.is_empty() => {
+                    self.note_ended(ended);
+                    while let Some(ended) = self.running.try_join_next() {
+                        self.note_ended(ended);
+                    }
+                    if self.stop_when.is_some() && self.is_at_rest() && matches!(pending, Pending::Idle(_)) {
+                        pending = Pending::Nothing;
+                    }
+                }
+                news = pending.news() => {
+                    pending = Pending::Nothing;
+                    match news {
+                        News::Look => {}
+                        News::Claimed(asked, Ok(claimed)) if !claimed.jobs.is_empty() => self.take_in(claimed, asked),
+                        News::Claimed(_, Ok(nothing)) => match self.after_nothing(&nothing).await {
+                            Some(idle) => pending = Pending::Idle(idle),
+                            None => break StopReason::Empty,
+                        },
+                        News::Claimed(_, Err(error)) => pending = Pending::Idle(self.after_error(&error)),
+                    }
+                }
+            }
+        };
+        self.last_claim(pending).await;
+        stopped
+    }
+
+    fn is_at_rest(&self) -> bool {
+        self.running.is_empty() && self.buffer.is_empty()
+    }
+
+    /// A claim, if there is room for enough jobs to be worth one.
+    fn claim(&self) -> Pending {
+        let here = self.running.len() + self.buffer.len();
+        let room = (self.concurrency + self.window.size()).saturating_sub(here);
+        let max = room.min(usize::try_from(self.jobs_left).unwrap_or(usize::MAX));
+        if max == 0 || (!self.buffer.is_empty() && room * 2 < self.window.size()) {
+            return Pending::Nothing;
+        }
+        let request = ClaimRequest {
+            worker: self.info.id,
+            queues: self.order.draw(fastrand::f64),
+            handlers: Arc::clone(&self.known),
+            max,
+            lease: self.lease,
+            lost: self.lost_here == 0,
+        };
+        let queue = Arc::clone(&self.queue);
+        Pending::Claim(Box::pin(async move {
+            let asked = Instant::now();
+            (asked, queue.reserve(request).await)
+        }))
+    }
+
+    fn take_in(&mut self, claimed: Claimed, asked: Instant) {
+        self.note_success();
+        self.jobs_left = self.jobs_left.saturating_sub(u64::try_from(claimed.jobs.len()).unwrap_or(u64::MAX));
+        self.lost_here += claimed.jobs.iter().filter(|job| job.lost_count > 0).count();
+        let jobs: Vec<Job> = claimed.jobs.into_iter().map(|job| Job::new(job, self.extensions.clone())).collect();
+        self.leases.add(&jobs, asked, self.lease);
+        self.buffer.extend(jobs);
+        self.claimed_at = Instant::now();
+    }
+
+    fn start_buffered(&mut self, executor: &Arc<Executor>) {
+        if self.buffer.is_empty() {
+            return;
+        }
+        while self.running.len() < self.concurrency {
+            let Some(job) = self.buffer.pop_front() else { break };
+            let lost = job.claimed().lost_count > 0;
+            let executor = Arc::clone(executor);
+            self.running.spawn(async move {
+                executor.execute(job).await;
+                lost
+            });
+        }
+        if self.buffer.is_empty() {
+            self.window.used_up_after(self.claimed_at.elapsed());
+        }
+        self.leases.busy.store(u32::try_from(self.running.len()).unwrap_or(u32::MAX), Ordering::Relaxed);
+    }
+
+    fn note_ended(&mut self, ended: Result<bool, tokio::task::JoinError>) {
+        match ended {
+            Ok(lost) => self.lost_here -= usize::from(lost),
+            Err(error) => tracing::error!(%error, "an executor died; its job is left to its lease"),
+        }
+    }
+
+    /// What to wait for after a claim that brought nothing; none where the worker is to end.
+    async fn after_nothing(&mut self, claimed: &Claimed) -> Option<Step<()>> {
+        self.note_success();
+        let due = claimed.next_due.unwrap_or(FALLBACK_POLL).min(FALLBACK_POLL);
+        if !self.is_at_rest() {
+            return Some(self.wait(claimed.cursor, due));
+        }
+        match self.stop_when {
+            None => Some(self.wait(claimed.cursor, due)),
+            Some(StopWhen::Empty) => None,
+            Some(StopWhen::Drained) if self.is_drained().await => None,
+            Some(StopWhen::Drained) => Some(self.wait(claimed.cursor, due.min(DRAIN_POLL))),
+        }
+    }
+
+    async fn is_drained(&self) -> bool {
+        let served = |stats: &&QueueStats| self.info.queues.contains(&stats.queue);
+        match self.queue.stats().await {
+            Ok(stats) => stats.iter().filter(served).all(|stats| {
+                stats.unfinished() == stats.count(crate::job::JobState::Unroutable)
+            }),
+            Err(error) => {
+                tracing::warn!(%error, "whether the queues are drained could not be seen; trying again");
+                false
+            }
+        }
+    }
+
+    fn wait(&self, cursor: WaitCursor, timeout: Duration) -> Step<()> {
+        let request = WaitRequest { queues: self.info.queues.clone(), cursor, timeout };
+        let queue = Arc::clone(&self.queue);
+        Box::pin(async move {
+            if let Err(error) = queue.wait(request).await {
+                tracing::warn!(%error, "waiting for jobs failed; asking again");
+                tokio::time::sleep(FIRST_RETRY.max(timeout.min(Duration::from_secs(1)))).await;
+            }
+        })
+    }
+
+    fn after_error(&mut self, error: &QueueError) -> Step<()> {
+        if self.failures == 0 {
+            tracing::warn!(%error, "jobs could not be claimed; trying until they can");
+        }
+        self.failures = self.failures.saturating_add(1);
+        let wait = FIRST_RETRY.saturating_mul(2_u32.saturating_pow(self.failures.min(10) - 1)).min(LONGEST_RETRY);
+        Box::pin(tokio::time::sleep(wait.mul_f64(0.5 + 0.5 * fastrand::f64())))
+    }
+
+    fn note_success(&mut self) {
+        if self.failures > 0 {
+            tracing::info!(failures = self.failures, "jobs can be claimed again");
+            self.failures = 0;
+        }
+    }
+
+    /// Takes in what a claim under way still brings, to give it back.
+    async fn last_claim(&mut self, pending: Pending) {
+        if let Pending::Claim(claim) = pending
+            && let Ok((asked, Ok(claimed))) = tokio::time::timeout(LAST_WORDS, claim).await
+        {
+            self.take_in(claimed, asked);
+        }
+    }
+
+    /// Gives back what was not started, waits for what runs, then stops it; then everything is settled.
+    async fn finish(&mut self, executor: Arc<Executor>, settling: JoinHandle<()>) {
+        for job in std::mem::take(&mut self.buffer) {
+            let executor = Arc::clone(&executor);
+            self.running.spawn(async move {
+                executor.give_back(&job).await;
+                false
+            });
+        }
+        if tokio::time::timeout(self.grace, drain(&mut self.running)).await.is_err() {
+            tracing::warn!(jobs = self.running.len(), "the grace is over; running handlers are told to stop");
+            self.leases.stop_all(Stop::Shutdown);
+            let _ = tokio::time::timeout(LAST_WORDS + FLUSH, drain(&mut self.running)).await;
+            self.running.shutdown().await;
+        }
+        drop(executor);
+        if tokio::time::timeout(FLUSH, settling).await.is_err() {
+            tracing::error!("the last settlements could not be stored; their leases will end");
+        }
+    }
+}
+
+async fn drain(running: &mut JoinSet<bool>) {
+    while running.join_next().await.is_some() {}
+}
+
+/// What ended the waiting.
+enum News {
+    Claimed(Instant, Result<Claimed, QueueError>),
+    Look,
+}
+
+impl Pending {
+    async fn news(&mut self) -> News {
+        match self {
+            Self::Nothing => std::future::pending().await,
+            Self::Claim(claim) => {
+                let (asked, claimed) = claim.await;
+                News::Claimed(asked, claimed)
+            }
+            Self::Idle(idle) => {
+                idle.await;
+                News::Look
+            }
+        }
+    }
+}
+
+/// The upkeep's task, ended with the worker.
+struct Upkeep(JoinHandle<()>);
+
+impl Drop for Upkeep {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+fn host() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/hostname")
+        .map(|name| name.trim().to_owned())
+        .or_else(|_| std::env::var("HOSTNAME"))
+        .unwrap_or_else(|_| "unknown".to_owned())
+}

@@ -1,0 +1,36 @@
+//! The store's upkeep: every worker takes a turn about once a second.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::queue::{QueueBackend, Retention};
+
+const EVERY: Duration = Duration::from_secs(1);
+
+/// Runs until it is dropped.
+pub(super) async fn run(queue: Arc<dyn QueueBackend>, retention: Retention) {
+    let mut failing = false;
+    loop {
+        match queue.maintain(retention).await {
+            Ok(done) => {
+                if failing {
+                    tracing::info!("the queue's upkeep works again");
+                }
+                failing = false;
+                if done.rescued > 0 {
+                    tracing::warn!(jobs = done.rescued, "took back jobs of workers that are gone");
+                }
+                if done.quarantined > 0 {
+                    tracing::error!(jobs = done.quarantined, "jobs were quarantined: their workers died over them");
+                }
+            }
+            Err(error) => {
+                if !failing {
+                    tracing::warn!(%error, "the queue's upkeep failed; trying again every second");
+                }
+                failing = true;
+            }
+        }
+        tokio::time::sleep(EVERY.mul_f64(0.8 + 0.4 * fastrand::f64())).await;
+    }
+}

@@ -1,0 +1,41 @@
+//! Typed extension points, inline handlers and durable background handlers, by attribute.
+//!
+//! An application declares *extension points* as structs and attaches *handlers* to them, anywhere in its crate graph. Firing a
+//! point runs its inline handlers by priority and then queues its async handlers, durably, in one step. Workers run the queued
+//! ones with retries, back-off, time-outs, uniqueness and dead-lettering.
+
+pub use extensions_macros::{
+    ExtensionPoint, async_handler, circuit_breaker, declare_handler, extension_handler, scheduled, when,
+};
+pub use extensions_runtime::fire::{FireError, FireErrorKind, FireReport, Fired};
+pub use extensions_runtime::handler::{
+    AsyncHandler, AsyncOptions, AwaitedHandler, BlockingHandler, Context, Handler, HandlerError, HandlerInfo,
+    HandlerOptions, HandlerResult, IntoOutput, OnFailure, OnRetry, Verdict, Veto,
+};
+pub use extensions_runtime::point::{ExtensionPoint, Queued, QueuedPoint};
+pub use extensions_runtime::policy::Backoff;
+pub use extensions_runtime::registry::{BuildError, BuildProblem, Registry, Res, Resources};
+pub use extensions_runtime::worker::{Job, JobError, WorkerBuilder, WorkerReport};
+pub use extensions_runtime::{BoxError, BoxFuture, Extensions, ExtensionsBuilder, fire, fire_sync};
+
+#[doc(inline)]
+pub use extensions_runtime::{handler, job, point, queue, registry, time, worker};
+
+#[doc(hidden)]
+pub use extensions_runtime::__private;
+
+/// Everything that most programs need: `use extensions::prelude::*;`.
+pub mod prelude {
+    pub use extensions_macros::{ExtensionPoint, async_handler, declare_handler, extension_handler};
+    pub use extensions_runtime::fire::{FireError, Fired};
+    pub use extensions_runtime::handler::{
+        AsyncHandler, AsyncOptions, AwaitedHandler, BlockingHandler, Context, Handler, HandlerError,
+        HandlerOptions, HandlerResult, OnFailure, OnRetry, Verdict,
+    };
+    pub use extensions_runtime::point::{ExtensionPoint, Queued, QueuedPoint};
+    pub use extensions_runtime::policy::Backoff;
+    pub use extensions_runtime::registry::{Res, Resources};
+    pub use extensions_runtime::time::secs;
+    pub use extensions_runtime::worker::{Job, JobError, WorkerReport};
+    pub use extensions_runtime::{BoxError, Extensions};
+}
