@@ -36,6 +36,8 @@ const _: () = {
     __ext::inventory::submit! {
         __ext::LinkedPoint { info : & __EXT_INFO }
     }
+    #[automatically_derived]
+    impl __ext::Queued for ImportCatalog {}
     use ::extensions::__private::typetag;
     #[typetag::serde(name = "catalog.import")]
     #[automatically_derived]
@@ -50,6 +52,4 @@ const _: () = {
             __ext::fire_boxed(*self, __ext_extensions)
         }
     }
-    #[automatically_derived]
-    impl __ext::Queued for ImportCatalog {}
 };

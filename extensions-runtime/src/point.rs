@@ -75,7 +75,13 @@ pub fn fire_boxed<P: ExtensionPoint>(point: P, extensions: &Extensions) -> DynFi
     label = "this point cannot cross a process boundary",
     note = "add `#[extension_point(queued)]` to `{Self}` and derive `Serialize` and `Deserialize` for it"
 )]
-pub trait Queued: ExtensionPoint + QueuedPoint + Serialize + DeserializeOwned {}
+pub trait Queued: ExtensionPoint + QueuedPoint + QueuedPayload {}
+
+/// What a queued point's type must be able to do: `Serialize` and `DeserializeOwned`.
+///
+/// A bound of its own, since the compiler lists all implementors of a direct one where it is missing.
+pub trait QueuedPayload: Serialize + DeserializeOwned {}
+impl<T: Serialize + DeserializeOwned> QueuedPayload for T {}
 
 /// A point whose inline handlers can veto, as a bound. Implemented by `#[derive(ExtensionPoint)]` with
 /// `#[extension_point(interruptible)]`.

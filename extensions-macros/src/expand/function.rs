@@ -22,13 +22,12 @@ fn resources(function: &Function) -> impl Iterator<Item = (&String, &syn::Type)>
     })
 }
 
-pub(crate) fn definition(function: &Function) -> TokenStream {
+pub(crate) fn definition(function: &Function, attachment: &Attachment, work: Option<&Work>) -> TokenStream {
     let name = type_name();
     let types: Vec<_> = resources(function).map(|(_, ty)| ty).collect();
-    if types.is_empty() {
-        return quote! { struct #name; };
-    }
-    quote! { struct #name(#(#types),*); }
+    let fields = (!types.is_empty()).then(|| quote! { (#(#types),*) });
+    let implementation = implementation(function, attachment, work);
+    quote! { struct #name #fields; #implementation }
 }
 
 pub(crate) fn build(function: &Function) -> TokenStream {
@@ -47,11 +46,7 @@ pub(crate) fn build(function: &Function) -> TokenStream {
     }
 }
 
-pub(crate) fn implementation(
-    function: &Function,
-    attachment: &Attachment,
-    work: Option<&Work>,
-) -> TokenStream {
+fn implementation(function: &Function, attachment: &Attachment, work: Option<&Work>) -> TokenStream {
     let (name, point) = (type_name(), &attachment.point);
     let call = call(
         function,

@@ -89,10 +89,13 @@ fn implementation(point: &Point) -> TokenStream {
     }
 }
 
-/// `typetag` writes paths that begin with `typetag::`, hence the import.
+/// `Queued` comes first: what is missing for it is told in better words than what is missing for `typetag`. That one writes
+/// paths that begin with `typetag::`, hence the import.
 fn queued(point: &Point) -> TokenStream {
     let Point { root, ident, name, .. } = point;
     quote! {
+        #[automatically_derived]
+        impl __ext::Queued for #ident {}
         use #root::__private::typetag;
         #[typetag::serde(name = #name)]
         #[automatically_derived]
@@ -104,7 +107,5 @@ fn queued(point: &Point) -> TokenStream {
                 __ext::fire_boxed(*self, __ext_extensions)
             }
         }
-        #[automatically_derived]
-        impl __ext::Queued for #ident {}
     }
 }
