@@ -80,13 +80,13 @@ pub mod __private {
 
     pub use crate::BoxError;
     pub use crate::handler::{
-        AsyncHandler, AsyncOptions, AwaitedHandler, BlockingHandler, Context, Handler, HandlerError, HandlerResult,
-        IntoOutput, OnFailure, OnRetry, Verdict, Veto,
+        AsyncHandler, AsyncOptions, AwaitedHandler, BlockingHandler, Context, Handler, HandlerError,
+        HandlerResult, IntoOutput, OnFailure, OnRetry, Verdict, Veto,
     };
     pub use crate::instance::Extensions;
     pub use crate::point::{
-        Deprecation, DynFire, ExtensionPoint, Interruptible, Location, PointInfo, PointSlot, Queued, QueuedPoint,
-        assert_interruptible, fire_boxed,
+        Deprecation, DynFire, ExtensionPoint, Interruptible, Location, PointInfo, PointSlot, Queued,
+        QueuedPoint, assert_interruptible, fire_boxed,
     };
     pub use crate::policy::Backoff;
     pub use crate::registry::{
