@@ -2,6 +2,8 @@
 //! this crate's own paths are not a stable surface.
 
 mod backend;
+#[cfg(feature = "testing")]
+pub mod conformance;
 pub mod job;
 pub mod queue;
 pub mod time;
