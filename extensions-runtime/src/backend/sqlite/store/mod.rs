@@ -119,6 +119,12 @@ impl Tx<'_> {
         }
     }
 
+    /// Fails as a broken statement would.
+    #[cfg(test)]
+    pub(super) fn fail(&self) -> rusqlite::Result<()> {
+        self.statement("SELECT * FROM no_such_table").map(drop)
+    }
+
     /// Numbers the change of every queue in which something became claimable.
     fn signal(&self) -> rusqlite::Result<u64> {
         if self.touched.is_empty() {
