@@ -1,6 +1,7 @@
 //! The only place that knows the SQL of the queue's calls.
 
 mod claim;
+mod heads;
 mod names;
 mod operate;
 pub(super) mod push;
@@ -145,7 +146,9 @@ impl Tx<'_> {
         }
     }
 
+    /// Takes note that something in the lane became claimable.
     fn touch_lane(&mut self, lane: i64) -> rusqlite::Result<()> {
+        self.names.heads.forget(lane);
         let queue = self.names.lane(self.conn, lane)?.map(|lane| lane.queue);
         if let Some(queue) = queue {
             self.touch(queue);
