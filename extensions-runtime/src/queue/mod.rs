@@ -47,7 +47,8 @@ pub type QueueFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, QueueError>>
 /// - **Q3** A call with nothing to do (an empty list, `max` 0) succeeds and changes nothing.
 /// - **Q4** A failed call says so with its [`QueueErrorKind`]; a backend that cannot be reached answers within its own
 ///   time-out and never swallows what it was given.
-/// - **Q5** Dropping a future leaves its step done whole or not done at all.
+/// - **Q5** Dropping a future leaves its step done whole or not done at all; a claim whose answer was not delivered is given
+///   back as by `Release`.
 ///
 /// *Push*
 ///
@@ -71,7 +72,7 @@ pub type QueueFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, QueueError>>
 /// - **Q15** A claim counts the attempt, and holds for `lease` by the backend's clock.
 /// - **Q16** A job is never claimed before its time, from a paused queue, after its end, or beyond `max`.
 /// - **Q17** Jobs whose `on_failure` is owed and under no lease are claimed first, with [`Purpose::OnFailure`], in whatever
-///   queue of the request they lie; that counts no attempt and changes no state.
+///   queue of the request they lie; Q14 and Q16 hold for them too. That counts no attempt and changes no state.
 /// - **Q18** `next_due` is the time until the next `scheduled` or `retryable` job in the queues may run, or less.
 ///
 /// *Leases*
@@ -98,7 +99,8 @@ pub type QueueFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, QueueError>>
 ///   reason stands.
 /// - **Q30** `Bury` with `owe_on_failure` stores the end and the debt in one step. The lease goes on, can be extended, and ends with
 ///   `CallbackDone`, which pays the debt; a lease that ends before leaves the debt, and the callback is claimed again (Q17).
-///   A callback lost three times is dropped, which is noted in the errors.
+///   `Release` gives such a claim back without a loss; any other end of it, and `CallbackDone` for an attempt, answers
+///   `LeaseLost`. A callback that was lost is claimed alone; one lost three times is dropped, which is noted in the errors.
 /// - **Q31** A job keeps the time at which it last entered each state and its last 20 errors.
 ///
 /// *Waiting and upkeep*
@@ -115,7 +117,9 @@ pub type QueueFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, QueueError>>
 ///
 /// - **Q36** `stats` counts every stored job once, under the state that `get` shows.
 /// - **Q37** `retry`, `cancel` and `forget` do what their docs say, for each id apart, and never touch a job under another's lease.
-/// - **Q38** `pause` holds for all workers at once and survives restarts; `resume` wakes them.
+///   A running job whose cancellation was asked for becomes `cancelled`, with that reason, when its claim ends by `Retry`,
+///   `Snooze`, `Release` or a loss.
+/// - **Q38** `pause` holds for all workers at once, for callbacks too, and survives restarts; `resume` wakes them.
 /// - **Q39** Payload, metadata or errors that cannot be read never fail a call for other jobs; the bytes stay as they are.
 ///
 /// # Cancel safety
