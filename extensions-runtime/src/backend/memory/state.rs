@@ -378,7 +378,7 @@ impl State {
                     entry.attempt = entry.attempt.saturating_sub(1);
                     entry.wait_until(JobState::Available, entry.run_at, now);
                 }
-                Settle::Cancel { reason, .. } => entry.cancel(reason, now),
+                Settle::Cancel { reason, .. } => entry.cancel(entry.cancel.clone().unwrap_or(reason), now),
                 Settle::Bury { error, owe_on_failure } => {
                     rules::keep_error(&mut entry.errors, AttemptError { at: now, ..error });
                     entry.owes = owe_on_failure;

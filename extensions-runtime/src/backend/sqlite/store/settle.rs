@@ -143,6 +143,7 @@ impl Tx<'_> {
                 self.finish(held, *keep, |tx| tx.statement(COMPLETE)?.execute([held.seq, now]))?
             }
             Settle::Cancel { reason, keep } => {
+                let reason = held.cancel.as_ref().unwrap_or(reason);
                 self.finish(held, *keep, |tx| tx.statement(CANCEL)?.execute(params![held.seq, now, reason]))?
             }
             Settle::Bury { error, owe_on_failure } => {
