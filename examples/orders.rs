@@ -235,9 +235,16 @@ impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Done { completed, retried, dead } = self.done;
         writeln!(f, "{} orders in {:.2} s", self.orders, self.seconds)?;
-        writeln!(f, "  at once   {} fires, {} orders refused, {} units sold", self.fired, self.vetoed, self.units_sold)?;
+        writeln!(
+            f,
+            "  at once   {} fires, {} orders refused, {} units sold",
+            self.fired, self.vetoed, self.units_sold
+        )?;
         writeln!(f, "  queued    {} jobs, {} more were in the queue already", self.queued, self.duplicates)?;
-        write!(f, "  later     {completed} completed, {retried} attempts failed and were retried, {dead} dead")
+        write!(
+            f,
+            "  later     {completed} completed, {retried} attempts failed and were retried, {dead} dead"
+        )
     }
 }
 

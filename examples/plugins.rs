@@ -42,7 +42,11 @@ async fn run() -> Result<(), BoxError> {
             .outputs_by_handler()
             .filter_map(|(carrier, cents)| Some(format!("{} {} ct", carrier.name, (*cents)?)))
             .collect();
-        writeln!(out, "{grams} g to {country}: {}", if quotes.is_empty() { "nobody".into() } else { quotes.join(", ") })?;
+        writeln!(
+            out,
+            "{grams} g to {country}: {}",
+            if quotes.is_empty() { "nobody".into() } else { quotes.join(", ") }
+        )?;
     }
     Ok(())
 }

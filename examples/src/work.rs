@@ -2,12 +2,13 @@
 
 use std::future::Future;
 use std::ops::AddAssign;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use extensions::job::JobState;
 use extensions::queue::QueueError;
 use extensions::{Extensions, WorkerReport};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 use tokio::sync::oneshot;
 
@@ -58,7 +59,8 @@ pub async fn work_while<T>(
 /// A progress bar on standard error, or nothing at all where that is no terminal. Without a length it counts.
 #[must_use]
 pub fn bar(what: &'static str, length: Option<u64>) -> ProgressBar {
-    let bar = ProgressBar::with_draw_target(length, ProgressDrawTarget::stderr());
+    static BARS: LazyLock<MultiProgress> = LazyLock::new(MultiProgress::new);
+    let bar = BARS.add(ProgressBar::with_draw_target(length, ProgressDrawTarget::hidden()));
     let shape = if length.is_some() { "{msg:>12} {wide_bar} {pos}/{len}" } else { "{msg:>12} {pos}" };
     if let Ok(style) = ProgressStyle::with_template(shape) {
         bar.set_style(style);
@@ -72,7 +74,9 @@ async fn show_jobs(ext: Extensions) {
     while let (Some(queue), false) = (ext.queue(), bar.is_hidden()) {
         if let Ok(stats) = queue.stats().await {
             let completed = stats.iter().map(|queue| queue.count(JobState::Completed)).sum();
-            bar.set_length(completed + stats.iter().map(extensions::queue::QueueStats::unfinished).sum::<u64>());
+            bar.set_length(
+                completed + stats.iter().map(extensions::queue::QueueStats::unfinished).sum::<u64>(),
+            );
             bar.set_position(completed);
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
