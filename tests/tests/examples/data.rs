@@ -28,7 +28,8 @@ pub(crate) fn deliveries() -> &'static Path {
         let real = Path::new(REAL);
         let chosen = if real.is_file() { real } else { Path::new(SAMPLE) }.canonicalize().unwrap();
         // Not `eprintln!`, which the test harness keeps to itself.
-        writeln!(std::io::stderr(), "webhook deliveries: {}", chosen.display()).unwrap();
+        let mut stderr = std::io::stderr();
+        writeln!(stderr, "webhook deliveries: {}", chosen.display()).unwrap();
         chosen
     })
 }

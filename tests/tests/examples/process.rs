@@ -16,8 +16,8 @@ const DEADLINE: Duration = Duration::from_secs(60);
 
 /// The examples' programs by name, built as these tests were.
 fn programs() -> &'static BTreeMap<String, PathBuf> {
-    static PROGRAMS: OnceLock<BTreeMap<String, PathBuf>> = OnceLock::new();
-    PROGRAMS.get_or_init(|| {
+    static PROGRAMS: OnceLock<Option<BTreeMap<String, PathBuf>>> = OnceLock::new();
+    let programs = PROGRAMS.get_or_init(|| {
         // The whole workspace, as the test command does, so that features are the same and little is left to build.
         let mut build =
             std::process::Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
@@ -33,17 +33,16 @@ fn programs() -> &'static BTreeMap<String, PathBuf> {
             build.arg("--release");
         }
         let built = build.stderr(Stdio::inherit()).output().unwrap();
-        assert!(built.status.success(), "the examples do not build");
-        let messages = String::from_utf8(built.stdout).unwrap();
+        let messages = String::from_utf8(built.stdout).ok().filter(|_| built.status.success())?;
         let artifacts = messages.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-        artifacts
-            .filter(|artifact| artifact["target"]["kind"][0] == "example")
-            .filter_map(|artifact| {
-                let name = artifact["target"]["name"].as_str()?;
-                Some((name.to_owned(), artifact["executable"].as_str()?.into()))
-            })
-            .collect()
-    })
+        let programs =
+            artifacts.filter(|artifact| artifact["target"]["kind"][0] == "example").map(|artifact| {
+                let name = artifact["target"]["name"].as_str().unwrap();
+                (name.to_owned(), artifact["executable"].as_str().unwrap().into())
+            });
+        Some(programs.collect())
+    });
+    programs.as_ref().expect("the examples build")
 }
 
 /// A run of an example.
