@@ -5,7 +5,7 @@
 //! ```
 //!
 //! Each line of the input is a delivery as GitHub sends it: `{"delivery": …, "event": …, "action": …, "payload": …}`. Each is fired
-//! once, as [`DeliveryReceived`](points::DeliveryReceived). Inline handlers refuse what nobody sent, and fire a point of its own for what is
+//! once, as `DeliveryReceived`. Inline handlers refuse what nobody sent, and fire a point of its own for what is
 //! worth telling; async handlers archive the delivery and announce the news, in this process or in others:
 //!
 //! ```text

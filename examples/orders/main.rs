@@ -8,18 +8,19 @@
 //! payment are seen to before `fire` returns, the confirmation and the invoice are queued in the same step. A worker in the
 //! same process runs them, and runs them again where a mail server is busy.
 
-use std::collections::HashSet;
-use std::fmt;
-use std::path::PathBuf;
+mod cli;
+mod shop;
+
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use examples::{Done, chance};
 use extensions::prelude::*;
-use lexopt::prelude::*;
 use serde::{Deserialize, Serialize};
+
+use self::cli::{Args, Summary};
+use self::shop::{Mailer, Printer, Warehouse};
 
 /// An order is about to be taken.
 #[derive(Debug, ExtensionPoint)]
@@ -117,65 +118,6 @@ impl AsyncHandler<CatalogChanged> for ImportProducts {
     }
 }
 
-#[derive(Default)]
-struct Warehouse {
-    units_sold: AtomicU64,
-}
-
-/// A mail server that is busy when it first meets some addresses.
-struct Mailer {
-    seed: u64,
-    met: Mutex<HashSet<String>>,
-}
-
-impl Mailer {
-    async fn send(&self, to: &str, _text: &str) -> Result<(), std::io::Error> {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-        let first_time = self.met.lock().unwrap_or_else(PoisonError::into_inner).insert(to.to_owned());
-        if first_time && chance(self.seed, to) < 0.05 {
-            return Err(std::io::Error::other("450 mailbox busy, try again later"));
-        }
-        Ok(())
-    }
-}
-
-struct Printer {
-    seed: u64,
-}
-
-impl Printer {
-    /// How many attempts fail for this order.
-    fn refusals(&self, order_id: u64) -> u32 {
-        match chance(self.seed, &format!("invoice {order_id}")) {
-            luck if luck < 0.01 => 3,
-            luck if luck < 0.04 => 1,
-            _ => 0,
-        }
-    }
-}
-
-#[derive(Debug, Default, Serialize)]
-struct Summary {
-    orders: u64,
-    fired: u64,
-    vetoed: u64,
-    queued: u64,
-    duplicates: u64,
-    #[serde(flatten)]
-    done: Done,
-    units_sold: u64,
-    seconds: f64,
-}
-
-impl Summary {
-    fn note<P: ExtensionPoint>(&mut self, fired: &Fired<P>) {
-        self.fired += u64::from(fired.is_success());
-        self.vetoed += u64::from(fired.veto().is_some());
-        self.queued += fired.queued().len() as u64;
-        self.duplicates += fired.duplicates().len() as u64;
-    }
-}
-
 async fn take_orders(ext: &Extensions, args: &Args) -> Result<Summary, FireError> {
     let mut summary = Summary { orders: args.orders, ..Summary::default() };
     let mut random = fastrand::Rng::with_seed(args.seed);
@@ -210,8 +152,8 @@ async fn run() -> Result<(), BoxError> {
     let ext = Extensions::builder()
         .discover()
         .resource(Arc::clone(&warehouse))
-        .resource(Mailer { seed: args.seed, met: Mutex::default() })
-        .resource(Printer { seed: args.seed })
+        .resource(Mailer::new(args.seed))
+        .resource(Printer::new(args.seed))
         .queue_url(examples::sqlite_url(&db))
         .build()
         .await?;
@@ -229,55 +171,4 @@ async fn run() -> Result<(), BoxError> {
 #[tokio::main]
 async fn main() -> ExitCode {
     examples::finish(run().await)
-}
-
-impl fmt::Display for Summary {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Done { completed, retried, dead } = self.done;
-        writeln!(f, "{} orders in {:.2} s", self.orders, self.seconds)?;
-        writeln!(
-            f,
-            "  at once   {} fires, {} orders refused, {} units sold",
-            self.fired, self.vetoed, self.units_sold
-        )?;
-        writeln!(f, "  queued    {} jobs, {} more were in the queue already", self.queued, self.duplicates)?;
-        write!(
-            f,
-            "  later     {completed} completed, {retried} attempts failed and were retried, {dead} dead"
-        )
-    }
-}
-
-struct Args {
-    orders: u64,
-    seed: u64,
-    db: Option<PathBuf>,
-    json: bool,
-}
-
-impl Args {
-    const USAGE: &str = "\
-orders [--orders N] [--seed N] [--db PATH] [--json]
-
-  --orders N   how many orders (1000)
-  --seed N     which orders, and which attempts fail (0)
-  --db PATH    the queue's file (one in a new temporary folder)
-  --json       print one JSON object";
-
-    /// `None` where only help was asked for.
-    fn parse() -> Result<Option<Self>, BoxError> {
-        let mut args = Self { orders: 1_000, seed: 0, db: None, json: false };
-        let mut parser = lexopt::Parser::from_env();
-        while let Some(arg) = parser.next()? {
-            match arg {
-                Long("orders") => args.orders = parser.value()?.parse()?,
-                Long("seed") => args.seed = parser.value()?.parse()?,
-                Long("db") => args.db = Some(parser.value()?.into()),
-                Long("json") => args.json = true,
-                Long("help") | Short('h') => return examples::help(Self::USAGE),
-                _ => return Err(arg.unexpected().into()),
-            }
-        }
-        Ok(Some(args))
-    }
 }
