@@ -3,6 +3,15 @@
 //! An application declares *extension points* as structs and attaches *handlers* to them, anywhere in its crate graph. Firing a
 //! point runs its inline handlers by priority and then queues its async handlers, durably, in one step. Workers run the queued
 //! ones with retries, back-off, time-outs, uniqueness and dead-lettering.
+//!
+//! The [`guide`] explains all of it, page by page; every block of code in it is a test.
+//!
+//! | feature | what it brings |
+//! |---|---|
+//! | `sqlite` | the embedded queue in one file, `sqlite://jobs.db` |
+//! | `testing` | for authors of backends: the conformance suite |
+//!
+//! The memory queue is always there.
 
 pub use extensions_macros::{
     ExtensionPoint, async_handler, circuit_breaker, declare_handler, extension_handler, scheduled, when,
@@ -20,6 +29,8 @@ pub use extensions_runtime::{BoxError, BoxFuture, Extensions, ExtensionsBuilder,
 
 #[doc(inline)]
 pub use extensions_runtime::{handler, job, point, queue, registry, time, worker};
+
+pub mod guide;
 
 #[doc(hidden)]
 pub use extensions_runtime::__private;
