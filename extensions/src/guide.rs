@@ -8,11 +8,11 @@
 //! | [`workers`] | a worker's options, shut-down, what it does while it runs |
 //! | [`async_handlers`] | every option of async handlers, back-off, callbacks, unique jobs, monitoring, practice |
 //! | [`testing`] | the memory queue and a clock that is moved by hand |
-//! | lifecycle | the states of a job and the roads between them |
-//! | guarantees | what is promised when a process dies, step by step |
-//! | backends | what each queue can do, and how further ones fit the contract |
-//! | plugins | handlers from other crates, and linkers that drop them |
-//! | upgrading | new names, new versions, programs of different age side by side |
+//! | [`lifecycle`] | the states of a job and the roads between them |
+//! | [`guarantees`] | what is promised when a process dies, step by step |
+//! | [`backends`] | what each queue can do, and how further ones fit the contract |
+//! | [`plugins`] | handlers from other crates, and linkers that drop them |
+//! | [`upgrading`] | new names, new versions, programs of different age side by side |
 
 #[doc = include_str!("docs/points.md")]
 pub mod points {}
@@ -32,3 +32,18 @@ pub mod testing {}
 /// [guarantees.md]: guarantees
 #[doc = include_str!("docs/async.md")]
 pub mod async_handlers {}
+
+#[doc = include_str!("docs/lifecycle.md")]
+pub mod lifecycle {}
+
+#[doc = include_str!("docs/guarantees.md")]
+pub mod guarantees {}
+
+#[doc = include_str!("docs/backends.md")]
+pub mod backends {}
+
+#[doc = include_str!("docs/plugins.md")]
+pub mod plugins {}
+
+#[doc = include_str!("docs/upgrading.md")]
+pub mod upgrading {}
