@@ -4,12 +4,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::fire::Mode;
-use crate::handler::{AsyncHandler, AsyncOptions, AwaitedHandler, Context, Handler, HandlerOptions, HandlerResult};
+use crate::handler::{
+    AsyncHandler, AsyncOptions, AwaitedHandler, Context, Handler, HandlerOptions, HandlerResult,
+};
 use crate::instance::Extensions;
 use crate::point::{ExtensionPoint, Location, Queued};
 use crate::queue::{QueueBackend, QueueError, Retention};
+use crate::registry::{
+    BuildError, BuildProblem, InlineCall, Registrar, Registry, Renames, Resources, Wanted,
+};
 use crate::time::{Clock, SystemClock};
-use crate::registry::{BuildError, BuildProblem, InlineCall, Registrar, Registry, Renames, Resources, Wanted};
 
 /// The variable that names the queue where the builder does not.
 const QUEUE_URL: &str = "EXTENSIONS_QUEUE_URL";
@@ -216,7 +220,8 @@ impl ExtensionsBuilder {
     /// without a queue, a queue that cannot be opened.
     pub async fn build(mut self) -> Result<Extensions, BuildError> {
         let queue = self.open_queue().await;
-        let capabilities = queue.as_ref().ok().and_then(|queue| queue.as_ref().map(|queue| queue.capabilities()));
+        let capabilities =
+            queue.as_ref().ok().and_then(|queue| queue.as_ref().map(|queue| queue.capabilities()));
         let mut registrar = Registrar::new(&self.resources, &self.defaults, &self.renames, capabilities);
         if self.discover {
             registrar.discover();

@@ -92,7 +92,10 @@ impl Extensions {
     #[track_caller]
     pub fn install_global(&self) {
         let installed = GLOBAL.get_or_init(|| self.clone());
-        assert!(Arc::ptr_eq(&installed.0, &self.0), "another instance is installed already; install one, once, at start-up");
+        assert!(
+            Arc::ptr_eq(&installed.0, &self.0),
+            "another instance is installed already; install one, once, at start-up"
+        );
     }
 
     /// The installed instance, if there is one.

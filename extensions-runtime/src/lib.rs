@@ -80,13 +80,13 @@ pub mod __private {
 
     pub use crate::BoxError;
     pub use crate::handler::{
-        AsyncHandler, AsyncOptions, AwaitedHandler, BlockingHandler, Context, Handler, HandlerError, HandlerResult,
-        IntoOutput, OnFailure, OnRetry, Verdict, Veto,
+        AsyncHandler, AsyncOptions, AwaitedHandler, BlockingHandler, Context, Handler, HandlerError,
+        HandlerResult, IntoOutput, OnFailure, OnRetry, Verdict, Veto,
     };
     pub use crate::instance::Extensions;
     pub use crate::point::{
-        Deprecation, DynFire, ExtensionPoint, Location, PointInfo, PointSlot, Queued, QueuedPayload, QueuedPoint,
-        assert_queued_payload, fire_boxed,
+        Deprecation, DynFire, ExtensionPoint, Location, PointInfo, PointSlot, Queued, QueuedPayload,
+        QueuedPoint, assert_queued_payload, fire_boxed,
     };
     pub use crate::policy::Backoff;
     pub use crate::registry::{

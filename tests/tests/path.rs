@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use extensions::prelude::*;
-use extensions::queue::Memory;
+use extensions::queue::{Memory, QueueBackend, Sqlite};
 use serde::{Deserialize, Serialize};
 
 #[derive(Debug, Clone, Serialize, Deserialize, ExtensionPoint)]
@@ -57,16 +57,10 @@ async fn generate_invoice(order: &OrderPlaced, sent: Res<Sent>, job: &Job) -> Ha
     Ok(())
 }
 
-#[tokio::test]
-async fn an_attribute_becomes_a_settled_job() {
+async fn walk(queue: impl QueueBackend) {
     let sent = Arc::new(Sent::default());
-    let ext = Extensions::builder()
-        .discover()
-        .resource(Arc::clone(&sent))
-        .queue(Memory::new())
-        .build()
-        .await
-        .unwrap();
+    let ext =
+        Extensions::builder().discover().resource(Arc::clone(&sent)).queue(queue).build().await.unwrap();
     let fired = ext.fire(OrderPlaced { order_id: 7, email: "a@b.c".into(), seen: vec![] }).await.unwrap();
     assert!(fired.is_success());
     assert_eq!(fired.point().seen, ["check", "reserve"]);
@@ -74,4 +68,15 @@ async fn an_attribute_becomes_a_settled_job() {
     let report = ext.worker().stop_when_drained().run_until(std::future::pending()).await.unwrap();
     assert_eq!((report.completed, report.retried, report.dead), (2, 1, 0), "{report:?}");
     assert_eq!(sent.0.load(Ordering::Relaxed), 707);
+}
+
+#[tokio::test]
+async fn an_attribute_becomes_a_settled_job_in_memory() {
+    walk(Memory::new()).await;
+}
+
+#[tokio::test]
+async fn an_attribute_becomes_a_settled_job_in_sqlite() {
+    let folder = tempfile::tempdir().unwrap();
+    walk(Sqlite::open(folder.path().join("jobs.db")).await.unwrap()).await;
 }

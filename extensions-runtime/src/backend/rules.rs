@@ -1,5 +1,7 @@
 //! What the contract decides alike for every backend, free of any store.
 
+use std::collections::{HashMap, HashSet};
+
 use crate::job::{
     AttemptError, ErrorKind, HandlerKey, KEPT_ERRORS, LOSSES_TO_QUARANTINE, QueueName, WorkerId,
 };
@@ -46,27 +48,34 @@ pub(super) fn quarantine_error(attempt: u32, at: Timestamp, worker: Option<Worke
     AttemptError { attempt, at, kind: ErrorKind::Lost, message, worker }
 }
 
-pub(super) fn callback_dropped_error(
-    attempt: u32,
-    at: Timestamp,
-    worker: Option<WorkerId>,
-) -> AttemptError {
+pub(super) fn callback_dropped_error(attempt: u32, at: Timestamp, worker: Option<WorkerId>) -> AttemptError {
     let message =
         format!("on_failure was dropped: its call was lost {CALLBACK_LOSSES} times with its worker");
     AttemptError { attempt, at, kind: ErrorKind::Lost, message, worker }
 }
 
-/// Whether live workers serve the queue and none of them knows the handler in this version (Q35).
-pub(super) fn is_unroutable(
-    workers: &[WorkerInfo],
-    queue: &QueueName,
-    handler: &HandlerKey,
-    version: u32,
-) -> bool {
-    workers.iter().any(|worker| worker.queues.contains(queue))
-        && !workers.iter().any(|worker| {
-            worker.handlers.iter().any(|known| known.handler == *handler && version <= known.max_version)
-        })
+/// What the live workers can run.
+#[derive(Debug)]
+pub(super) struct Routes<'a> {
+    queues: HashSet<&'a QueueName>,
+    newest: HashMap<&'a HandlerKey, u32>,
+}
+
+impl<'a> Routes<'a> {
+    pub(super) fn of(workers: &'a [WorkerInfo]) -> Self {
+        let queues = workers.iter().flat_map(|worker| &worker.queues).collect();
+        let mut newest: HashMap<_, u32> = HashMap::new();
+        for known in workers.iter().flat_map(|worker| &worker.handlers) {
+            let version = newest.entry(&known.handler).or_default();
+            *version = known.max_version.max(*version);
+        }
+        Self { queues, newest }
+    }
+
+    /// Whether live workers serve the queue and none of them knows the handler in this version (Q35).
+    pub(super) fn lack(&self, queue: &QueueName, handler: &HandlerKey, version: u32) -> bool {
+        self.queues.contains(queue) && self.newest.get(handler).is_none_or(|newest| version > *newest)
+    }
 }
 
 #[cfg(test)]

@@ -178,6 +178,9 @@ impl<'a, P: ExtensionPoint> Fire<'a, P> {
 
 impl<P: ExtensionPoint> std::fmt::Debug for Fire<'_, P> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Fire").field("point", &P::info().name).field("mode", &self.mode).finish_non_exhaustive()
+        f.debug_struct("Fire")
+            .field("point", &P::info().name)
+            .field("mode", &self.mode)
+            .finish_non_exhaustive()
     }
 }

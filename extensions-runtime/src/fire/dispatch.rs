@@ -10,10 +10,10 @@ use super::builder::Mode;
 use super::jobs::Prepared;
 use super::report::SkipReason;
 use super::tally::Tally;
-use super::{FireError, FireErrorKind, Fired};
+use super::{FireError, FireErrorKind, FireReport, Fired};
 use crate::handler::{Context, HandlerError, HandlerResult};
 use crate::instance::Extensions;
-use crate::point::ExtensionPoint;
+use crate::point::{ExtensionPoint, QueuedPoint};
 use crate::registry::{InlineCall, InlineEntry, PointTable};
 use crate::task;
 
@@ -51,7 +51,24 @@ impl Extensions {
         self.fire_sync_with(point, self.default_mode())
     }
 
-    pub(crate) async fn fire_with<P: ExtensionPoint>(&self, point: P, mode: &Mode) -> Result<Fired<P>, FireError> {
+    /// Fires a queued point whose type is not known here.
+    ///
+    /// # Errors
+    ///
+    /// As [`fire`](Self::fire).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`fire`](Self::fire).
+    pub async fn fire_boxed(&self, point: Box<dyn QueuedPoint>) -> Result<FireReport, FireError> {
+        point.__fire_boxed(self).await
+    }
+
+    pub(crate) async fn fire_with<P: ExtensionPoint>(
+        &self,
+        point: P,
+        mode: &Mode,
+    ) -> Result<Fired<P>, FireError> {
         if tracing::level_enabled!(tracing::Level::DEBUG) {
             let span = tracing::debug_span!("fire", point = P::info().name);
             return self.fire_untraced(point, mode).instrument(span).await;
@@ -59,12 +76,20 @@ impl Extensions {
         self.fire_untraced(point, mode).await
     }
 
-    async fn fire_untraced<P: ExtensionPoint>(&self, mut point: P, mode: &Mode) -> Result<Fired<P>, FireError> {
+    async fn fire_untraced<P: ExtensionPoint>(
+        &self,
+        mut point: P,
+        mode: &Mode,
+    ) -> Result<Fired<P>, FireError> {
         let started = self.profiling().then(Instant::now);
         let Some(table) = self.registry().table::<P>() else { return unhandled(point, mode) };
         let cx = Context::new(self.id(), P::info().name);
         let mut run = Run::new(self, table, mode, &cx);
-        if table.all_plain { run.plain(&mut point) } else { run.awaited(&mut point).await }
+        if table.all_plain {
+            run.plain(&mut point)
+        } else {
+            run.awaited(&mut point).await
+        }
         let mut prepared = run.prepare(point)?;
         if prepared.has_jobs() {
             prepared = prepared.push(self).await?;
@@ -72,14 +97,23 @@ impl Extensions {
         Ok(prepared.into_fired(started.map(|at| at.elapsed())))
     }
 
-    pub(crate) fn fire_sync_with<P: ExtensionPoint>(&self, point: P, mode: &Mode) -> Result<Fired<P>, FireError> {
+    pub(crate) fn fire_sync_with<P: ExtensionPoint>(
+        &self,
+        point: P,
+        mode: &Mode,
+    ) -> Result<Fired<P>, FireError> {
         if tracing::level_enabled!(tracing::Level::DEBUG) {
-            return tracing::debug_span!("fire", point = P::info().name).in_scope(|| self.fire_sync_untraced(point, mode));
+            return tracing::debug_span!("fire", point = P::info().name)
+                .in_scope(|| self.fire_sync_untraced(point, mode));
         }
         self.fire_sync_untraced(point, mode)
     }
 
-    fn fire_sync_untraced<P: ExtensionPoint>(&self, mut point: P, mode: &Mode) -> Result<Fired<P>, FireError> {
+    fn fire_sync_untraced<P: ExtensionPoint>(
+        &self,
+        mut point: P,
+        mode: &Mode,
+    ) -> Result<Fired<P>, FireError> {
         let started = self.profiling().then(Instant::now);
         let Some(table) = self.registry().table::<P>() else { return unhandled(point, mode) };
         let cx = Context::new(self.id(), P::info().name);
@@ -150,7 +184,12 @@ fn refused<P: ExtensionPoint>(point: P, table: &PointTable<P>) -> FireError {
 }
 
 impl<'a, P: ExtensionPoint> Run<'a, P> {
-    pub(super) fn new(extensions: &'a Extensions, table: &'a PointTable<P>, mode: &'a Mode, cx: &'a Context) -> Self {
+    pub(super) fn new(
+        extensions: &'a Extensions,
+        table: &'a PointTable<P>,
+        mode: &'a Mode,
+        cx: &'a Context,
+    ) -> Self {
         let traced = tracing::level_enabled!(tracing::Level::DEBUG);
         Self { extensions, table, mode, cx, tally: None, traced, profiled: extensions.profiling() }
     }

@@ -51,7 +51,9 @@ impl<P: ExtensionPoint> Prepared<P> {
                     Ok(None) => Tally::skip(&mut tally, &entry.info, SkipReason::NotChosen),
                     Err(kind) => {
                         let report = tally.map(|tally| tally.report).unwrap_or_default();
-                        return Err(FireError::new(kind, P::info().name).with_report(report).with_point(point));
+                        return Err(FireError::new(kind, P::info().name)
+                            .with_report(report)
+                            .with_point(point));
                     }
                 }
             }
@@ -84,7 +86,9 @@ impl<P: ExtensionPoint> Prepared<P> {
         for (job, pushed) in jobs.iter().zip(pushed) {
             match *pushed {
                 Pushed::Queued => report.queued.push(queued(job)),
-                Pushed::Duplicate { of } => report.duplicates.push(DuplicateJob { handler: job.handler.clone(), of }),
+                Pushed::Duplicate { of } => {
+                    report.duplicates.push(DuplicateJob { handler: job.handler.clone(), of })
+                }
             }
         }
     }
@@ -152,7 +156,11 @@ impl<P: ExtensionPoint> JobMaker<'_, P> {
         let unique = match &options.unique {
             Some(unique) => {
                 let chosen = shared.chosen(&unique.by, &entry.info.name)?;
-                Some(UniqueLock { key: UniqueKey::of(&handler, &chosen), ttl: unique.ttl, until: unique.until })
+                Some(UniqueLock {
+                    key: UniqueKey::of(&handler, &chosen),
+                    ttl: unique.ttl,
+                    until: unique.until,
+                })
             }
             None => None,
         };
@@ -181,7 +189,9 @@ impl Shared {
         cx: &Context,
         point: &P,
     ) -> Result<Self, FireErrorKind> {
-        let encode = table.encode.ok_or_else(|| FireErrorKind::Unserializable("the point is not queued".to_owned()))?;
+        let encode = table
+            .encode
+            .ok_or_else(|| FireErrorKind::Unserializable("the point is not queued".to_owned()))?;
         let payload = encode(point).map_err(|error| FireErrorKind::Unserializable(error.to_string()))?;
         if payload.len() > MAX_PAYLOAD {
             return Err(FireErrorKind::TooLarge { size: payload.len(), limit: MAX_PAYLOAD });
@@ -213,7 +223,9 @@ impl Shared {
         let mut chosen = Map::new();
         for field in fields {
             let Some(part) = value.get(field) else {
-                let message = format!("`unique_by` of `{handler}` names the field `{field}`, which the payload does not have");
+                let message = format!(
+                    "`unique_by` of `{handler}` names the field `{field}`, which the payload does not have"
+                );
                 return Err(FireErrorKind::Option(message));
             };
             chosen.insert(field.clone(), part.clone());

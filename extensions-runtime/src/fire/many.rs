@@ -38,7 +38,11 @@ impl Extensions {
         for mut point in points {
             let cx = Context::new(self.id(), P::info().name);
             let mut run = Run::new(self, table, mode, &cx);
-            if table.all_plain { run.plain(&mut point) } else { run.awaited(&mut point).await }
+            if table.all_plain {
+                run.plain(&mut point)
+            } else {
+                run.awaited(&mut point).await
+            }
             let mut one = run.prepare(point);
             let own = one.as_mut().map(Prepared::take_jobs).unwrap_or_default();
             counts.push(own.len());

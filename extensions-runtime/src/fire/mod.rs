@@ -11,4 +11,6 @@ mod tally;
 pub use self::builder::Fire;
 pub(crate) use self::builder::Mode;
 pub use self::error::{FireError, FireErrorKind};
-pub use self::report::{DuplicateJob, FireReport, Fired, HandlerFailure, QueuedJob, SkipReason, Skipped, VetoedBy};
+pub use self::report::{
+    DuplicateJob, FireReport, Fired, HandlerFailure, QueuedJob, SkipReason, Skipped, VetoedBy,
+};

@@ -263,7 +263,10 @@ impl<P: ExtensionPoint> Fired<P> {
 
 impl<P: ExtensionPoint> fmt::Debug for Fired<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Fired").field("point", &P::info().name).field("report", &self.report()).finish_non_exhaustive()
+        f.debug_struct("Fired")
+            .field("point", &P::info().name)
+            .field("report", &self.report())
+            .finish_non_exhaustive()
     }
 }
 

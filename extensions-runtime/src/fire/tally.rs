@@ -55,9 +55,14 @@ impl<P: ExtensionPoint> Tally<P> {
         }
     }
 
-    fn output(tally: &mut Option<Box<Self>>, handler: &Arc<HandlerInfo>, output: P::Output) -> ControlFlow<()> {
+    fn output(
+        tally: &mut Option<Box<Self>>,
+        handler: &Arc<HandlerInfo>,
+        output: P::Output,
+    ) -> ControlFlow<()> {
         let tally = Self::ensure(tally);
-        let veto = P::__veto(&output).map(|veto| VetoedBy { handler: Arc::clone(handler), veto: veto.clone() });
+        let veto =
+            P::__veto(&output).map(|veto| VetoedBy { handler: Arc::clone(handler), veto: veto.clone() });
         tally.outputs.push((Arc::clone(handler), output));
         match veto {
             Some(veto) => {

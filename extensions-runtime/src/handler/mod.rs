@@ -12,6 +12,6 @@ pub(crate) use self::info::DEFAULT_PRIORITY;
 pub use self::info::{HandlerInfo, HandlerKind, HandlerOptions};
 pub(crate) use self::options::Callbacks;
 pub use self::options::{AsyncOptions, JobOptions, UniqueOptions};
-pub use self::outcome::{HandlerError, HandlerResult, IntoOutput, Verdict, Veto};
 pub(crate) use self::outcome::{Failure, panic_text};
+pub use self::outcome::{HandlerError, HandlerResult, IntoOutput, Verdict, Veto};
 pub use self::traits::{AsyncHandler, AwaitedHandler, BlockingHandler, Handler, OnFailure, OnRetry};

@@ -278,11 +278,13 @@ impl AsyncOptions {
             wrong.push(format!("`priority` is {priority}; a job's rank goes from 0 (first) to 9 (last)"));
         }
         let queue = self.queue.as_deref().unwrap_or("default");
-        if queue.is_empty() || queue.len() > 200 || queue.chars().any(|c| c.is_control() || c.is_whitespace()) {
+        if queue.is_empty() || queue.len() > 200 || queue.chars().any(|c| c.is_control() || c.is_whitespace())
+        {
             wrong.push(format!("`queue` is {queue:?}; write a name of 1 to 200 bytes without spaces"));
         }
         if self.timeout == Some(Timeout::After(Duration::ZERO)) {
-            wrong.push("`timeout` is 0; write a longer one, or turn it off (`timeout = \"none\"`)".to_owned());
+            wrong
+                .push("`timeout` is 0; write a longer one, or turn it off (`timeout = \"none\"`)".to_owned());
         }
         let unique = self.unique.unwrap_or(false);
         let extras = [

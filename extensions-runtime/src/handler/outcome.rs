@@ -76,7 +76,9 @@ impl HandlerError {
     #[must_use]
     pub fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match &*self.0 {
-            Failure::Failed(error) | Failure::Permanent(error) | Failure::RetryAfter(_, error) => Some(&**error),
+            Failure::Failed(error) | Failure::Permanent(error) | Failure::RetryAfter(_, error) => {
+                Some(&**error)
+            }
             _ => None,
         }
     }
@@ -103,7 +105,9 @@ impl<E: Into<BoxError>> From<E> for HandlerError {
 impl fmt::Display for HandlerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &*self.0 {
-            Failure::Failed(error) | Failure::Permanent(error) | Failure::RetryAfter(_, error) => chain(&**error, f),
+            Failure::Failed(error) | Failure::Permanent(error) | Failure::RetryAfter(_, error) => {
+                chain(&**error, f)
+            }
             Failure::Snooze(delay) => write!(f, "snoozed for {delay:?}"),
             Failure::Cancel(reason) => write!(f, "cancelled: {reason}"),
             Failure::Panicked(text) => write!(f, "panicked: {text}"),

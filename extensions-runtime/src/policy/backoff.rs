@@ -103,9 +103,9 @@ impl Backoff {
         let wait = match &self.strategy {
             Strategy::Fixed(base) => *base,
             Strategy::Linear(base) => base.saturating_mul(n),
-            Strategy::Exponential(base) => {
-                2_u32.checked_pow(n - 1).map_or_else(|| doubled(*base, n - 1), |factor| base.saturating_mul(factor))
-            }
+            Strategy::Exponential(base) => 2_u32
+                .checked_pow(n - 1)
+                .map_or_else(|| doubled(*base, n - 1), |factor| base.saturating_mul(factor)),
             Strategy::List(waits) => {
                 let index = usize::try_from(n - 1).unwrap_or(usize::MAX).min(waits.len().saturating_sub(1));
                 waits.get(index).copied().unwrap_or_default()

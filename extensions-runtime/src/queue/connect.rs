@@ -26,7 +26,9 @@ pub async fn connect(url: &str) -> Result<Arc<dyn QueueBackend>, QueueError> {
 
 fn unknown(scheme: &str) -> QueueError {
     let hint = match SCHEMES.iter().find(|(known, _)| *known == scheme) {
-        Some((_, Some(feature))) => format!("`{scheme}:` needs the feature `{feature}` of the crate `extensions`"),
+        Some((_, Some(feature))) => {
+            format!("`{scheme}:` needs the feature `{feature}` of the crate `extensions`")
+        }
         _ => {
             let known: Vec<_> = SCHEMES.iter().map(|(known, _)| format!("`{known}:`")).collect();
             format!("`{scheme}` is no queue; write a URL that starts with {}", known.join(" or "))

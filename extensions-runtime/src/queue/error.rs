@@ -76,6 +76,12 @@ impl QueueError {
         )
     }
 
+    /// What the backend says about it.
+    #[must_use]
+    pub fn context(&self) -> &str {
+        &self.context
+    }
+
     /// What was being done.
     #[must_use]
     pub const fn operation(&self) -> &'static str {

@@ -94,7 +94,8 @@ pub type QueueFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, QueueError>>
 /// - **Q26** `Complete` ends the job; with `keep` false no record remains.
 /// - **Q27** `Retry` makes it `retryable`, keeps the error, and makes it available after the delay; the attempt stays counted.
 /// - **Q28** `Snooze` and `Release` give the attempt back and keep no error.
-/// - **Q29** `Cancel` and `Bury` end the job with its reason or error kept.
+/// - **Q29** `Cancel` and `Bury` end the job with its reason or error kept; where an operator asked for the cancellation, that
+///   reason stands.
 /// - **Q30** `Bury` with `owe_on_failure` stores the end and the debt in one step. The lease goes on, can be extended, and ends with
 ///   `CallbackDone`, which pays the debt; a lease that ends before leaves the debt, and the callback is claimed again (Q17).
 ///   A callback lost three times is dropped, which is noted in the errors.

@@ -153,7 +153,8 @@ impl fmt::Display for BuildProblem {
             Self::Constructor { handler, location, error } => {
                 write!(f, "the constructor of `{handler}` ({location}) failed: {error}")
             }
-            Self::Option { handler, location, message } | Self::Unsupported { handler, location, message } => {
+            Self::Option { handler, location, message }
+            | Self::Unsupported { handler, location, message } => {
                 write!(f, "`{handler}` ({location}): {message}")
             }
             Self::DeclarationDiffers { handler, declared, defined, differences } => write!(

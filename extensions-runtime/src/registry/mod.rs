@@ -11,7 +11,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 pub use self::error::{BuildError, BuildProblem};
-pub use self::linked::{HandlerDecl, LinkedAsyncOptions, LinkedDeclaration, LinkedHandler, LinkedPoint, OnUnavailable};
+pub use self::linked::{
+    HandlerDecl, LinkedAsyncOptions, LinkedDeclaration, LinkedHandler, LinkedPoint, OnUnavailable,
+};
 pub use self::registrar::Registrar;
 pub(crate) use self::registrar::{Renames, Wanted};
 pub use self::resources::{Injectable, Injector, Res, Resources};

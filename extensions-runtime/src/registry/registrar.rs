@@ -9,12 +9,13 @@ use std::sync::Arc;
 use super::runner::{AsyncRunner, BlockingRunner, Common};
 use super::table::{AnyTable, AwaitedShim, Encode};
 use super::{
-    BuildProblem, HandlerDecl, Injector, InlineCall, InlineEntry, JobRunner, LinkedAsyncOptions, LinkedDeclaration,
-    LinkedHandler, LinkedPoint, PointTable, QueuedEntry, RegisteredPoint, Registry, Resources,
+    BuildProblem, HandlerDecl, Injector, InlineCall, InlineEntry, JobRunner, LinkedAsyncOptions,
+    LinkedDeclaration, LinkedHandler, LinkedPoint, PointTable, QueuedEntry, RegisteredPoint, Registry,
+    Resources,
 };
 use crate::handler::{
-    AsyncHandler, AsyncOptions, AwaitedHandler, BlockingHandler, Callbacks, DEFAULT_PRIORITY, Handler, HandlerInfo,
-    HandlerKind, HandlerOptions, JobOptions,
+    AsyncHandler, AsyncOptions, AwaitedHandler, BlockingHandler, Callbacks, DEFAULT_PRIORITY, Handler,
+    HandlerInfo, HandlerKind, HandlerOptions, JobOptions,
 };
 use crate::job::HandlerKey;
 use crate::point::{Deprecation, ExtensionPoint, Location, PointInfo, Queued};
@@ -48,11 +49,15 @@ impl Renames {
         for (what, names) in [("rename_point", &self.points), ("rename_handler", &self.handlers)] {
             for (path, name) in names {
                 if !used.contains(path) {
-                    let message = format!("`.{what}(\"{path}\", …)` names nothing that is registered; write its full path as the listing shows it");
+                    let message = format!(
+                        "`.{what}(\"{path}\", …)` names nothing that is registered; write its full path as the listing shows it"
+                    );
                     problems.push(BuildProblem::Rename { message });
                 }
                 if let Some(wrong) = wrong_name(name) {
-                    problems.push(BuildProblem::Rename { message: format!("`.{what}(\"{path}\", {name:?})`: {wrong}") });
+                    problems.push(BuildProblem::Rename {
+                        message: format!("`.{what}(\"{path}\", {name:?})`: {wrong}"),
+                    });
                 }
             }
         }
@@ -61,7 +66,9 @@ impl Renames {
 
 /// Why a text cannot be the name of a point or handler.
 fn wrong_name(name: &str) -> Option<&'static str> {
-    let bad = name.is_empty() || name.len() > 200 || name.contains(|c: char| c == '/' || c.is_whitespace() || c.is_control());
+    let bad = name.is_empty()
+        || name.len() > 200
+        || name.contains(|c: char| c == '/' || c.is_whitespace() || c.is_control());
     bad.then_some("a name has 1 to 200 bytes, without spaces and `/`")
 }
 
@@ -158,7 +165,9 @@ impl<'a> Registrar<'a> {
 
     /// The options that `#[async_handler]` gave a type that is registered by hand.
     pub(crate) fn linked_options<H: 'static>() -> AsyncOptions {
-        let linked = inventory::iter::<LinkedAsyncOptions>.into_iter().find(|linked| (linked.type_id)() == TypeId::of::<H>());
+        let linked = inventory::iter::<LinkedAsyncOptions>
+            .into_iter()
+            .find(|linked| (linked.type_id)() == TypeId::of::<H>());
         linked.map(|linked| (linked.options)()).unwrap_or_default()
     }
 
@@ -242,7 +251,11 @@ impl<'a> Registrar<'a> {
         self.builder::<P>().inline.push(InlineEntry { call, info });
     }
 
-    pub(crate) fn add_awaited<P: ExtensionPoint, H: AwaitedHandler<P>>(&mut self, wanted: Wanted, handler: Arc<H>) {
+    pub(crate) fn add_awaited<P: ExtensionPoint, H: AwaitedHandler<P>>(
+        &mut self,
+        wanted: Wanted,
+        handler: Arc<H>,
+    ) {
         self.add_inline::<P>(wanted, InlineCall::Awaited(Arc::new(AwaitedShim(handler))));
     }
 
@@ -252,7 +265,9 @@ impl<'a> Registrar<'a> {
         handler: Arc<H>,
         options: AsyncOptions,
     ) {
-        self.add_job::<P>(wanted, HandlerKind::Async, options, |common| Some(Arc::new(AsyncRunner { handler, common })));
+        self.add_job::<P>(wanted, HandlerKind::Async, options, |common| {
+            Some(Arc::new(AsyncRunner { handler, common }))
+        });
     }
 
     fn add_job<P: Queued>(
@@ -273,7 +288,8 @@ impl<'a> Registrar<'a> {
             }
         };
         if resolved.unique.is_some() && self.capabilities.is_some_and(|can| !can.unique) {
-            let message = "`unique` needs a queue that can keep unique locks, which this one cannot".to_owned();
+            let message =
+                "`unique` needs a queue that can keep unique locks, which this one cannot".to_owned();
             self.problems.push(BuildProblem::Unsupported { handler: path, location, message });
         }
         for tag in &resolved.tags {
@@ -305,7 +321,13 @@ impl<'a> Registrar<'a> {
         entry.as_any_mut().downcast_mut().expect("a slot belongs to one type")
     }
 
-    fn info(&mut self, wanted: Wanted, point: &str, kind: HandlerKind, options: Option<JobOptions>) -> Arc<HandlerInfo> {
+    fn info(
+        &mut self,
+        wanted: Wanted,
+        point: &str,
+        kind: HandlerKind,
+        options: Option<JobOptions>,
+    ) -> Arc<HandlerInfo> {
         let name = self.renames.handler(&wanted.path).map_or(wanted.name, Cow::Owned);
         for name in wanted.aliases.iter().map(String::as_str).chain([&*name]) {
             if let Some(wrong) = wrong_name(name) {
@@ -335,8 +357,13 @@ impl<'a> Registrar<'a> {
 
     /// Checks everything as a whole.
     pub(crate) fn finish(mut self) -> Result<Registry, Vec<BuildProblem>> {
-        let mut registry =
-            Registry { tables: Box::default(), points: Vec::new(), handlers: Vec::new(), runners: HashMap::new(), known: Arc::new([]) };
+        let mut registry = Registry {
+            tables: Box::default(),
+            points: Vec::new(),
+            handlers: Vec::new(),
+            runners: HashMap::new(),
+            known: Arc::new([]),
+        };
         let mut tables: Vec<Option<Box<dyn AnyTable>>> = Vec::new();
         let mut counts = HashMap::new();
         for (slot, builder) in std::mem::take(&mut self.points) {
@@ -354,7 +381,9 @@ impl<'a> Registrar<'a> {
             }
         }
         registry.tables = tables.into();
-        registry.handlers.sort_by(|a, b| (&a.point, a.priority, &a.name).cmp(&(&b.point, b.priority, &b.name)));
+        registry
+            .handlers
+            .sort_by(|a, b| (&a.point, a.priority, &a.name).cmp(&(&b.point, b.priority, &b.name)));
         registry.points = self.registered_points(&counts);
         let mut known: Vec<_> = registry
             .runners
@@ -402,7 +431,11 @@ impl std::fmt::Debug for Registrar<'_> {
 
 fn resolved<P: Queued>(options: &AsyncOptions) -> Result<(JobOptions, Callbacks<P>), Vec<String>> {
     let callbacks = options.callbacks_for::<P>().map_err(|other| {
-        vec![format!("a callback is for the point `{other}`, not for `{}`; write `.on_failure::<{}, _>(…)`", P::info().name, P::info().type_name)]
+        vec![format!(
+            "a callback is for the point `{other}`, not for `{}`; write `.on_failure::<{}, _>(…)`",
+            P::info().name,
+            P::info().type_name
+        )]
     });
     match (options.resolve(P::info()), callbacks) {
         (Ok(resolved), Ok(callbacks)) => Ok((resolved, callbacks)),
@@ -495,14 +528,16 @@ fn drop_matched_declarations(queued: &mut Vec<QueuedEntry>, problems: &mut Vec<B
 
 /// How a declaration's options differ from the definition's; callbacks are the definition's own affair.
 fn differences(declared: &JobOptions, defined: &JobOptions) -> String {
-    let callbacks = |options: &JobOptions| JobOptions { on_failure: false, on_retry: false, ..options.clone() };
+    let callbacks =
+        |options: &JobOptions| JobOptions { on_failure: false, on_retry: false, ..options.clone() };
     let as_map = |options: JobOptions| match serde_json::to_value(options) {
         Ok(serde_json::Value::Object(map)) => map,
         _ => serde_json::Map::new(),
     };
     let (declared, defined) = (as_map(callbacks(declared)), as_map(callbacks(defined)));
     let differing = declared.iter().filter(|(key, value)| defined.get(*key) != Some(value));
-    let said: Vec<_> = differing.map(|(key, value)| format!("`{key}` {value} against {}", defined[key])).collect();
+    let said: Vec<_> =
+        differing.map(|(key, value)| format!("`{key}` {value} against {}", defined[key])).collect();
     said.join(", ")
 }
 

@@ -24,7 +24,8 @@ impl Resources {
     /// The resource of type `T`, given as `T` or as `Arc<T>`.
     #[must_use]
     pub fn get<T: ?Sized + Send + Sync + 'static>(&self) -> Option<Arc<T>> {
-        let given = self.by_type.get(&TypeId::of::<T>()).and_then(|value| value.downcast_ref::<Arc<T>>()).cloned();
+        let given =
+            self.by_type.get(&TypeId::of::<T>()).and_then(|value| value.downcast_ref::<Arc<T>>()).cloned();
         given.or_else(|| {
             let in_arc = self.by_type.get(&TypeId::of::<Arc<T>>())?;
             in_arc.downcast_ref::<Arc<Arc<T>>>().map(|arc| Arc::clone(&**arc))

@@ -3,7 +3,9 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::handler::{AsyncHandler, BlockingHandler, Callbacks, HandlerError, HandlerInfo, HandlerResult, JobOptions};
+use crate::handler::{
+    AsyncHandler, BlockingHandler, Callbacks, HandlerError, HandlerInfo, HandlerResult, JobOptions,
+};
 use crate::point::Queued;
 use crate::worker::{Job, JobError};
 use crate::{BoxError, BoxFuture};
@@ -47,9 +49,13 @@ pub(crate) fn decode<P: Queued>(payload: &[u8], version: u32) -> Result<P, Strin
     }
     let value = serde_json::from_slice(payload).map_err(|error| error.to_string())?;
     let Some(upcast) = info.upcast else {
-        return Err(format!("the payload has version {version} and the point has no `upcast` to version {}", info.version));
+        return Err(format!(
+            "the payload has version {version} and the point has no `upcast` to version {}",
+            info.version
+        ));
     };
-    let value = upcast(version, value).map_err(|error: BoxError| format!("`upcast` from version {version}: {error}"))?;
+    let value = upcast(version, value)
+        .map_err(|error: BoxError| format!("`upcast` from version {version}: {error}"))?;
     serde_json::from_value(value).map_err(|error| format!("after `upcast` from version {version}: {error}"))
 }
 
@@ -129,7 +135,8 @@ impl<P: Queued, H: BlockingHandler<P>> JobRunner for BlockingRunner<P, H> {
             let point = self.common.decode(job)?;
             let (handler, job) = (Arc::clone(&self.handler), job.clone());
             let span = tracing::Span::current();
-            let ran = tokio::task::spawn_blocking(move || span.in_scope(|| handler.handle(&point, &job))).await;
+            let ran =
+                tokio::task::spawn_blocking(move || span.in_scope(|| handler.handle(&point, &job))).await;
             ran.unwrap_or_else(|failed| HandlerResult::Err(joined(failed))).map_err(RunError::Handler)
         })
     }

@@ -125,7 +125,8 @@ impl WorkerBuilder {
     /// tries until it is back.
     pub async fn run(self) -> Result<WorkerReport, QueueError> {
         let signal = shutdown::signal().map_err(|error| {
-            QueueError::new(QueueErrorKind::Other, "work", "signals cannot be listened for").with_source(error)
+            QueueError::new(QueueErrorKind::Other, "work", "signals cannot be listened for")
+                .with_source(error)
         })?;
         self.run_until(signal).await
     }
@@ -139,7 +140,10 @@ impl WorkerBuilder {
     /// # Cancel safety
     ///
     /// Dropped, it leaves its claimed jobs to their leases; end it through the future instead.
-    pub async fn run_until(mut self, shutdown: impl Future<Output = ()> + Send) -> Result<WorkerReport, QueueError> {
+    pub async fn run_until(
+        mut self,
+        shutdown: impl Future<Output = ()> + Send,
+    ) -> Result<WorkerReport, QueueError> {
         let Some(queue) = self.extensions.queue().cloned() else { return Err(no_queue("work")) };
         let order = self.order.take().unwrap_or_else(|| every_queue(&self.extensions));
         if order.names().is_empty() {

@@ -60,7 +60,9 @@ impl Executor {
         let runner = self.extensions.registry().runner(job.handler()).cloned();
         match runner.filter(|runner| runner.max_version() >= job.point_version()) {
             None => self.put_off(&job).await,
-            Some(runner) if job.claimed().purpose == Purpose::OnFailure => self.owed_callback(&*runner, &job).await,
+            Some(runner) if job.claimed().purpose == Purpose::OnFailure => {
+                self.owed_callback(&*runner, &job).await
+            }
             Some(runner) => self.attempt(&*runner, &job).await,
         }
     }
@@ -110,7 +112,9 @@ impl Executor {
                 }
             }
             Ended::Stopped(Stop::Cancelled) => self.cancel(job, "cancelled while it ran".to_owned()).await,
-            Ended::Returned(Err(RunError::Handler(_))) | Ended::Panicked(_) | Ended::TimedOut(_) if cancelled => {
+            Ended::Returned(Err(RunError::Handler(_))) | Ended::Panicked(_) | Ended::TimedOut(_)
+                if cancelled =>
+            {
                 self.cancel(job, "cancelled while it ran".to_owned()).await;
             }
             Ended::Returned(Err(RunError::Undecodable(message))) => {
@@ -131,7 +135,9 @@ impl Executor {
         match error.into_failure() {
             Failure::Failed(_) => self.failed(runner, job, ErrorKind::Failed, message, None).await,
             Failure::Panicked(text) => self.failed(runner, job, ErrorKind::Panicked, text, None).await,
-            Failure::RetryAfter(delay, _) => self.failed(runner, job, ErrorKind::Failed, message, Some(delay)).await,
+            Failure::RetryAfter(delay, _) => {
+                self.failed(runner, job, ErrorKind::Failed, message, Some(delay)).await
+            }
             Failure::Permanent(_) => {
                 let error = self.error(job, ErrorKind::Permanent, message);
                 self.bury(runner, job, error, runner.options().on_failure).await;
@@ -254,7 +260,13 @@ impl Executor {
             message.truncate(message.floor_char_boundary(LONGEST_MESSAGE));
             message.push('…');
         }
-        AttemptError { attempt: job.attempt(), at: self.clock.now(), kind, message, worker: Some(self.worker) }
+        AttemptError {
+            attempt: job.attempt(),
+            at: self.clock.now(),
+            kind,
+            message,
+            worker: Some(self.worker),
+        }
     }
 
     /// Warns once for each handler.
@@ -304,4 +316,3 @@ async fn must_stop(job: &Job) -> Stop {
     }
     why
 }
-

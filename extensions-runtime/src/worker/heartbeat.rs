@@ -64,14 +64,21 @@ impl Leases {
     }
 
     fn extensions(&self) -> Vec<Extend> {
-        let extend = |held: &Held| Extend { job: held.job.id(), token: held.job.token(), progress: held.job.take_progress() };
+        let extend = |held: &Held| Extend {
+            job: held.job.id(),
+            token: held.job.token(),
+            progress: held.job.take_progress(),
+        };
         self.held().values().map(extend).collect()
     }
 
     fn note(&self, asked: &[Extend], answers: &[Extended], until: Instant) {
         let mut held = self.held();
         for (asked, answer) in asked.iter().zip(answers) {
-            let Some(entry) = held.get_mut(&asked.job).filter(|entry| entry.job.token() == asked.token) else { continue };
+            let Some(entry) = held.get_mut(&asked.job).filter(|entry| entry.job.token() == asked.token)
+            else {
+                continue;
+            };
             match answer {
                 Extended::Held => entry.until = until,
                 Extended::CancelRequested => {
@@ -110,7 +117,8 @@ impl Heartbeat {
     ) -> std::io::Result<Self> {
         let shared = Arc::new(Shared::default());
         let beating = Beating { queue, leases, worker, lease, shared: Arc::clone(&shared) };
-        let thread = std::thread::Builder::new().name("extensions-heartbeat".into()).spawn(move || beating.run())?;
+        let thread =
+            std::thread::Builder::new().name("extensions-heartbeat".into()).spawn(move || beating.run())?;
         Ok(Self { shared, thread: Some(thread) })
     }
 }
@@ -153,7 +161,10 @@ impl Beating {
     fn sleep_until(&self, then: Instant) -> bool {
         let mut over = self.shared.over.lock().unwrap_or_else(PoisonError::into_inner);
         while !*over {
-            let Some(left) = then.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) else { return true };
+            let Some(left) = then.checked_duration_since(Instant::now()).filter(|left| !left.is_zero())
+            else {
+                return true;
+            };
             (over, _) = self.shared.changed.wait_timeout(over, left).unwrap_or_else(PoisonError::into_inner);
         }
         false

@@ -7,7 +7,9 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use tokio::sync::Notify;
 
 use crate::instance::Extensions;
-use crate::job::{AttemptError, ClaimedJob, ErrorKind, HandlerKey, JobId, JobMeta, LeaseToken, Progress, QueueName};
+use crate::job::{
+    AttemptError, ClaimedJob, ErrorKind, HandlerKey, JobId, JobMeta, LeaseToken, Progress, QueueName,
+};
 use crate::time::Timestamp;
 
 /// The job that a queued handler runs for. Cheap to clone.

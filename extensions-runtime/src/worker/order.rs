@@ -27,7 +27,9 @@ impl QueueOrder {
         };
         let mut keyed: Vec<_> = queues
             .iter()
-            .map(|(queue, weight)| (random().max(f64::MIN_POSITIVE).ln() / f64::from((*weight).max(1)), queue))
+            .map(|(queue, weight)| {
+                (random().max(f64::MIN_POSITIVE).ln() / f64::from((*weight).max(1)), queue)
+            })
             .collect();
         keyed.sort_by(|(a, _), (b, _)| b.total_cmp(a));
         keyed.into_iter().map(|(_, queue)| queue.clone()).collect()

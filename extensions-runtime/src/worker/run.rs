@@ -21,7 +21,8 @@ use super::window::Window;
 use crate::instance::Extensions;
 use crate::job::WorkerId;
 use crate::queue::{
-    ClaimRequest, Claimed, KnownHandler, QueueBackend, QueueError, QueueStats, WaitCursor, WaitRequest, WorkerInfo,
+    ClaimRequest, Claimed, KnownHandler, QueueBackend, QueueError, QueueStats, WaitCursor, WaitRequest,
+    WorkerInfo,
 };
 
 /// The longest wait without asking the queue: a net under lost wake-ups.
@@ -113,7 +114,10 @@ impl Worker {
         }
     }
 
-    pub(super) async fn run(mut self, shutdown: impl Future<Output = ()> + Send) -> Result<WorkerReport, QueueError> {
+    pub(super) async fn run(
+        mut self,
+        shutdown: impl Future<Output = ()> + Send,
+    ) -> Result<WorkerReport, QueueError> {
         if self.known.is_empty() {
             tracing::warn!("this worker knows no async handler and will find nothing to do");
         }
@@ -121,11 +125,16 @@ impl Worker {
             tracing::warn!(%error, "the worker could not announce itself; trying again");
         }
         tracing::info!(worker = %self.info.id, queue = self.queue.describe(), queues = ?self.info.queues, slots = self.concurrency, "worker started");
-        let heartbeat =
-            Heartbeat::start(Arc::clone(&self.queue), Arc::clone(&self.leases), self.info.clone(), self.lease).map_err(|error| {
-                let hint = "the heartbeat's thread could not be started";
-                QueueError::new(crate::queue::QueueErrorKind::Other, "work", hint).with_source(error)
-            })?;
+        let heartbeat = Heartbeat::start(
+            Arc::clone(&self.queue),
+            Arc::clone(&self.leases),
+            self.info.clone(),
+            self.lease,
+        )
+        .map_err(|error| {
+            let hint = "the heartbeat's thread could not be started";
+            QueueError::new(crate::queue::QueueErrorKind::Other, "work", hint).with_source(error)
+        })?;
         let (settler, settling) = Settler::start(Arc::clone(&self.queue), Arc::clone(&self.leases));
         let executor = Arc::new(Executor {
             extensions: self.extensions.clone(),
@@ -150,7 +159,11 @@ impl Worker {
         Ok(report)
     }
 
-    async fn work(&mut self, executor: &Arc<Executor>, shutdown: impl Future<Output = ()> + Send) -> StopReason {
+    async fn work(
+        &mut self,
+        executor: &Arc<Executor>,
+        shutdown: impl Future<Output = ()> + Send,
+    ) -> StopReason {
         let mut shutdown = pin!(shutdown);
         let max_time = self.max_time;
         let mut out_of_time = pin!(async move {
@@ -230,7 +243,8 @@ impl Worker {
         self.note_success();
         self.jobs_left = self.jobs_left.saturating_sub(u64::try_from(claimed.jobs.len()).unwrap_or(u64::MAX));
         self.lost_here += claimed.jobs.iter().filter(|job| job.lost_count > 0).count();
-        let jobs: Vec<Job> = claimed.jobs.into_iter().map(|job| Job::new(job, self.extensions.clone())).collect();
+        let jobs: Vec<Job> =
+            claimed.jobs.into_iter().map(|job| Job::new(job, self.extensions.clone())).collect();
         self.leases.add(&jobs, asked, self.lease);
         self.buffer.extend(jobs);
         self.claimed_at = Instant::now();
@@ -280,9 +294,10 @@ impl Worker {
     async fn is_drained(&self) -> bool {
         let served = |stats: &&QueueStats| self.info.queues.contains(&stats.queue);
         match self.queue.stats().await {
-            Ok(stats) => stats.iter().filter(served).all(|stats| {
-                stats.unfinished() == stats.count(crate::job::JobState::Unroutable)
-            }),
+            Ok(stats) => stats
+                .iter()
+                .filter(served)
+                .all(|stats| stats.unfinished() == stats.count(crate::job::JobState::Unroutable)),
             Err(error) => {
                 tracing::warn!(%error, "whether the queues are drained could not be seen; trying again");
                 false
@@ -306,7 +321,8 @@ impl Worker {
             tracing::warn!(%error, "jobs could not be claimed; trying until they can");
         }
         self.failures = self.failures.saturating_add(1);
-        let wait = FIRST_RETRY.saturating_mul(2_u32.saturating_pow(self.failures.min(10) - 1)).min(LONGEST_RETRY);
+        let wait =
+            FIRST_RETRY.saturating_mul(2_u32.saturating_pow(self.failures.min(10) - 1)).min(LONGEST_RETRY);
         Box::pin(tokio::time::sleep(wait.mul_f64(0.5 + 0.5 * fastrand::f64())))
     }
 

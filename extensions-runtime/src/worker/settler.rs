@@ -28,7 +28,10 @@ pub(super) struct Settler(mpsc::UnboundedSender<Settling>);
 
 impl Settler {
     /// Starts the task; it ends when every sender is gone and everything is settled.
-    pub(super) fn start(queue: Arc<dyn QueueBackend>, leases: Arc<Leases>) -> (Self, tokio::task::JoinHandle<()>) {
+    pub(super) fn start(
+        queue: Arc<dyn QueueBackend>,
+        leases: Arc<Leases>,
+    ) -> (Self, tokio::task::JoinHandle<()>) {
         let (sender, receiver) = mpsc::unbounded_channel();
         (Self(sender), tokio::spawn(run(queue, leases, receiver)))
     }
@@ -41,7 +44,11 @@ impl Settler {
     }
 }
 
-async fn run(queue: Arc<dyn QueueBackend>, leases: Arc<Leases>, mut receiver: mpsc::UnboundedReceiver<Settling>) {
+async fn run(
+    queue: Arc<dyn QueueBackend>,
+    leases: Arc<Leases>,
+    mut receiver: mpsc::UnboundedReceiver<Settling>,
+) {
     let mut batch = Vec::with_capacity(BATCH);
     while receiver.recv_many(&mut batch, BATCH).await > 0 {
         let settlements: Vec<_> = batch.iter().map(|settling| settling.settlement.clone()).collect();

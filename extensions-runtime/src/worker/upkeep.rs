@@ -21,7 +21,10 @@ pub(super) async fn run(queue: Arc<dyn QueueBackend>, retention: Retention) {
                     tracing::warn!(jobs = done.rescued, "took back jobs of workers that are gone");
                 }
                 if done.quarantined > 0 {
-                    tracing::error!(jobs = done.quarantined, "jobs were quarantined: their workers died over them");
+                    tracing::error!(
+                        jobs = done.quarantined,
+                        "jobs were quarantined: their workers died over them"
+                    );
                 }
             }
             Err(error) => {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap, HashSet};
 use std::time::Duration;
 
-use crate::backend::rules;
+use crate::backend::rules::{self, Routes};
 use crate::job::{
     AttemptError, ClaimedJob, HandlerKey, JobId, JobRecord, JobState, LeaseToken, NewJob, Progress, Purpose,
     QueueName, UniqueKey, UniqueUntil, WorkerId,
@@ -195,11 +195,7 @@ impl State {
             return Pushed::Duplicate { of };
         }
         let mut entry = Entry {
-            lane: Lane {
-                queue: job.queue.clone(),
-                handler: job.handler.clone(),
-                version: job.point_version,
-            },
+            lane: Lane { queue: job.queue.clone(), handler: job.handler.clone(), version: job.point_version },
             job: job.clone(),
             seq: self.next_seq,
             state: JobState::Available,
@@ -342,11 +338,8 @@ impl State {
         let Some(entry) = self.jobs.get(&id).filter(|entry| entry.holds(token)) else {
             return Settled::LeaseLost;
         };
-        let done = if entry.owes {
-            self.settle_callback(id, &end)
-        } else {
-            self.settle_attempt(id, end, now)
-        };
+        let done =
+            if entry.owes { self.settle_callback(id, &end) } else { self.settle_attempt(id, end, now) };
         if done { Settled::Done } else { Settled::LeaseLost }
     }
 
@@ -385,7 +378,7 @@ impl State {
                     entry.attempt = entry.attempt.saturating_sub(1);
                     entry.wait_until(JobState::Available, entry.run_at, now);
                 }
-                Settle::Cancel { reason, .. } => entry.cancel(reason, now),
+                Settle::Cancel { reason, .. } => entry.cancel(entry.cancel.clone().unwrap_or(reason), now),
                 Settle::Bury { error, owe_on_failure } => {
                     rules::keep_error(&mut entry.errors, AttemptError { at: now, ..error });
                     entry.owes = owe_on_failure;
@@ -417,8 +410,7 @@ impl State {
     /// Takes back ended leases: how many jobs came back, and how many were lost too often.
     pub(super) fn rescue(&mut self, now: Timestamp) -> (u64, u64) {
         let ended = |entry: &Entry| entry.claim.as_ref().is_some_and(|claim| claim.until <= now);
-        let ids: Vec<_> =
-            self.index.claimed.iter().copied().filter(|id| ended(&self.jobs[id])).collect();
+        let ids: Vec<_> = self.index.claimed.iter().copied().filter(|id| ended(&self.jobs[id])).collect();
         let quarantined = ids.iter().filter(|id| self.lose(**id, now)).count() as u64;
         (ids.len() as u64 - quarantined, quarantined)
     }
@@ -445,10 +437,7 @@ impl State {
                 }
                 rules::AfterLoss::Quarantined { lost_count } => {
                     entry.lost_count = lost_count;
-                    rules::keep_error(
-                        &mut entry.errors,
-                        rules::quarantine_error(entry.attempt, now, worker),
-                    );
+                    rules::keep_error(&mut entry.errors, rules::quarantine_error(entry.attempt, now, worker));
                     entry.owes = entry.job.on_failure;
                     entry.enter(JobState::Quarantined, now);
                     return true;
@@ -487,9 +476,7 @@ impl State {
             .index
             .claimed
             .iter()
-            .filter_map(|id| {
-                Some(Settlement { job: *id, token: held(id)?.token, end: Settle::Release })
-            })
+            .filter_map(|id| Some(Settlement { job: *id, token: held(id)?.token, end: Settle::Release }))
             .collect();
         for end in ends {
             self.settle(end, now);
@@ -507,9 +494,9 @@ impl State {
         live
     }
 
-    fn shown(&self, entry: &Entry, workers: &[WorkerInfo]) -> JobState {
+    fn shown(entry: &Entry, routes: &Routes<'_>) -> JobState {
         let Lane { queue, handler, version } = &entry.lane;
-        if entry.state == JobState::Available && rules::is_unroutable(workers, queue, handler, *version) {
+        if entry.state == JobState::Available && routes.lack(queue, handler, *version) {
             JobState::Unroutable
         } else {
             entry.state
@@ -519,11 +506,12 @@ impl State {
     /// Writes down since when jobs are unroutable.
     pub(super) fn note_unroutable(&mut self, now: Timestamp) {
         let workers = self.live_workers(now);
+        let routes = Routes::of(&workers);
         let lanes: Vec<_> = self
             .index
             .ready
             .keys()
-            .filter(|lane| rules::is_unroutable(&workers, &lane.queue, &lane.handler, lane.version))
+            .filter(|lane| routes.lack(&lane.queue, &lane.handler, lane.version))
             .collect();
         for lane in lanes {
             for (_, _, _, id) in &self.index.ready[lane] {
@@ -535,11 +523,11 @@ impl State {
     }
 
     pub(super) fn record(&self, id: JobId, now: Timestamp) -> Option<JobRecord> {
-        Some(self.describe(self.jobs.get(&id)?, &self.live_workers(now), now))
+        Some(Self::describe(self.jobs.get(&id)?, &Routes::of(&self.live_workers(now)), now))
     }
 
-    fn describe(&self, entry: &Entry, workers: &[WorkerInfo], now: Timestamp) -> JobRecord {
-        let state = self.shown(entry, workers);
+    fn describe(entry: &Entry, routes: &Routes<'_>, now: Timestamp) -> JobRecord {
+        let state = Self::shown(entry, routes);
         let mut entered = entry.entered.clone();
         if state == JobState::Unroutable {
             entered.entry(state).or_insert(now);
@@ -570,25 +558,27 @@ impl State {
 
     pub(super) fn list(&self, filter: &JobFilter, now: Timestamp) -> Vec<JobRecord> {
         let workers = self.live_workers(now);
+        let routes = Routes::of(&workers);
         let mut found: Vec<_> = self
             .jobs
             .values()
             .filter(|entry| filter.after.is_none_or(|after| entry.job.id > after))
             .filter(|entry| filter.queue.as_ref().is_none_or(|queue| entry.job.queue == *queue))
             .filter(|entry| filter.handler.as_ref().is_none_or(|handler| entry.job.handler == *handler))
-            .filter(|entry| filter.states.is_empty() || filter.states.contains(&self.shown(entry, &workers)))
+            .filter(|entry| filter.states.is_empty() || filter.states.contains(&Self::shown(entry, &routes)))
             .collect();
         found.sort_by_key(|entry| entry.job.id);
         found.truncate(filter.page());
-        found.into_iter().map(|entry| self.describe(entry, &workers, now)).collect()
+        found.into_iter().map(|entry| Self::describe(entry, &routes, now)).collect()
     }
 
     pub(super) fn stats(&self, now: Timestamp) -> Vec<QueueStats> {
         let workers = self.live_workers(now);
+        let routes = Routes::of(&workers);
         let mut queues: BTreeMap<QueueName, QueueStats> = BTreeMap::new();
         for entry in self.jobs.values() {
             let stats = queue_stats(&mut queues, &entry.job.queue);
-            *stats.counts.entry(self.shown(entry, &workers)).or_default() += 1;
+            *stats.counts.entry(Self::shown(entry, &routes)).or_default() += 1;
             if entry.state == JobState::Available {
                 let waited = now.since(entry.run_at);
                 stats.oldest_wait = Some(stats.oldest_wait.map_or(waited, |oldest| oldest.max(waited)));
@@ -606,7 +596,7 @@ impl State {
     pub(super) fn retry(&mut self, id: JobId, now: Timestamp) -> AdminOutcome {
         let workers = self.live_workers(now);
         let Some(entry) = self.jobs.get(&id) else { return AdminOutcome::NotFound };
-        let state = self.shown(entry, &workers);
+        let state = Self::shown(entry, &Routes::of(&workers));
         match state {
             JobState::Scheduled | JobState::Retryable => {
                 self.change(id, |entry| entry.wait_until(JobState::Available, now, now));
@@ -642,7 +632,7 @@ impl State {
         let workers = self.live_workers(now);
         let Some(entry) = self.jobs.get(&id) else { return AdminOutcome::NotFound };
         if !entry.state.is_final() || entry.claim.is_some() {
-            return AdminOutcome::WrongState(self.shown(entry, &workers));
+            return AdminOutcome::WrongState(Self::shown(entry, &Routes::of(&workers)));
         }
         self.delete(id);
         AdminOutcome::Done
@@ -717,9 +707,6 @@ fn claimed(entry: &Entry, token: LeaseToken) -> ClaimedJob {
     }
 }
 
-fn queue_stats<'a>(
-    queues: &'a mut BTreeMap<QueueName, QueueStats>,
-    queue: &QueueName,
-) -> &'a mut QueueStats {
+fn queue_stats<'a>(queues: &'a mut BTreeMap<QueueName, QueueStats>, queue: &QueueName) -> &'a mut QueueStats {
     queues.entry(queue.clone()).or_insert_with(|| QueueStats::empty(queue.clone()))
 }

@@ -1,0 +1,5 @@
+//! The parts of `compare`: a case measures ours and its limit in interleaved rounds, a report holds them against the goals.
+
+pub mod inline;
+pub mod report;
+pub mod rounds;

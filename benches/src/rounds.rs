@@ -1,0 +1,49 @@
+//! Interleaved rounds: what is compared is measured in turn, so that a machine that drifts drifts for both.
+
+use std::time::Instant;
+
+/// The figures of one subject over all rounds.
+#[derive(Debug, Clone)]
+pub struct Figures(Vec<f64>);
+
+impl Figures {
+    /// The middle one.
+    #[must_use]
+    pub fn median(&self) -> f64 {
+        let mut sorted = self.0.clone();
+        sorted.sort_by(f64::total_cmp);
+        sorted.get(sorted.len() / 2).copied().unwrap_or(f64::NAN)
+    }
+
+    /// The smallest.
+    #[must_use]
+    pub fn min(&self) -> f64 {
+        self.0.iter().copied().fold(f64::INFINITY, f64::min)
+    }
+
+    /// The largest.
+    #[must_use]
+    pub fn max(&self) -> f64 {
+        self.0.iter().copied().fold(f64::NEG_INFINITY, f64::max)
+    }
+}
+
+/// Something that is measured: runs so many times.
+pub type Subject<'a> = Box<dyn FnMut(u64) + 'a>;
+
+/// Nanoseconds per run of each subject: `rounds` rounds of `runs` runs, after a warm-up.
+pub fn nanoseconds(rounds: usize, runs: u64, subjects: &mut [Subject<'_>]) -> Vec<Figures> {
+    let mut figures = vec![Figures(Vec::with_capacity(rounds)); subjects.len()];
+    for subject in subjects.iter_mut() {
+        subject(runs / 4);
+    }
+    for _ in 0..rounds {
+        for (subject, figures) in subjects.iter_mut().zip(&mut figures) {
+            let start = Instant::now();
+            subject(runs);
+            #[allow(clippy::cast_precision_loss)]
+            figures.0.push(start.elapsed().as_nanos() as f64 / runs as f64);
+        }
+    }
+    figures
+}

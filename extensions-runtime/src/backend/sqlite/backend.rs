@@ -1,0 +1,230 @@
+//! The trait's calls, handed to the threads that own the connections.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use tokio::sync::oneshot::Receiver;
+
+use super::store::push::Batch;
+use super::store::read::View;
+use super::store::upkeep::PRUNE_STEP;
+use super::writer::Writer;
+use super::{Inner, Sqlite, error, migrations};
+use crate::job::{JobId, JobRecord, NewJob, QueueName, WorkerId};
+use crate::queue::{
+    AdminOutcome, Capabilities, ClaimRequest, Claimed, Extend, Extended, JobFilter, Maintained, Migration,
+    Pushed, QueueAdmin, QueueBackend, QueueError, QueueFuture, QueueStats, Retention, Settled, Settlement,
+    WaitRequest, WorkerInfo,
+};
+use crate::time::{Clock, SystemClock};
+
+/// How many steps of pruning one round of upkeep makes.
+const PRUNE_STEPS: u64 = 5;
+
+async fn answer<T>(reply: Receiver<Result<T, QueueError>>, operation: &'static str) -> Result<T, QueueError> {
+    reply.await.unwrap_or_else(|_| Err(error::gone(operation)))
+}
+
+/// Gives a claim back if its future was dropped before the answer came: nobody would ever know of it.
+struct Unclaimed<'a> {
+    writer: &'a Writer,
+    claim: Arc<AtomicI64>,
+    delivered: bool,
+}
+
+impl Drop for Unclaimed<'_> {
+    fn drop(&mut self) {
+        if !self.delivered {
+            let claim = Arc::clone(&self.claim);
+            drop(self.writer.call("release", move |tx| match claim.load(Ordering::SeqCst) {
+                0 => Ok(()),
+                claim => tx.release_claim(claim),
+            }));
+        }
+    }
+}
+
+impl Inner {
+    fn view<T: Send + 'static>(
+        &self,
+        operation: &'static str,
+        look: impl FnOnce(View<'_>) -> rusqlite::Result<T> + Send + 'static,
+    ) -> QueueFuture<'_, T> {
+        let (boot, clock) = (self.boot, self.clock);
+        Box::pin(async move {
+            let reply = self.reader.call(operation, move |conn| look(View::new(conn, boot, clock.now())?));
+            answer(reply, operation).await
+        })
+    }
+}
+
+impl QueueBackend for Sqlite {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::ALL
+    }
+
+    fn describe(&self) -> String {
+        format!("sqlite {}", self.inner.path.display())
+    }
+
+    fn push(&self, jobs: Arc<[NewJob]>) -> QueueFuture<'_, Vec<Pushed>> {
+        Box::pin(async move {
+            if jobs.is_empty() {
+                return Ok(Vec::new());
+            }
+            let batch = Batch::new(jobs);
+            answer(self.inner.writer.call("push", move |tx| tx.push(&batch)), "push").await
+        })
+    }
+
+    fn reserve(&self, request: ClaimRequest) -> QueueFuture<'_, Claimed> {
+        Box::pin(async move {
+            let claim = Arc::new(AtomicI64::new(0));
+            let mut unclaimed =
+                Unclaimed { writer: &self.inner.writer, claim: Arc::clone(&claim), delivered: false };
+            let reply = self.inner.writer.call("reserve", move |tx| {
+                let (claimed, number) = tx.reserve(&request)?;
+                claim.store(number, Ordering::SeqCst);
+                Ok(claimed)
+            });
+            let claimed = answer(reply, "reserve").await;
+            unclaimed.delivered = true;
+            claimed
+        })
+    }
+
+    fn settle(&self, settlements: Vec<Settlement>) -> QueueFuture<'_, Vec<Settled>> {
+        Box::pin(async move {
+            if settlements.is_empty() {
+                return Ok(Vec::new());
+            }
+            answer(self.inner.writer.call("settle", move |tx| tx.settle(&settlements)), "settle").await
+        })
+    }
+
+    fn extend(&self, claims: Vec<Extend>, lease: Duration) -> QueueFuture<'_, Vec<Extended>> {
+        Box::pin(async move {
+            if claims.is_empty() {
+                return Ok(Vec::new());
+            }
+            answer(self.inner.writer.call("extend", move |tx| tx.extend(&claims, lease)), "extend").await
+        })
+    }
+
+    fn wait(&self, request: WaitRequest) -> QueueFuture<'_, ()> {
+        Box::pin(async move {
+            let signal = &self.inner.signal;
+            let timeout = tokio::time::sleep(request.timeout);
+            tokio::pin!(timeout);
+            let _waiting = self.inner.watcher.wait();
+            loop {
+                let news = signal.news();
+                tokio::pin!(news);
+                news.as_mut().enable();
+                if signal.changed_since(&request.queues, request.cursor) {
+                    return Ok(());
+                }
+                tokio::select! {
+                    () = &mut news => {}
+                    () = &mut timeout => return Ok(()),
+                }
+            }
+        })
+    }
+
+    fn maintain(&self, retention: Retention) -> QueueFuture<'_, Maintained> {
+        Box::pin(async move {
+            let mut done = answer(self.inner.writer.call("maintain", |tx| tx.maintain()), "maintain").await?;
+            for _ in 0..PRUNE_STEPS {
+                let step = self.inner.writer.call("maintain", move |tx| tx.prune(&retention, PRUNE_STEP));
+                let pruned = answer(step, "maintain").await?;
+                done.pruned += pruned;
+                if pruned < PRUNE_STEP {
+                    break;
+                }
+            }
+            Ok(done)
+        })
+    }
+
+    fn beat(&self, worker: WorkerInfo) -> QueueFuture<'_, ()> {
+        Box::pin(
+            async move { answer(self.inner.writer.call("beat", move |tx| tx.beat(&worker)), "beat").await },
+        )
+    }
+
+    fn leave(&self, worker: WorkerId) -> QueueFuture<'_, ()> {
+        Box::pin(
+            async move { answer(self.inner.writer.call("leave", move |tx| tx.leave(worker)), "leave").await },
+        )
+    }
+}
+
+impl QueueAdmin for Sqlite {
+    fn stats(&self) -> QueueFuture<'_, Vec<QueueStats>> {
+        self.inner.view("stats", |view| view.stats(SystemClock.now()))
+    }
+
+    fn list(&self, filter: JobFilter) -> QueueFuture<'_, Vec<JobRecord>> {
+        self.inner.view("list", move |view| view.list(&filter))
+    }
+
+    fn get(&self, ids: Vec<JobId>) -> QueueFuture<'_, Vec<Option<JobRecord>>> {
+        self.inner.view("get", move |view| view.get(&ids))
+    }
+
+    fn retry(&self, ids: Vec<JobId>) -> QueueFuture<'_, Vec<AdminOutcome>> {
+        Box::pin(
+            async move { answer(self.inner.writer.call("retry", move |tx| tx.retry(&ids)), "retry").await },
+        )
+    }
+
+    fn cancel(&self, ids: Vec<JobId>, reason: String) -> QueueFuture<'_, Vec<AdminOutcome>> {
+        Box::pin(async move {
+            answer(self.inner.writer.call("cancel", move |tx| tx.cancel(&ids, &reason)), "cancel").await
+        })
+    }
+
+    fn forget(&self, ids: Vec<JobId>) -> QueueFuture<'_, Vec<AdminOutcome>> {
+        Box::pin(async move {
+            answer(self.inner.writer.call("forget", move |tx| tx.forget(&ids)), "forget").await
+        })
+    }
+
+    fn prune(&self, retention: Retention, limit: u64) -> QueueFuture<'_, u64> {
+        Box::pin(async move {
+            let mut pruned = 0;
+            while pruned < limit {
+                let step = (limit - pruned).min(PRUNE_STEP);
+                let call = self.inner.writer.call("prune", move |tx| tx.prune(&retention, step));
+                let deleted = answer(call, "prune").await?;
+                pruned += deleted;
+                if deleted < step {
+                    break;
+                }
+            }
+            Ok(pruned)
+        })
+    }
+
+    fn pause(&self, queue: QueueName) -> QueueFuture<'_, ()> {
+        Box::pin(
+            async move { answer(self.inner.writer.call("pause", move |tx| tx.pause(&queue)), "pause").await },
+        )
+    }
+
+    fn resume(&self, queue: QueueName) -> QueueFuture<'_, ()> {
+        Box::pin(async move {
+            answer(self.inner.writer.call("resume", move |tx| tx.resume(&queue)), "resume").await
+        })
+    }
+
+    fn workers(&self) -> QueueFuture<'_, Vec<WorkerInfo>> {
+        self.inner.view("workers", |view| Ok(view.into_workers()))
+    }
+
+    fn migrations(&self) -> Vec<Migration> {
+        migrations::all()
+    }
+}

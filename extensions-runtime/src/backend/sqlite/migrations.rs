@@ -1,0 +1,93 @@
+//! The schema's versions: append-only files, applied under the write lock, so that any number of processes may race.
+
+use rusqlite::{Connection, OptionalExtension};
+
+use crate::queue::Migration;
+
+const MIGRATIONS: &[&str] = &[include_str!("schema/0001.sql")];
+
+/// The newest schema that this program knows.
+pub(super) const NEWEST: u32 = 1;
+
+const VERSIONS: &str = "CREATE TABLE IF NOT EXISTS extensions_schema (version INTEGER PRIMARY KEY, applied_at TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP)";
+
+/// Why a store cannot be brought up to date.
+#[derive(Debug)]
+pub(super) enum MigrateError {
+    Newer(u32),
+    Sql(rusqlite::Error),
+}
+
+impl From<rusqlite::Error> for MigrateError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Sql(error)
+    }
+}
+
+pub(super) fn all() -> Vec<Migration> {
+    MIGRATIONS
+        .iter()
+        .zip(1..)
+        .map(|(text, version)| Migration { version, text: (*text).to_owned() })
+        .collect()
+}
+
+/// Brings the store to [`NEWEST`].
+pub(super) fn migrate(conn: &Connection) -> Result<(), MigrateError> {
+    if version(conn)? == NEWEST {
+        return Ok(());
+    }
+    conn.execute_batch("BEGIN IMMEDIATE")?;
+    let done = apply(conn);
+    conn.execute_batch(if done.is_ok() { "COMMIT" } else { "ROLLBACK" })?;
+    done
+}
+
+fn apply(conn: &Connection) -> Result<(), MigrateError> {
+    conn.execute_batch(VERSIONS)?;
+    let found = version(conn)?;
+    if found > NEWEST {
+        return Err(MigrateError::Newer(found));
+    }
+    for migration in all().into_iter().filter(|migration| migration.version > found) {
+        conn.execute_batch(&migration.text)?;
+        conn.execute("INSERT INTO extensions_schema (version) VALUES (?1)", [migration.version])?;
+    }
+    Ok(())
+}
+
+fn version(conn: &Connection) -> Result<u32, rusqlite::Error> {
+    let table = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'extensions_schema'";
+    if conn.query_row(table, [], |_| Ok(())).optional()?.is_none() {
+        return Ok(0);
+    }
+    conn.query_row("SELECT coalesce(max(version), 0) FROM extensions_schema", [], |row| row.get(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{MIGRATIONS, MigrateError, NEWEST, all, migrate};
+    use rusqlite::Connection;
+
+    #[test]
+    fn versions_are_counted_from_one() {
+        assert_eq!(MIGRATIONS.len(), NEWEST as usize);
+        assert_eq!(all().last().unwrap().version, NEWEST);
+    }
+
+    #[test]
+    fn a_store_of_a_newer_release_is_left_alone() {
+        let conn = Connection::open_in_memory().unwrap();
+        migrate(&conn).unwrap();
+        conn.execute("INSERT INTO extensions_schema (version) VALUES (?1)", [NEWEST + 6]).unwrap();
+        let error = migrate(&conn).unwrap_err();
+        assert!(matches!(error, MigrateError::Newer(newer) if newer == NEWEST + 6), "{error:?}");
+    }
+
+    #[test]
+    fn migrating_twice_changes_nothing() {
+        let conn = Connection::open_in_memory().unwrap();
+        migrate(&conn).unwrap();
+        migrate(&conn).unwrap();
+    }
+}

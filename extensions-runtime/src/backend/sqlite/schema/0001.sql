@@ -1,0 +1,94 @@
+-- States by name, for people who read the tables.
+CREATE TABLE extensions_states (state INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
+INSERT INTO extensions_states VALUES
+    (0, 'scheduled'), (1, 'available'), (2, 'running'), (3, 'retryable'), (4, 'completed'), (5, 'dead'),
+    (6, 'cancelled'), (8, 'quarantined');
+
+-- `changed` is the value of extensions_signal when something in the queue last became claimable.
+CREATE TABLE extensions_queues (
+    queue   INTEGER PRIMARY KEY,
+    name    TEXT NOT NULL UNIQUE,
+    paused  INTEGER NOT NULL DEFAULT 0,
+    changed INTEGER NOT NULL DEFAULT 0
+);
+CREATE TABLE extensions_signal (one INTEGER PRIMARY KEY CHECK (one = 1), changed INTEGER NOT NULL);
+INSERT INTO extensions_signal VALUES (1, 0);
+
+-- A lane holds the jobs of one handler and payload version in one queue: what a claim takes or leaves as a whole.
+CREATE TABLE extensions_lanes (
+    lane             INTEGER PRIMARY KEY,
+    queue            INTEGER NOT NULL REFERENCES extensions_queues (queue),
+    handler          TEXT NOT NULL,
+    version          INTEGER NOT NULL,
+    unroutable_since INTEGER,
+    unroutable_until INTEGER,
+    UNIQUE (queue, handler, version)
+);
+
+-- `shelf` says where a claim finds the job: 1 ready, 2 ready but to be claimed alone, 3 lost before,
+-- 4 on_failure owed; nothing if it cannot be claimed now. Wall times in ms; lease_until in ms of the boot's clock.
+CREATE TABLE extensions_jobs (
+    seq            INTEGER PRIMARY KEY,
+    id             BLOB NOT NULL UNIQUE,
+    lane           INTEGER NOT NULL,
+    state          INTEGER NOT NULL,
+    shelf          INTEGER,
+    priority       INTEGER NOT NULL,
+    run_at         INTEGER NOT NULL,
+    attempt        INTEGER NOT NULL DEFAULT 0,
+    max_attempts   INTEGER NOT NULL,
+    on_failure     INTEGER NOT NULL,
+    owes           INTEGER NOT NULL DEFAULT 0,
+    suspect        INTEGER NOT NULL DEFAULT 0,
+    started        INTEGER NOT NULL DEFAULT 0,
+    lost_count     INTEGER NOT NULL DEFAULT 0,
+    callback_lost  INTEGER NOT NULL DEFAULT 0,
+    token          INTEGER,
+    lease_until    INTEGER,
+    enqueued_at    INTEGER NOT NULL,
+    scheduled_at   INTEGER,
+    available_at   INTEGER,
+    running_at     INTEGER,
+    retryable_at   INTEGER,
+    completed_at   INTEGER,
+    dead_at        INTEGER,
+    cancelled_at   INTEGER,
+    quarantined_at INTEGER,
+    ended_at       INTEGER,
+    unique_key     TEXT,
+    unique_ttl     INTEGER,
+    unique_start   INTEGER,
+    cancel         TEXT,
+    reason         TEXT,
+    progress       TEXT,
+    errors         TEXT,
+    unread         BLOB,
+    meta           TEXT NOT NULL,
+    payload        BLOB NOT NULL
+);
+CREATE INDEX extensions_jobs_shelf ON extensions_jobs (shelf, lane, priority, run_at) WHERE shelf IS NOT NULL;
+CREATE INDEX extensions_jobs_due ON extensions_jobs (run_at, lane, state) WHERE state IN (0, 3);
+CREATE INDEX extensions_jobs_ended ON extensions_jobs (state, ended_at, lane) WHERE ended_at IS NOT NULL;
+
+-- One row per claim: a job's token is claim * 4096 + its place in `seqs`, eight bytes each, little endian.
+CREATE TABLE extensions_claims (
+    claim       INTEGER PRIMARY KEY AUTOINCREMENT,
+    worker      BLOB NOT NULL,
+    boot        INTEGER NOT NULL,
+    lease_until INTEGER NOT NULL,
+    remaining   INTEGER NOT NULL,
+    seqs        BLOB NOT NULL
+);
+
+CREATE TABLE extensions_locks (key TEXT PRIMARY KEY, job BLOB NOT NULL, expires_at INTEGER) WITHOUT ROWID;
+
+-- Boots of the machine: a lease of another boot is over.
+CREATE TABLE extensions_boots (boot INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE);
+
+CREATE TABLE extensions_workers (
+    worker    BLOB PRIMARY KEY,
+    info      TEXT NOT NULL,
+    last_beat INTEGER NOT NULL,
+    boot      INTEGER NOT NULL,
+    live_till INTEGER NOT NULL
+) WITHOUT ROWID;

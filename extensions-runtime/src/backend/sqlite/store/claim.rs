@@ -1,0 +1,313 @@
+//! Claiming jobs (Q12–Q18).
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rusqlite::{Connection, params};
+
+use super::row::{blob, last_error, meta};
+use super::{Tx, available_shelf, shelf, token};
+use crate::job::{ClaimedJob, JobId, LeaseToken, Payload, Purpose};
+use crate::queue::{ClaimRequest, Claimed, WaitCursor};
+use crate::time::millis;
+
+/// How many due jobs one claim makes available at most.
+pub(super) const PROMOTE: i64 = 2000;
+
+/// How many waiting jobs are looked at for the next of the asked queues.
+const DUE_LOOK: i64 = 64;
+
+/// Up to how many lanes are asked one by one; more are walked in the index's order.
+const FEW_LANES: usize = 4;
+
+const NEXT_IN_LANE: &str = "SELECT priority, run_at, seq FROM extensions_jobs WHERE shelf = ?1 AND lane = ?2 AND (priority, run_at, seq) > (?3, ?4, ?5) ORDER BY priority, run_at, seq LIMIT ?6";
+const NEXT_LANE: &str = "SELECT lane, priority, run_at, seq FROM extensions_jobs WHERE shelf = ?1 AND lane >= ?2 ORDER BY lane, priority, run_at, seq LIMIT 1";
+const TAKE: &str = "UPDATE extensions_jobs SET state = 2, shelf = NULL, attempt = attempt + 1, started = suspect, token = ?2, lease_until = ?3, running_at = ?4, progress = NULL WHERE seq = ?1";
+const TAKE_CALLBACK: &str =
+    "UPDATE extensions_jobs SET shelf = NULL, token = ?2, lease_until = ?3 WHERE seq = ?1";
+const READ: &str = "SELECT id, lane, priority, attempt, max_attempts, on_failure, lost_count, enqueued_at, unique_key, unique_start, meta, payload, errors FROM extensions_jobs WHERE seq = ?1";
+
+/// A job's place among those of its lane.
+type Rank = (i64, i64, i64);
+
+/// A job that is to be claimed.
+#[derive(Debug, Clone, Copy)]
+struct Pick {
+    seq: i64,
+    purpose: Purpose,
+}
+
+/// What of a queue may be claimed.
+struct Open {
+    lanes: Arc<[i64]>,
+}
+
+/// The jobs of one shelf and lane, in order.
+struct Source {
+    shelf: i64,
+    lane: i64,
+    read: VecDeque<Rank>,
+    last: Rank,
+    chunk: usize,
+    more: bool,
+}
+
+impl Source {
+    fn pop(&mut self, conn: &Connection, wanted: usize) -> rusqlite::Result<Option<Rank>> {
+        if self.read.is_empty() && self.more {
+            self.chunk = (self.chunk * 4).min(wanted.max(1));
+            self.fill(conn)?;
+        }
+        Ok(self.read.pop_front())
+    }
+
+    fn fill(&mut self, conn: &Connection) -> rusqlite::Result<()> {
+        let mut select = conn.prepare_cached(NEXT_IN_LANE)?;
+        let (priority, run_at, seq) = self.last;
+        let limit = i64::try_from(self.chunk).unwrap_or(i64::MAX);
+        let mut rows = select.query(params![self.shelf, self.lane, priority, run_at, seq, limit])?;
+        while let Some(row) = rows.next()? {
+            self.last = (row.get(0)?, row.get(1)?, row.get(2)?);
+            self.read.push_back(self.last);
+        }
+        self.more = self.read.len() == self.chunk;
+        Ok(())
+    }
+}
+
+impl Tx<'_> {
+    /// Claims jobs; with the claim's number, 0 for none.
+    pub(crate) fn reserve(&mut self, request: &ClaimRequest) -> rusqlite::Result<(Claimed, i64)> {
+        let now = super::now();
+        self.promote(now)?;
+        self.names.refresh(self.conn)?;
+        let picks = self.pick(request)?;
+        let (jobs, claim) = if picks.is_empty() { (Vec::new(), 0) } else { self.take(&picks, request, now)? };
+        let cursor = "SELECT changed FROM extensions_signal";
+        let cursor = WaitCursor(self.statement(cursor)?.query_row([], |row| row.get(0))?);
+        Ok((Claimed { jobs, cursor, next_due: self.next_due(request, now)? }, claim))
+    }
+
+    /// Makes due jobs available, at most [`PROMOTE`]; how many.
+    pub(super) fn promote(&mut self, now: i64) -> rusqlite::Result<u64> {
+        let conn = self.conn;
+        let due = "SELECT seq, lane FROM extensions_jobs WHERE state IN (0, 3) AND run_at <= ?1 ORDER BY run_at LIMIT ?2";
+        let mut due = conn.prepare_cached(due)?;
+        let due = due.query_map([now, PROMOTE], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let due: Vec<(i64, i64)> = due.collect::<Result<_, _>>()?;
+        if due.is_empty() {
+            return Ok(0);
+        }
+        let sql = concat!(
+            "UPDATE extensions_jobs SET state = 1, shelf = ",
+            available_shelf!(),
+            ", available_at = ?2 WHERE seq = ?1"
+        );
+        let mut update = conn.prepare_cached(sql)?;
+        for (seq, lane) in &due {
+            update.execute([seq, &now])?;
+            self.touch_lane(*lane)?;
+        }
+        Ok(due.len() as u64)
+    }
+
+    fn next_due(&mut self, request: &ClaimRequest, now: i64) -> rusqlite::Result<Option<Duration>> {
+        let conn = self.conn;
+        let sql = "SELECT run_at, lane FROM extensions_jobs WHERE state IN (0, 3) ORDER BY run_at LIMIT ?1";
+        let mut select = conn.prepare_cached(sql)?;
+        let mut rows = select.query([DUE_LOOK])?;
+        let until = |at: i64| Duration::from_millis(u64::try_from(at.saturating_sub(now)).unwrap_or(0));
+        let (mut looked, mut last) = (0, None);
+        while let Some(row) = rows.next()? {
+            let (run_at, lane): (i64, i64) = (row.get(0)?, row.get(1)?);
+            let lane = self.names.lane(conn, lane)?;
+            if lane.is_some_and(|lane| request.queues.contains(&lane.queue_name)) {
+                return Ok(Some(until(run_at)));
+            }
+            looked += 1;
+            last = Some(until(run_at));
+        }
+        Ok(last.filter(|_| looked == DUE_LOOK))
+    }
+
+    fn pick(&mut self, request: &ClaimRequest) -> rusqlite::Result<Vec<Pick>> {
+        let max = request.max.min(usize::try_from(super::CLAIM_SIZE).unwrap_or(usize::MAX));
+        let mut picks = Vec::new();
+        if max == 0 {
+            return Ok(picks);
+        }
+        let open = self.open(request)?;
+        let special = self.statement("SELECT 1 FROM extensions_jobs WHERE shelf > 1 LIMIT 1")?.exists([])?;
+        if special {
+            for queue in &open {
+                if !self.pick_from(queue, &[shelf::OWED], Purpose::OnFailure, max, &mut picks)? {
+                    return Ok(picks);
+                }
+            }
+        }
+        let shelves: &[i64] = match (special, request.lost) {
+            (false, _) => &[shelf::READY],
+            (true, false) => &[shelf::READY, shelf::ALONE],
+            (true, true) => &[shelf::READY, shelf::ALONE, shelf::LOST],
+        };
+        for queue in &open {
+            if !self.pick_from(queue, shelves, Purpose::Attempt, max, &mut picks)? {
+                break;
+            }
+        }
+        Ok(picks)
+    }
+
+    /// The asked queues that exist and are not paused, with the lanes that the asked handlers can run.
+    fn open(&mut self, request: &ClaimRequest) -> rusqlite::Result<Vec<Open>> {
+        let conn = self.conn;
+        let mut paused = conn.prepare_cached("SELECT paused FROM extensions_queues WHERE queue = ?1")?;
+        let mut open = Vec::with_capacity(request.queues.len());
+        for name in &request.queues {
+            let Some(queue) = self.names.queue(conn, name)? else { continue };
+            if !paused.query_row([queue], |row| row.get::<_, bool>(0))? {
+                open.push(Open { lanes: self.names.routes(queue, &request.handlers) });
+            }
+        }
+        Ok(open)
+    }
+
+    /// Picks the first of a queue's jobs; false when nothing more may be picked.
+    fn pick_from(
+        &self,
+        queue: &Open,
+        shelves: &[i64],
+        purpose: Purpose,
+        max: usize,
+        picks: &mut Vec<Pick>,
+    ) -> rusqlite::Result<bool> {
+        let mut sources = Vec::new();
+        for shelf in shelves {
+            self.sources(*shelf, &queue.lanes, max, &mut sources)?;
+        }
+        let mut heads = BinaryHeap::with_capacity(sources.len());
+        for (at, source) in sources.iter_mut().enumerate() {
+            heads.extend(source.pop(self.conn, max)?.map(|rank| Reverse((rank, at))));
+        }
+        while picks.len() < max {
+            let Some(Reverse(((_, _, seq), at))) = heads.pop() else { return Ok(true) };
+            let pick = Pick { seq, purpose };
+            if self.is_alone(sources[at].shelf, seq)? {
+                if picks.is_empty() {
+                    picks.push(pick);
+                }
+                return Ok(false);
+            }
+            picks.push(pick);
+            heads.extend(sources[at].pop(self.conn, max - picks.len())?.map(|rank| Reverse((rank, at))));
+        }
+        Ok(false)
+    }
+
+    fn is_alone(&self, on: i64, seq: i64) -> rusqlite::Result<bool> {
+        match on {
+            shelf::READY => Ok(false),
+            shelf::OWED => self
+                .statement("SELECT suspect FROM extensions_jobs WHERE seq = ?1")?
+                .query_row([seq], |row| row.get(0)),
+            _ => Ok(true),
+        }
+    }
+
+    /// The lanes that hold something on the shelf.
+    fn sources(&self, shelf: i64, lanes: &[i64], max: usize, out: &mut Vec<Source>) -> rusqlite::Result<()> {
+        const FIRST: Rank = (i64::MIN, i64::MIN, i64::MIN);
+        let source =
+            |lane, chunk| Source { shelf, lane, read: VecDeque::new(), last: FIRST, chunk, more: true };
+        if lanes.len() <= FEW_LANES {
+            let share = (max / lanes.len().max(1)).max(1);
+            out.extend(lanes.iter().map(|lane| source(*lane, share.div_ceil(4))));
+            return Ok(());
+        }
+        let mut select = self.statement(NEXT_LANE)?;
+        let mut wanted = lanes;
+        while let [from, ..] = wanted {
+            let mut rows = select.query([shelf, *from])?;
+            let Some(row) = rows.next()? else { break };
+            let lane: i64 = row.get(0)?;
+            wanted = &wanted[wanted.partition_point(|wanted| *wanted < lane)..];
+            if wanted.first() == Some(&lane) {
+                let mut found = source(lane, 1);
+                found.last = (row.get(1)?, row.get(2)?, row.get(3)?);
+                found.read.push_back(found.last);
+                out.push(found);
+                wanted = &wanted[1..];
+            }
+        }
+        Ok(())
+    }
+
+    fn take(
+        &mut self,
+        picks: &[Pick],
+        request: &ClaimRequest,
+        now: i64,
+    ) -> rusqlite::Result<(Vec<ClaimedJob>, i64)> {
+        let until = self.boot.clock.now().saturating_add(millis(request.lease));
+        let claim = self.record_claim(picks, request, until)?;
+        let conn = self.conn;
+        let mut take = conn.prepare_cached(TAKE)?;
+        let mut take_callback = conn.prepare_cached(TAKE_CALLBACK)?;
+        let mut jobs = Vec::with_capacity(picks.len());
+        for (place, pick) in picks.iter().enumerate() {
+            let token = token(claim, place);
+            match pick.purpose {
+                Purpose::Attempt => take.execute(params![pick.seq, super::stored(token), until, now])?,
+                Purpose::OnFailure => {
+                    take_callback.execute(params![pick.seq, super::stored(token), until])?
+                }
+            };
+            jobs.push(self.claimed(pick, token)?);
+        }
+        Ok((jobs, claim))
+    }
+
+    fn record_claim(&self, picks: &[Pick], request: &ClaimRequest, until: i64) -> rusqlite::Result<i64> {
+        let sql = "INSERT INTO extensions_claims (worker, boot, lease_until, remaining, seqs) VALUES (?1, ?2, ?3, ?4, ?5)";
+        let seqs: Vec<u8> = picks.iter().flat_map(|pick| pick.seq.to_le_bytes()).collect();
+        self.statement(sql)?.execute(params![
+            request.worker.as_bytes(),
+            self.boot.number,
+            until,
+            picks.len(),
+            seqs
+        ])?;
+        Ok(self.conn.last_insert_rowid())
+    }
+
+    fn claimed(&self, pick: &Pick, token: LeaseToken) -> rusqlite::Result<ClaimedJob> {
+        let mut read = self.statement(READ)?;
+        let mut rows = read.query([pick.seq])?;
+        let row = rows.next()?.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
+        let id: [u8; 16] = row.get(0)?;
+        if row.get::<_, Option<bool>>(9)? == Some(true) {
+            self.unlock(row.get_ref(8)?.as_str_or_null()?, &id)?;
+        }
+        let lane = self.names.known_lane(row.get(1)?).ok_or(rusqlite::Error::QueryReturnedNoRows)?;
+        let callback = pick.purpose == Purpose::OnFailure;
+        Ok(ClaimedJob {
+            id: JobId::from_bytes(id),
+            token,
+            purpose: pick.purpose,
+            handler: lane.handler.clone(),
+            point_version: lane.version,
+            payload: Payload::from(blob(row.get_ref(11)?)),
+            queue: lane.queue_name.clone(),
+            priority: row.get(2)?,
+            attempt: row.get(3)?,
+            max_attempts: row.get(4)?,
+            lost_count: row.get(6)?,
+            enqueued_at: super::timestamp(row.get(7)?),
+            on_failure: row.get(5)?,
+            last_error: if callback { last_error(row.get_ref(12)?) } else { None },
+            meta: meta(row.get_ref(10)?),
+        })
+    }
+}

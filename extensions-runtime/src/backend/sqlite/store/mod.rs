@@ -1,0 +1,233 @@
+//! The only place that knows the SQL of the queue's calls.
+
+mod claim;
+mod names;
+mod operate;
+pub(super) mod push;
+pub(super) mod read;
+mod row;
+mod settle;
+pub(super) mod upkeep;
+
+use std::collections::HashMap;
+
+use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
+
+use self::names::Names;
+use super::lease_clock::LeaseClock;
+use super::presence::{Dead, Presence};
+use crate::job::{JobState, LeaseToken, QueueName};
+use crate::time::{Clock, SystemClock, Timestamp};
+
+/// How many jobs one claim can hold: a token is the claim's number and the job's place in it.
+const CLAIM_SIZE: i64 = 4096;
+
+/// Where a claim finds a job.
+mod shelf {
+    pub(super) const READY: i64 = 1;
+    pub(super) const ALONE: i64 = 2;
+    pub(super) const LOST: i64 = 3;
+    pub(super) const OWED: i64 = 4;
+}
+
+/// The shelf of an available job, as an expression.
+macro_rules! available_shelf {
+    () => {
+        "CASE WHEN lost_count > 0 THEN 3 WHEN suspect = 1 THEN 2 ELSE 1 END"
+    };
+}
+use available_shelf;
+
+/// A connection and what is known beside it.
+#[derive(Debug)]
+pub(super) struct Store {
+    conn: Connection,
+    names: Names,
+    presence: Presence,
+    boot: Boot,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Boot {
+    number: i64,
+    clock: LeaseClock,
+}
+
+/// The transaction of a group of calls.
+#[derive(Debug)]
+pub(super) struct Tx<'a> {
+    conn: &'a Connection,
+    names: &'a mut Names,
+    presence: &'a mut Presence,
+    boot: Boot,
+    touched: Vec<i64>,
+    buried: Vec<Dead>,
+    gone: Vec<crate::job::WorkerId>,
+}
+
+impl Store {
+    pub(super) fn new(conn: Connection, presence: Presence, boot_id: &str) -> rusqlite::Result<Self> {
+        conn.set_prepared_statement_cache_capacity(128);
+        conn.execute("INSERT INTO extensions_boots (id) VALUES (?1) ON CONFLICT (id) DO NOTHING", [boot_id])?;
+        let number =
+            conn.query_row("SELECT boot FROM extensions_boots WHERE id = ?1", [boot_id], |row| row.get(0))?;
+        let boot = Boot { number, clock: LeaseClock::new(boot_id) };
+        Ok(Self { conn, names: Names::default(), presence, boot })
+    }
+
+    /// The number of this machine's present boot.
+    pub(super) const fn boot_number(&self) -> i64 {
+        self.boot.number
+    }
+
+    pub(super) fn begin(&mut self) -> rusqlite::Result<Tx<'_>> {
+        self.conn.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+        Ok(Tx {
+            conn: &self.conn,
+            names: &mut self.names,
+            presence: &mut self.presence,
+            boot: self.boot,
+            touched: Vec::new(),
+            buried: Vec::new(),
+            gone: Vec::new(),
+        })
+    }
+}
+
+impl Tx<'_> {
+    /// Commits; which queues changed, for those who wait.
+    pub(super) fn commit(mut self) -> rusqlite::Result<Vec<(QueueName, u64)>> {
+        let done = self.signal().and_then(|changed| {
+            self.statement("COMMIT")?.execute([])?;
+            Ok(changed)
+        });
+        let Ok(changed) = done else {
+            self.roll_back();
+            return done.map(|_| Vec::new());
+        };
+        self.buried.drain(..).for_each(Dead::remove);
+        self.gone.drain(..).for_each(|worker| self.presence.leave(worker));
+        Ok(self.touched.iter().map(|queue| (self.names.queue_name(*queue), changed)).collect())
+    }
+
+    pub(super) fn roll_back(self) {
+        self.names.forget();
+        if !self.conn.is_autocommit()
+            && let Err(error) = self.conn.execute_batch("ROLLBACK")
+        {
+            tracing::error!(%error, "a transaction could not be rolled back");
+        }
+    }
+
+    /// Numbers the change of every queue in which something became claimable.
+    fn signal(&self) -> rusqlite::Result<u64> {
+        if self.touched.is_empty() {
+            return Ok(0);
+        }
+        let sql = "UPDATE extensions_signal SET changed = changed + 1 WHERE one = 1 RETURNING changed";
+        let changed = self.statement(sql)?.query_row([], |row| row.get(0))?;
+        let mut update = self.statement("UPDATE extensions_queues SET changed = ?2 WHERE queue = ?1")?;
+        for queue in &self.touched {
+            update.execute(params![queue, changed])?;
+        }
+        Ok(changed)
+    }
+
+    fn touch(&mut self, queue: i64) {
+        if !self.touched.contains(&queue) {
+            self.touched.push(queue);
+        }
+    }
+
+    fn touch_lane(&mut self, lane: i64) -> rusqlite::Result<()> {
+        let queue = self.names.lane(self.conn, lane)?.map(|lane| lane.queue);
+        if let Some(queue) = queue {
+            self.touch(queue);
+        }
+        Ok(())
+    }
+
+    fn statement(&self, sql: &str) -> rusqlite::Result<CachedStatement<'_>> {
+        self.conn.prepare_cached(sql)
+    }
+
+    /// Ends the lock of a job that has it.
+    fn unlock(&self, key: Option<&str>, id: &[u8]) -> rusqlite::Result<()> {
+        if let Some(key) = key {
+            self.statement("DELETE FROM extensions_locks WHERE key = ?1 AND job = ?2")?
+                .execute(params![key, id])?;
+        }
+        Ok(())
+    }
+
+    /// The holder of a unique key, if another job than `id` holds it; else the key is the job's now.
+    fn lock(
+        &self,
+        key: &str,
+        id: &[u8],
+        expires: Option<i64>,
+        now: i64,
+    ) -> rusqlite::Result<Option<Vec<u8>>> {
+        let held = "SELECT job FROM extensions_locks WHERE key = ?1 AND job <> ?2 AND (expires_at IS NULL OR expires_at > ?3)";
+        let holder = self.statement(held)?.query_row(params![key, id, now], |row| row.get(0)).optional()?;
+        if holder.is_none() {
+            let take = "INSERT OR REPLACE INTO extensions_locks (key, job, expires_at) VALUES (?1, ?2, ?3)";
+            self.statement(take)?.execute(params![key, id, expires])?;
+        }
+        Ok(holder)
+    }
+
+    /// Counts the jobs that left their claims; a claim without jobs goes.
+    fn leave_claims(&self, left: &HashMap<i64, i64>) -> rusqlite::Result<()> {
+        let mut count = self.statement(
+            "UPDATE extensions_claims SET remaining = remaining - ?2 WHERE claim = ?1 AND remaining > ?2",
+        )?;
+        let mut delete = self.statement("DELETE FROM extensions_claims WHERE claim = ?1")?;
+        for (claim, jobs) in left {
+            if count.execute([claim, jobs])? == 0 {
+                delete.execute([claim])?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn now() -> i64 {
+    SystemClock.now().as_millis()
+}
+
+fn token(claim: i64, place: usize) -> LeaseToken {
+    let place = i64::try_from(place).unwrap_or(0);
+    LeaseToken(u64::try_from(claim * CLAIM_SIZE + place).unwrap_or(0))
+}
+
+/// A token as stored; one that no store can hold matches nothing.
+fn stored(token: LeaseToken) -> i64 {
+    i64::try_from(token.0).unwrap_or(-1)
+}
+
+const fn claim_of(token: i64) -> i64 {
+    token / CLAIM_SIZE
+}
+
+const fn code(state: JobState) -> i64 {
+    match state {
+        JobState::Scheduled => 0,
+        JobState::Available => 1,
+        JobState::Running => 2,
+        JobState::Retryable => 3,
+        JobState::Completed => 4,
+        JobState::Dead => 5,
+        JobState::Cancelled => 6,
+        JobState::Unroutable => 7,
+        JobState::Quarantined => 8,
+    }
+}
+
+fn state(code: i64) -> Option<JobState> {
+    JobState::ALL.into_iter().find(|state| self::code(*state) == code)
+}
+
+fn timestamp(millis: i64) -> Timestamp {
+    Timestamp::from_millis(millis)
+}

@@ -1,0 +1,160 @@
+//! Queues and lanes by name and number, kept in memory: they are few, and never deleted.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use rusqlite::{Connection, params};
+
+use crate::job::{HandlerKey, NewJob, QueueName};
+use crate::queue::KnownHandler;
+
+#[derive(Debug, Clone)]
+pub(super) struct Lane {
+    pub(super) queue: i64,
+    pub(super) queue_name: QueueName,
+    pub(super) handler: HandlerKey,
+    pub(super) version: u32,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Names {
+    queues: HashMap<QueueName, i64>,
+    lanes: HashMap<i64, Lane>,
+    numbers: HashMap<(QueueName, HandlerKey, u32), i64>,
+    newest: i64,
+    routes: Vec<Routes>,
+}
+
+/// The lanes of one queue that a set of handlers can run.
+#[derive(Debug)]
+struct Routes {
+    queue: i64,
+    handlers: Arc<[KnownHandler]>,
+    newest: i64,
+    lanes: Arc<[i64]>,
+}
+
+/// How many sets of handlers are remembered.
+const ROUTES: usize = 64;
+
+impl Names {
+    /// Forgets everything, since what was read in a transaction that was rolled back may never have been.
+    pub(super) fn forget(&mut self) {
+        *self = Self::default();
+    }
+
+    pub(super) fn queue_name(&self, queue: i64) -> QueueName {
+        let name = self.queues.iter().find(|(_, number)| **number == queue);
+        name.map_or_else(|| QueueName::from(""), |(name, _)| name.clone())
+    }
+
+    /// The number of a queue, if there is one of that name.
+    pub(super) fn queue(&mut self, conn: &Connection, name: &QueueName) -> rusqlite::Result<Option<i64>> {
+        if let Some(number) = self.queues.get(name) {
+            return Ok(Some(*number));
+        }
+        let mut select = conn.prepare_cached("SELECT queue FROM extensions_queues WHERE name = ?1")?;
+        let number: Option<i64> = select.query([name.as_str()])?.next()?.map(|row| row.get(0)).transpose()?;
+        if let Some(number) = number {
+            self.queues.insert(name.clone(), number);
+        }
+        Ok(number)
+    }
+
+    /// The number of a queue, which is made if need be.
+    pub(super) fn make_queue(&mut self, conn: &Connection, name: &QueueName) -> rusqlite::Result<i64> {
+        if let Some(number) = self.queue(conn, name)? {
+            return Ok(number);
+        }
+        conn.prepare_cached("INSERT INTO extensions_queues (name) VALUES (?1)")?.execute([name.as_str()])?;
+        let number = conn.last_insert_rowid();
+        self.queues.insert(name.clone(), number);
+        Ok(number)
+    }
+
+    /// The lane of a job, which is made if need be.
+    pub(super) fn make_lane(&mut self, conn: &Connection, job: &NewJob) -> rusqlite::Result<i64> {
+        let key = (job.queue.clone(), job.handler.clone(), job.point_version);
+        if let Some(lane) = self.numbers.get(&key) {
+            return Ok(*lane);
+        }
+        self.refresh(conn)?;
+        if let Some(lane) = self.numbers.get(&key) {
+            return Ok(*lane);
+        }
+        let queue = self.make_queue(conn, &job.queue)?;
+        conn.prepare_cached("INSERT INTO extensions_lanes (queue, handler, version) VALUES (?1, ?2, ?3)")?
+            .execute(params![queue, job.handler.as_str(), job.point_version])?;
+        self.refresh(conn)?;
+        Ok(conn.last_insert_rowid())
+    }
+
+    pub(super) fn lane(&mut self, conn: &Connection, lane: i64) -> rusqlite::Result<Option<&Lane>> {
+        if !self.lanes.contains_key(&lane) {
+            self.refresh(conn)?;
+        }
+        Ok(self.lanes.get(&lane))
+    }
+
+    pub(super) fn known_lane(&self, lane: i64) -> Option<&Lane> {
+        self.lanes.get(&lane)
+    }
+
+    /// Reads the lanes that were made since.
+    pub(super) fn refresh(&mut self, conn: &Connection) -> rusqlite::Result<()> {
+        let newest = "SELECT max(lane) FROM extensions_lanes";
+        let newest: Option<i64> = conn.prepare_cached(newest)?.query_row([], |row| row.get(0))?;
+        if newest.unwrap_or(0) == self.newest {
+            return Ok(());
+        }
+        let sql = "SELECT l.lane, l.queue, q.name, l.handler, l.version FROM extensions_lanes l JOIN extensions_queues q USING (queue) WHERE l.lane > ?1";
+        let mut select = conn.prepare_cached(sql)?;
+        let mut rows = select.query([self.newest])?;
+        while let Some(row) = rows.next()? {
+            let number: i64 = row.get(0)?;
+            let lane = Lane {
+                queue: row.get(1)?,
+                queue_name: QueueName::from(row.get_ref(2)?.as_str()?),
+                handler: HandlerKey::from(row.get_ref(3)?.as_str()?),
+                version: row.get(4)?,
+            };
+            let key = (lane.queue_name.clone(), lane.handler.clone(), lane.version);
+            self.queues.insert(lane.queue_name.clone(), lane.queue);
+            self.numbers.insert(key, number);
+            self.lanes.insert(number, lane);
+            self.newest = self.newest.max(number);
+        }
+        Ok(())
+    }
+
+    /// The lanes of a queue that these handlers can run, in ascending order. Call `refresh` before.
+    pub(super) fn routes(&mut self, queue: i64, handlers: &Arc<[KnownHandler]>) -> Arc<[i64]> {
+        let known = self.routes.iter().find(|routes| {
+            routes.queue == queue && routes.newest == self.newest && Arc::ptr_eq(&routes.handlers, handlers)
+        });
+        if let Some(routes) = known {
+            return Arc::clone(&routes.lanes);
+        }
+        let lanes = self.find_routes(queue, handlers);
+        self.routes.retain(|routes| routes.newest == self.newest);
+        if self.routes.len() >= ROUTES {
+            self.routes.remove(0);
+        }
+        let handlers = Arc::clone(handlers);
+        self.routes.push(Routes { queue, handlers, newest: self.newest, lanes: Arc::clone(&lanes) });
+        lanes
+    }
+
+    fn find_routes(&self, queue: i64, handlers: &[KnownHandler]) -> Arc<[i64]> {
+        let mut versions: HashMap<&HandlerKey, u32> = HashMap::with_capacity(handlers.len());
+        for known in handlers {
+            let version = versions.entry(&known.handler).or_default();
+            *version = known.max_version.max(*version);
+        }
+        let runs = |lane: &Lane| versions.get(&lane.handler).is_some_and(|newest| lane.version <= *newest);
+        let lanes = self.lanes.iter().filter(|(_, lane)| lane.queue == queue && runs(lane));
+        let mut lanes: Vec<_> = lanes.map(|(number, _)| *number).collect();
+        lanes.sort_unstable();
+        lanes.into()
+    }
+}

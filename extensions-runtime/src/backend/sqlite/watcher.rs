@@ -1,0 +1,100 @@
+//! Wakes this process's idle workers when another process changes the store.
+//!
+//! One thread, asleep unless a worker waits. It looks at the queues' change numbers, so that other writes to the log
+//! (heartbeats, settlements) wake nobody, and not more often than once in [`PAUSE`].
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use rusqlite::Connection;
+
+use super::doorbell::{Doorbell, Rung};
+use super::signal::Signal;
+use super::store::read;
+
+/// How long a change in a busy log may stay unnoticed.
+const PAUSE: Duration = Duration::from_millis(4);
+
+#[derive(Debug)]
+pub(super) struct Watcher {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    waiting: AtomicUsize,
+    closed: AtomicBool,
+    bell: Doorbell,
+}
+
+/// Someone waits; ends with the guard.
+#[derive(Debug)]
+pub(super) struct Waiting<'a>(&'a Shared);
+
+impl Watcher {
+    pub(super) fn start(conn: Connection, database: &Path, signal: Arc<Signal>) -> io::Result<Self> {
+        let bell = Doorbell::new(&log_of(database))?;
+        let shared = Arc::new(Shared { waiting: AtomicUsize::new(0), closed: AtomicBool::new(false), bell });
+        let own = Arc::clone(&shared);
+        thread::Builder::new()
+            .name("extensions-sqlite-watch".to_owned())
+            .spawn(move || watch(&own, &conn, &signal))?;
+        Ok(Self { shared })
+    }
+
+    /// Makes the thread look now, and at every change while the guard lives.
+    pub(super) fn wait(&self) -> Waiting<'_> {
+        if self.shared.waiting.fetch_add(1, Ordering::SeqCst) == 0 {
+            self.shared.bell.ring();
+        }
+        Waiting(&self.shared)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+impl Drop for Watcher {
+    fn drop(&mut self) {
+        self.shared.closed.store(true, Ordering::SeqCst);
+        self.shared.bell.ring();
+    }
+}
+
+fn watch(shared: &Shared, conn: &Connection, signal: &Signal) {
+    let mut seen = 0;
+    loop {
+        let waited_for = shared.waiting.load(Ordering::SeqCst) > 0;
+        let rung = shared.bell.sleep(waited_for);
+        if shared.closed.load(Ordering::SeqCst) {
+            return;
+        }
+        if rung == Rung::Log && shared.waiting.load(Ordering::SeqCst) == 0 {
+            continue;
+        }
+        shared.bell.drain();
+        match read::changes_since(conn, seen) {
+            Ok(changes) => {
+                seen = changes.iter().map(|(_, at)| *at).max().unwrap_or(seen);
+                signal.publish(changes);
+            }
+            Err(error) => tracing::warn!(%error, "cannot look for changes of the queue; trying again"),
+        }
+        if rung == Rung::Log {
+            thread::sleep(PAUSE);
+        }
+    }
+}
+
+fn log_of(database: &Path) -> PathBuf {
+    let mut log = database.as_os_str().to_owned();
+    log.push("-wal");
+    log.into()
+}
