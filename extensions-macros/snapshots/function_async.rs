@@ -13,31 +13,34 @@ async fn generate_invoice(
 }
 const _: () = {
     use ::extensions::__private as __ext;
-    struct __ExtHandler(Res<PdfRenderer>);
-    #[automatically_derived]
-    impl __ext::AsyncHandler<OrderPlaced> for __ExtHandler {
-        async fn handle(
-            &self,
-            __ext_point: &OrderPlaced,
-            __ext_companion: &__ext::Job,
-        ) -> __ext::HandlerResult {
-            __ext::IntoOutput::into_output(
-                generate_invoice(
-                        __ext_point,
-                        __ext::Clone::clone(&self.0),
-                        __ext_companion,
-                    )
-                    .await,
-            )
-        }
-    }
-    fn __ext_make(
-        __ext_injector: &mut __ext::Injector<'_>,
-    ) -> __ext::Option<__ExtHandler> {
-        let __ext_0 = __ext_injector.field::<Res<PdfRenderer>>("pdf");
-        __ext::Some(__ExtHandler(__ext_0?))
-    }
     const _: () = {
+        struct __ExtHandler(Res<PdfRenderer>);
+        #[automatically_derived]
+        #[diagnostic::do_not_recommend]
+        impl __ext::AsyncHandler<OrderPlaced> for __ExtHandler {
+            async fn handle(
+                &self,
+                __ext_point: &OrderPlaced,
+                __ext_companion: &__ext::Job,
+            ) -> __ext::HandlerResult {
+                <_ as __ext::IntoOutput<
+                    (),
+                >>::into_output(
+                    generate_invoice(
+                            __ext_point,
+                            __ext::Clone::clone(&self.0),
+                            __ext_companion,
+                        )
+                        .await,
+                )
+            }
+        }
+        fn __ext_make(
+            __ext_injector: &mut __ext::Injector<'_>,
+        ) -> __ext::Option<__ExtHandler> {
+            let __ext_0 = __ext_injector.field::<Res<PdfRenderer>>("pdf");
+            __ext::Some(__ExtHandler(__ext_0?))
+        }
         static __EXT_DECL: __ext::HandlerDecl = __ext::HandlerDecl {
             name: "generate_invoice",
             aliases: &[],

@@ -4,26 +4,27 @@ pub(crate) async fn reserve(cx: &Context, db: &Res<Db>, order: &mut OrderPlaced)
 }
 const _: () = {
     use ::extensions::__private as __ext;
-    struct __ExtHandler(Res<Db>);
-    #[automatically_derived]
-    impl __ext::AwaitedHandler<OrderPlaced> for __ExtHandler {
-        async fn handle(
-            &self,
-            __ext_point: &mut OrderPlaced,
-            __ext_companion: &__ext::Context,
-        ) -> __ext::HandlerResult<<OrderPlaced as __ext::ExtensionPoint>::Output> {
-            __ext::IntoOutput::into_output(
-                reserve(__ext_companion, &self.0, __ext_point).await,
-            )
-        }
-    }
-    fn __ext_make(
-        __ext_injector: &mut __ext::Injector<'_>,
-    ) -> __ext::Option<__ExtHandler> {
-        let __ext_0 = __ext_injector.field::<Res<Db>>("db");
-        __ext::Some(__ExtHandler(__ext_0?))
-    }
     const _: () = {
+        struct __ExtHandler(Res<Db>);
+        #[automatically_derived]
+        #[diagnostic::do_not_recommend]
+        impl __ext::AwaitedHandler<OrderPlaced> for __ExtHandler {
+            async fn handle(
+                &self,
+                __ext_point: &mut OrderPlaced,
+                __ext_companion: &__ext::Context,
+            ) -> __ext::HandlerResult<<OrderPlaced as __ext::ExtensionPoint>::Output> {
+                <_ as __ext::IntoOutput<
+                    <OrderPlaced as __ext::ExtensionPoint>::Output,
+                >>::into_output(reserve(__ext_companion, &self.0, __ext_point).await)
+            }
+        }
+        fn __ext_make(
+            __ext_injector: &mut __ext::Injector<'_>,
+        ) -> __ext::Option<__ExtHandler> {
+            let __ext_0 = __ext_injector.field::<Res<Db>>("db");
+            __ext::Some(__ExtHandler(__ext_0?))
+        }
         static __EXT_DECL: __ext::HandlerDecl = __ext::HandlerDecl {
             name: "reserve",
             aliases: &[],

@@ -4,34 +4,27 @@ fn count(counter: Arc<Counter>) -> Result<(), Error> {
 }
 const _: () = {
     use ::ext::__private as __ext;
-    struct __ExtHandler(Arc<Counter>);
-    #[automatically_derived]
-    impl __ext::BlockingHandler<OrderPlaced> for __ExtHandler {
-        fn handle(
-            &self,
-            __ext_point: &OrderPlaced,
-            __ext_companion: &__ext::Job,
-        ) -> __ext::HandlerResult {
-            __ext::IntoOutput::into_output(count(__ext::Clone::clone(&self.0)))
-        }
-    }
-    #[automatically_derived]
-    impl __ext::BlockingHandler<OrderChanged> for __ExtHandler {
-        fn handle(
-            &self,
-            __ext_point: &OrderChanged,
-            __ext_companion: &__ext::Job,
-        ) -> __ext::HandlerResult {
-            __ext::IntoOutput::into_output(count(__ext::Clone::clone(&self.0)))
-        }
-    }
-    fn __ext_make(
-        __ext_injector: &mut __ext::Injector<'_>,
-    ) -> __ext::Option<__ExtHandler> {
-        let __ext_0 = __ext_injector.field::<Arc<Counter>>("counter");
-        __ext::Some(__ExtHandler(__ext_0?))
-    }
     const _: () = {
+        struct __ExtHandler(Arc<Counter>);
+        #[automatically_derived]
+        #[diagnostic::do_not_recommend]
+        impl __ext::BlockingHandler<OrderPlaced> for __ExtHandler {
+            fn handle(
+                &self,
+                __ext_point: &OrderPlaced,
+                __ext_companion: &__ext::Job,
+            ) -> __ext::HandlerResult {
+                <_ as __ext::IntoOutput<
+                    (),
+                >>::into_output(count(__ext::Clone::clone(&self.0)))
+            }
+        }
+        fn __ext_make(
+            __ext_injector: &mut __ext::Injector<'_>,
+        ) -> __ext::Option<__ExtHandler> {
+            let __ext_0 = __ext_injector.field::<Arc<Counter>>("counter");
+            __ext::Some(__ExtHandler(__ext_0?))
+        }
         static __EXT_DECL: __ext::HandlerDecl = __ext::HandlerDecl {
             name: "count",
             aliases: &[],
@@ -60,6 +53,26 @@ const _: () = {
         }
     };
     const _: () = {
+        struct __ExtHandler(Arc<Counter>);
+        #[automatically_derived]
+        #[diagnostic::do_not_recommend]
+        impl __ext::BlockingHandler<OrderChanged> for __ExtHandler {
+            fn handle(
+                &self,
+                __ext_point: &OrderChanged,
+                __ext_companion: &__ext::Job,
+            ) -> __ext::HandlerResult {
+                <_ as __ext::IntoOutput<
+                    (),
+                >>::into_output(count(__ext::Clone::clone(&self.0)))
+            }
+        }
+        fn __ext_make(
+            __ext_injector: &mut __ext::Injector<'_>,
+        ) -> __ext::Option<__ExtHandler> {
+            let __ext_0 = __ext_injector.field::<Arc<Counter>>("counter");
+            __ext::Some(__ExtHandler(__ext_0?))
+        }
         static __EXT_DECL: __ext::HandlerDecl = __ext::HandlerDecl {
             name: "count",
             aliases: &[],

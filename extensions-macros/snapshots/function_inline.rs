@@ -8,23 +8,28 @@ fn order_limit(order: &mut BeforeOrderSubmit) -> Verdict {
 }
 const _: () = {
     use ::extensions::__private as __ext;
-    struct __ExtHandler;
-    #[automatically_derived]
-    impl __ext::Handler<BeforeOrderSubmit> for __ExtHandler {
-        fn handle(
-            &self,
-            __ext_point: &mut BeforeOrderSubmit,
-            __ext_companion: &__ext::Context,
-        ) -> __ext::HandlerResult<<BeforeOrderSubmit as __ext::ExtensionPoint>::Output> {
-            __ext::IntoOutput::into_output(order_limit(__ext_point))
-        }
-    }
-    fn __ext_make(
-        __ext_injector: &mut __ext::Injector<'_>,
-    ) -> __ext::Option<__ExtHandler> {
-        __ext::Some(__ExtHandler)
-    }
     const _: () = {
+        struct __ExtHandler;
+        #[automatically_derived]
+        #[diagnostic::do_not_recommend]
+        impl __ext::Handler<BeforeOrderSubmit> for __ExtHandler {
+            fn handle(
+                &self,
+                __ext_point: &mut BeforeOrderSubmit,
+                __ext_companion: &__ext::Context,
+            ) -> __ext::HandlerResult<
+                <BeforeOrderSubmit as __ext::ExtensionPoint>::Output,
+            > {
+                <_ as __ext::IntoOutput<
+                    <BeforeOrderSubmit as __ext::ExtensionPoint>::Output,
+                >>::into_output(order_limit(__ext_point))
+            }
+        }
+        fn __ext_make(
+            __ext_injector: &mut __ext::Injector<'_>,
+        ) -> __ext::Option<__ExtHandler> {
+            __ext::Some(__ExtHandler)
+        }
         static __EXT_DECL: __ext::HandlerDecl = __ext::HandlerDecl {
             name: "order_limit",
             aliases: &[],

@@ -33,6 +33,8 @@ const _: () = {
             __ext::Verdict::as_veto(output)
         }
     }
+    #[automatically_derived]
+    impl __ext::Interruptible for BeforeOrderSubmit {}
     __ext::inventory::submit! {
         __ext::LinkedPoint { info : & __EXT_INFO }
     }

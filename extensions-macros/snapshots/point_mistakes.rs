@@ -48,6 +48,11 @@ const _: () = {
             __ext::Verdict::as_veto(output)
         }
     }
+    #[automatically_derived]
+    impl<T> __ext::Interruptible for Wrong<T>
+    where
+        Self: __ext::Send + __ext::Sync + 'static,
+    {}
     __ext::inventory::submit! {
         __ext::LinkedPoint { info : & __EXT_INFO }
     }

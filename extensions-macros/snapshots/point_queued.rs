@@ -36,7 +36,8 @@ const _: () = {
     __ext::inventory::submit! {
         __ext::LinkedPoint { info : & __EXT_INFO }
     }
-    const _: () = __ext::assert_queued_payload::<ImportCatalog>();
+    #[automatically_derived]
+    impl __ext::Queued for ImportCatalog {}
     use ::extensions::__private::typetag;
     #[typetag::serde(name = "catalog.import")]
     #[automatically_derived]

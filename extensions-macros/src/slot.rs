@@ -72,13 +72,18 @@ impl<T> Slot<T> {
     }
 }
 
+/// The place of the next token, which is a whole group if one begins here.
+pub(crate) fn here(input: ParseStream<'_>) -> Span {
+    input.cursor().token_tree().map_or_else(|| input.span(), |(token, _)| token.span())
+}
+
 fn read_value<T: Value>(key: &Ident, input: ParseStream<'_>) -> syn::Result<(T, Span)> {
     if input.peek(Token![=]) {
         input.parse::<Token![=]>()?;
         if input.is_empty() || input.peek(Token![,]) {
             return Err(needs_value(key));
         }
-        let span = input.span();
+        let span = here(input);
         return T::parse(input).map(|value| (value, span));
     }
     let stands_alone = input.is_empty() || input.peek(Token![,]);

@@ -11,7 +11,7 @@ use syn::{Ident, Lit, LitBool, LitInt, LitStr, Path, Token, Type, bracketed, tok
 
 use crate::duration;
 use crate::root::Root;
-use crate::slot::Value;
+use crate::slot::{Value, here};
 use crate::suggest;
 
 fn fail<T>(span: Span, message: impl Display) -> syn::Result<T> {
@@ -27,8 +27,8 @@ impl Value for Text {
             return Ok(Self(literal));
         }
         match input.fork().parse::<Ident>() {
-            Ok(word) => fail(input.span(), format!("expected a string; write `\"{word}\"`")),
-            Err(_) => fail(input.span(), "expected a string"),
+            Ok(word) => fail(here(input), format!("expected a string; write `\"{word}\"`")),
+            Err(_) => fail(here(input), "expected a string"),
         }
     }
 }
@@ -54,7 +54,7 @@ fn list<T>(
     mut item: impl FnMut(ParseStream<'_>) -> syn::Result<T>,
 ) -> syn::Result<Vec<T>> {
     if !input.peek(token::Bracket) {
-        return fail(input.span(), format!("expected {expected}"));
+        return fail(here(input), format!("expected {expected}"));
     }
     let content;
     bracketed!(content in input);
@@ -73,7 +73,7 @@ pub(crate) struct Switch(pub(crate) bool);
 
 impl Value for Switch {
     fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
-        let span = input.span();
+        let span = here(input);
         input
             .parse::<LitBool>()
             .map(|literal| Self(literal.value))
@@ -89,7 +89,7 @@ fn whole<T: FromStr>(input: ParseStream<'_>, expected: &str) -> syn::Result<T>
 where
     T::Err: Display,
 {
-    let span = input.span();
+    let span = here(input);
     let wrong = |_| syn::Error::new(span, format!("expected {expected}"));
     let minus: Option<Token![-]> = input.parse()?;
     let literal: LitInt = input.parse().map_err(wrong)?;
@@ -118,7 +118,7 @@ impl Value for Rank {
     fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
         let expected = "a rank from 0 (first) to 9 (last); the order of handlers is the `priority` of \
                         `#[extension_handler]`";
-        let span = input.span();
+        let span = here(input);
         match whole(input, expected)? {
             rank @ 0..=9 => Ok(Self(rank)),
             _ => fail(span, format!("expected {expected}")),
@@ -131,8 +131,8 @@ pub(crate) struct Attempts(pub(crate) u32);
 
 impl Value for Attempts {
     fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
-        let span = input.span();
-        match whole(input, "a number of attempts")? {
+        let span = here(input);
+        match whole(input, "a number of attempts, such as `3`")? {
             0 => fail(span, "attempts include the first one, so there is at least 1; write `1` for no retry"),
             attempts => Ok(Self(attempts)),
         }
@@ -144,8 +144,8 @@ pub(crate) struct Version(pub(crate) u32);
 
 impl Value for Version {
     fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
-        let span = input.span();
-        match whole(input, "a version number")? {
+        let span = here(input);
+        match whole(input, "a version number, such as `2`")? {
             0 => fail(span, "versions start at 1"),
             version => Ok(Self(version)),
         }
@@ -157,7 +157,7 @@ pub(crate) struct Length(pub(crate) Duration);
 
 impl Value for Length {
     fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
-        let span = input.span();
+        let span = here(input);
         let minus: Option<Token![-]> = input.parse()?;
         let result = match input.parse::<Lit>() {
             Ok(_) if minus.is_some() => Err("a duration cannot be negative".to_owned()),
@@ -185,7 +185,7 @@ pub(crate) struct Positive(pub(crate) Duration);
 
 impl Value for Positive {
     fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
-        let span = input.span();
+        let span = here(input);
         let Length(duration) = Length::parse(input)?;
         if duration.is_zero() {
             fail(span, "expected a duration of more than nothing")
@@ -203,7 +203,7 @@ pub(crate) enum Timeout {
 
 impl Value for Timeout {
     fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
-        let span = input.span();
+        let span = here(input);
         if input.fork().parse::<LitStr>().is_ok_and(|text| text.value() == "none") {
             input.parse::<LitStr>()?;
             return Ok(Self::None);
@@ -288,7 +288,7 @@ impl Value for Waits {
         if !input.peek(token::Bracket) {
             return Length::parse(input).map(|base| Self::Base(base.0));
         }
-        let span = input.span();
+        let span = here(input);
         let waits = list(input, "a list", |item| Length::parse(item).map(|wait| wait.0))?;
         if waits.is_empty() {
             return fail(span, "an empty back-off list; write the waits in seconds, such as `[10, 30, 60]`");
@@ -307,7 +307,7 @@ pub(crate) struct FieldName {
 
 impl Parse for FieldName {
     fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
-        let span = input.span();
+        let span = here(input);
         if let Ok(text) = input.parse::<LitStr>() {
             return Ok(Self { name: text.value(), span });
         }
@@ -323,7 +323,7 @@ impl Value for FieldNames {
         if !input.peek(token::Bracket) {
             return input.parse().map(|name| Self(vec![name]));
         }
-        let span = input.span();
+        let span = here(input);
         let names = list(input, "a list", |item| item.parse())?;
         if names.is_empty() {
             return fail(span, "an empty list of fields; leave `unique_by` out to compare the whole payload");
@@ -337,7 +337,7 @@ pub(crate) struct ValuePath(pub(crate) syn::ExprPath);
 
 impl Value for ValuePath {
     fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
-        let span = input.span();
+        let span = here(input);
         if let Ok(text) = input.fork().parse::<LitStr>() {
             return fail(span, format!("expected a path; write `{}` without quotes", text.value()));
         }
@@ -367,7 +367,7 @@ impl Value for OutputType {
 
 impl Value for Root {
     fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
-        let span = input.span();
+        let span = here(input);
         let path = match input.parse::<LitStr>() {
             Ok(text) => text.parse_with(Path::parse_mod_style),
             Err(_) => input.call(Path::parse_mod_style),

@@ -105,6 +105,7 @@ impl Extensions {
     }
 
     /// What is registered.
+    #[inline]
     #[must_use]
     pub fn registry(&self) -> &Registry {
         &self.0.registry
@@ -161,6 +162,7 @@ impl Extensions {
         WorkerBuilder::new(self.clone())
     }
 
+    #[inline]
     pub(crate) fn id(&self) -> InstanceId {
         self.0.id
     }
@@ -169,10 +171,12 @@ impl Extensions {
         &self.0.settings
     }
 
+    #[inline]
     pub(crate) fn default_mode(&self) -> &Mode {
         &self.0.settings.mode
     }
 
+    #[inline]
     pub(crate) fn profiling(&self) -> bool {
         self.0.settings.profiling
     }

@@ -85,8 +85,8 @@ pub mod __private {
     };
     pub use crate::instance::Extensions;
     pub use crate::point::{
-        Deprecation, DynFire, ExtensionPoint, Location, PointInfo, PointSlot, Queued, QueuedPayload,
-        QueuedPoint, assert_queued_payload, fire_boxed,
+        Deprecation, DynFire, ExtensionPoint, Interruptible, Location, PointInfo, PointSlot, Queued,
+        QueuedPoint, assert_interruptible, fire_boxed,
     };
     pub use crate::policy::Backoff;
     pub use crate::registry::{

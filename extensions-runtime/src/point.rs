@@ -15,7 +15,7 @@ use serde_json::Value;
 
 use crate::BoxError;
 use crate::fire::{FireError, FireReport};
-use crate::handler::Veto;
+use crate::handler::{Verdict, Veto};
 use crate::instance::Extensions;
 
 /// Turns the payload of an older version into today's: `fn(version, payload)`.
@@ -67,27 +67,33 @@ pub fn fire_boxed<P: ExtensionPoint>(point: P, extensions: &Extensions) -> DynFi
     Box::pin(async move { extensions.fire(point).await.map(crate::fire::Fired::into_report) })
 }
 
-/// A queued point as a bound for generic code: it can be fired, boxed, written and read.
+/// A queued point as a bound for generic code: it can be fired, boxed, written and read. Implemented by
+/// `#[derive(ExtensionPoint)]` with `#[extension_point(queued)]`; not for all that could be, so that a point that isn't
+/// queued is one error of the compiler's and not four.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a queued point",
     label = "this point cannot cross a process boundary",
     note = "add `#[extension_point(queued)]` to `{Self}` and derive `Serialize` and `Deserialize` for it"
 )]
-pub trait Queued: ExtensionPoint + QueuedPoint + Serialize + DeserializeOwned {}
-impl<P: ExtensionPoint + QueuedPoint + Serialize + DeserializeOwned> Queued for P {}
+pub trait Queued: ExtensionPoint + QueuedPoint + QueuedPayload {}
 
-/// What a queued point's type must be able to do.
-#[doc(hidden)]
-#[diagnostic::on_unimplemented(
-    message = "the queued point `{Self}` cannot be written and read",
-    label = "needs `Serialize` and `Deserialize`",
-    note = "add `#[derive(serde::Serialize, serde::Deserialize)]` to `{Self}`"
-)]
-pub trait QueuedPayload {}
+/// What a queued point's type must be able to do: `Serialize` and `DeserializeOwned`.
+///
+/// A bound of its own, since the compiler lists all implementors of a direct one where it is missing.
+pub trait QueuedPayload: Serialize + DeserializeOwned {}
 impl<T: Serialize + DeserializeOwned> QueuedPayload for T {}
 
+/// A point whose inline handlers can veto, as a bound. Implemented by `#[derive(ExtensionPoint)]` with
+/// `#[extension_point(interruptible)]`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not an interruptible point",
+    label = "its handlers cannot veto, so none of them is a guard",
+    note = "remove `on_unavailable`, or add `#[extension_point(interruptible)]` to `{Self}`"
+)]
+pub trait Interruptible: ExtensionPoint<Output = Verdict> {}
+
 #[doc(hidden)]
-pub const fn assert_queued_payload<T: QueuedPayload>() {}
+pub const fn assert_interruptible<P: Interruptible>() {}
 
 /// What is known of a point's type.
 #[derive(Debug)]

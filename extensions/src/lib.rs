@@ -37,7 +37,9 @@ pub use extensions_runtime::__private;
 
 /// Everything that most programs need: `use extensions::prelude::*;`.
 pub mod prelude {
-    pub use extensions_macros::{ExtensionPoint, async_handler, declare_handler, extension_handler};
+    pub use extensions_macros::{
+        ExtensionPoint, async_handler, circuit_breaker, declare_handler, extension_handler, scheduled, when,
+    };
     pub use extensions_runtime::fire::{FireError, Fired};
     pub use extensions_runtime::handler::{
         AsyncHandler, AsyncOptions, AwaitedHandler, BlockingHandler, Context, Handler, HandlerError,

@@ -4,7 +4,10 @@ use proc_macro2::Span;
 use quote::ToTokens;
 use syn::ext::IdentExt;
 use syn::spanned::Spanned;
-use syn::{FnArg, GenericParam, Ident, Pat, PatType, ReturnType, Safety, Signature, Type, TypeReference};
+use syn::{
+    FnArg, GenericArgument, GenericParam, Ident, Pat, PatType, PathArguments, ReturnType, Safety, Signature,
+    Type, TypeReference,
+};
 
 use crate::errors::Errors;
 
@@ -217,8 +220,21 @@ fn resource(index: usize, param: &PatType, ty: &Type, by_reference: bool) -> Par
     Param::Resource { name, ty: Box::new(ty.clone()), by_reference }
 }
 
+/// `Res<T>`, `Arc<T>`, or `Option` of one.
 fn is_resource(ty: &Type) -> bool {
-    is_named(ty, "Res") || is_named(ty, "Arc")
+    is_named(ty, "Res")
+        || is_named(ty, "Arc")
+        || is_named(ty, "Option") && argument(ty).is_some_and(is_resource)
+}
+
+/// The type in the angle brackets.
+fn argument(ty: &Type) -> Option<&Type> {
+    let Type::Path(path) = plain(ty) else { return None };
+    let PathArguments::AngleBracketed(arguments) = &path.path.segments.last()?.arguments else { return None };
+    arguments.args.iter().find_map(|argument| match argument {
+        GenericArgument::Type(ty) => Some(ty),
+        _ => None,
+    })
 }
 
 fn is_named(ty: &Type, name: &str) -> bool {

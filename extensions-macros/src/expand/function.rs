@@ -2,6 +2,7 @@
 
 use proc_macro2::{Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
+use syn::spanned::Spanned;
 use syn::{Ident, Index};
 
 use super::handler::variable;
@@ -21,13 +22,12 @@ fn resources(function: &Function) -> impl Iterator<Item = (&String, &syn::Type)>
     })
 }
 
-pub(crate) fn definition(function: &Function) -> TokenStream {
+pub(crate) fn definition(function: &Function, attachment: &Attachment, work: Option<&Work>) -> TokenStream {
     let name = type_name();
     let types: Vec<_> = resources(function).map(|(_, ty)| ty).collect();
-    if types.is_empty() {
-        return quote! { struct #name; };
-    }
-    quote! { struct #name(#(#types),*); }
+    let fields = (!types.is_empty()).then(|| quote! { (#(#types),*) });
+    let implementation = implementation(function, attachment, work);
+    quote! { struct #name #fields; #implementation }
 }
 
 pub(crate) fn build(function: &Function) -> TokenStream {
@@ -46,14 +46,17 @@ pub(crate) fn build(function: &Function) -> TokenStream {
     }
 }
 
-pub(crate) fn implementation(
-    function: &Function,
-    attachment: &Attachment,
-    work: Option<&Work>,
-) -> TokenStream {
+fn implementation(function: &Function, attachment: &Attachment, work: Option<&Work>) -> TokenStream {
     let (name, point) = (type_name(), &attachment.point);
-    let call = call(function);
-    let output = quote! { __ext::HandlerResult<<#point as __ext::ExtensionPoint>::Output> };
+    let call = call(
+        function,
+        &match work {
+            None => quote! { <#point as __ext::ExtensionPoint>::Output },
+            Some(_) => quote! { () },
+        },
+    );
+    let span = located(point.span());
+    let output = quote_spanned! {span=> __ext::HandlerResult<<#point as __ext::ExtensionPoint>::Output> };
     let (handler, asyncness, parameters, output) = match work {
         None => (
             if attachment.awaited {
@@ -76,8 +79,10 @@ pub(crate) fn implementation(
             quote! { __ext::HandlerResult },
         ),
     };
-    quote! {
+    let span = located(point.span());
+    quote_spanned! {span=>
         #[automatically_derived]
+        #[diagnostic::do_not_recommend]
         impl __ext::#handler<#point> for #name {
             #asyncness fn handle(&self, #parameters) -> #output {
                 #call
@@ -87,7 +92,7 @@ pub(crate) fn implementation(
 }
 
 /// The call stands at the function's return type, where the compiler then reports one that doesn't fit the point.
-fn call(function: &Function) -> TokenStream {
+fn call(function: &Function, output: &TokenStream) -> TokenStream {
     let mut index = 0;
     let arguments = function.params.iter().map(|param| match param {
         Param::Point => quote! { __ext_point },
@@ -106,7 +111,7 @@ fn call(function: &Function) -> TokenStream {
     let span = located(function.output);
     let awaited = function.is_async.then(|| quote_spanned! { span=> .await });
     let call = quote_spanned! { span=> #ident(#(#arguments),*) #awaited };
-    quote_spanned! { span=> __ext::IntoOutput::into_output(#call) }
+    quote_spanned! { span=> <_ as __ext::IntoOutput<#output>>::into_output(#call) }
 }
 
 /// What a function needs because its signature is not its author's choice.

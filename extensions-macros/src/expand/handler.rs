@@ -15,22 +15,25 @@ pub(crate) fn expand(outcome: &Outcome) -> TokenStream {
 }
 
 fn expand_handler(handler: &Handler) -> TokenStream {
-    let (value, definition) = match &handler.subject {
-        Subject::Type { ident, build } => (ident.clone(), make(ident, &self::build(ident, build))),
+    let Handler { shared, subject, attachments, work } = handler;
+    let work = work.as_ref();
+    match subject {
+        Subject::Type { ident, build } => {
+            let make = make(ident, &self::build(ident, build));
+            let registrations = attachments.iter().map(|at| registration(ident, at, work, None));
+            wrap(shared, &quote! { #make #(#registrations)* })
+        }
+        // Each attachment has its own type: no two of them can be told to be on different points.
         Subject::Function(function) => {
             let value = function::type_name();
-            let definition = function::definition(function);
-            let implementations = handler
-                .attachments
-                .iter()
-                .map(|at| function::implementation(function, at, handler.work.as_ref()));
             let make = make(&value, &function::build(function));
-            (value, quote! { #definition #(#implementations)* #make })
+            let registrations = attachments.iter().map(|at| {
+                let definition = function::definition(function, at, work);
+                registration(&value, at, work, Some(&quote! { #definition #make }))
+            });
+            wrap(shared, &quote! { #(#registrations)* })
         }
-    };
-    let registrations =
-        handler.attachments.iter().map(|attachment| registration(&value, attachment, handler.work.as_ref()));
-    wrap(&handler.shared, &quote! { #definition #(#registrations)* })
+    }
 }
 
 fn make(value: &Ident, body: &TokenStream) -> TokenStream {
@@ -81,7 +84,12 @@ pub(super) fn variable(index: usize) -> Ident {
     format_ident!("__ext_{index}")
 }
 
-fn registration(value: &Ident, attachment: &Attachment, work: Option<&Work>) -> TokenStream {
+fn registration(
+    value: &Ident,
+    attachment: &Attachment,
+    work: Option<&Work>,
+    definition: Option<&TokenStream>,
+) -> TokenStream {
     let point = &attachment.point;
     let decl = decl(&attachment.decl);
     let guard = attachment.guard.then(|| quote! { const _: () = __ext::assert_interruptible::<#point>(); });
@@ -100,6 +108,7 @@ fn registration(value: &Ident, attachment: &Attachment, work: Option<&Work>) -> 
     };
     quote! {
         const _: () = {
+            #definition
             #decl
             #guard
             fn __ext_register(__ext_registrar: &mut __ext::Registrar<'_>) {

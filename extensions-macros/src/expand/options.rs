@@ -1,10 +1,11 @@
 //! `AsyncOptions`, as written.
 
 use proc_macro2::TokenStream;
-use quote::{format_ident, quote};
-use syn::Type;
+use quote::{format_ident, quote, quote_spanned};
+use syn::spanned::Spanned;
+use syn::{ExprPath, Type};
 
-use super::duration;
+use super::{duration, located};
 use crate::check::async_options::{Backoff, Options};
 use crate::parse::backoff::Jitter;
 use crate::value::{Strategy, Timeout};
@@ -49,8 +50,12 @@ fn list(method: &str, words: &[String]) -> Option<TokenStream> {
 
 fn callbacks(options: &Options, point: Option<&Type>) -> Vec<TokenStream> {
     let Some(point) = point else { return Vec::new() };
-    let failure = options.on_failure.as_ref().map(|path| quote! { .on_failure::<#point, _>(#path) });
-    let retry = options.on_retry.as_ref().map(|path| quote! { .on_retry::<#point, _>(#path) });
+    let call = |method: &str, path: &ExprPath| {
+        let (method, any) = (format_ident!("{method}"), quote_spanned! { located(path.span())=> _ });
+        quote! { .#method::<#point, #any>(#path) }
+    };
+    let failure = options.on_failure.as_ref().map(|path| call("on_failure", path));
+    let retry = options.on_retry.as_ref().map(|path| call("on_retry", path));
     failure.into_iter().chain(retry).collect()
 }
 

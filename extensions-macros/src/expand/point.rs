@@ -65,6 +65,12 @@ fn implementation(point: &Point) -> TokenStream {
             }
         }
     });
+    let guarded = matches!(output, Output::Verdict).then(|| {
+        quote! {
+            #[automatically_derived]
+            impl #impl_generics __ext::Interruptible for #ident #ty_generics #where_clause {}
+        }
+    });
     quote! {
         #[automatically_derived]
         impl #impl_generics __ext::ExtensionPoint for #ident #ty_generics #where_clause {
@@ -79,14 +85,17 @@ fn implementation(point: &Point) -> TokenStream {
             }
             #veto
         }
+        #guarded
     }
 }
 
-/// `typetag` writes paths that begin with `typetag::`, hence the import.
+/// `Queued` comes first: what is missing for it is told in better words than what is missing for `typetag`. That one writes
+/// paths that begin with `typetag::`, hence the import.
 fn queued(point: &Point) -> TokenStream {
     let Point { root, ident, name, .. } = point;
     quote! {
-        const _: () = __ext::assert_queued_payload::<#ident>();
+        #[automatically_derived]
+        impl __ext::Queued for #ident {}
         use #root::__private::typetag;
         #[typetag::serde(name = #name)]
         #[automatically_derived]

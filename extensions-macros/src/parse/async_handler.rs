@@ -79,15 +79,7 @@ impl AsyncOptions {
 }
 
 fn refused(key: &str) -> String {
-    let later = [
-        keys::RATE_LIMIT,
-        keys::MAX_CONCURRENCY,
-        keys::LIMIT_BY,
-        keys::ENCRYPT,
-        keys::BATCH,
-        keys::EXPIRES_IN,
-    ];
-    if later.contains(&key) {
+    if keys::ASYNC_LATER.contains(&key) {
         return format!("`{key}` is not supported yet; remove it");
     }
     if keys::HANDLER.contains(&key) {

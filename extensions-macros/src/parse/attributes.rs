@@ -1,6 +1,6 @@
 //! Our attributes of one item. Whichever is outermost collects all others, so that their order never matters.
 
-use proc_macro2::{Span, TokenStream, TokenTree};
+use proc_macro2::{Span, TokenStream};
 use syn::spanned::Spanned;
 use syn::{Attribute, Meta};
 
@@ -62,7 +62,6 @@ impl Ours {
         let mut all = Self::default();
         all.add(outermost, Found { args, span: Span::call_site() }, errors);
         attrs.retain(|attr| {
-            refuse_cfg_attr(attr, errors);
             let Some(kind) = Kind::of(attr) else { return true };
             if let Some(args) = arguments(kind, attr, errors) {
                 all.add(kind, Found { args, span: attr.path().span() }, errors);
@@ -94,24 +93,6 @@ fn arguments(kind: Kind, attr: &Attribute, errors: &mut Errors) -> Option<TokenS
             errors.on(attr, format!("expected options in parentheses: `#[{}(…)]`", kind.name()));
             None
         }
-    }
-}
-
-fn refuse_cfg_attr(attr: &Attribute, errors: &mut Errors) {
-    let Meta::List(list) = &attr.meta else { return };
-    if !list.path.is_ident("cfg_attr") {
-        return;
-    }
-    let named = list.tokens.clone().into_iter().find_map(|token| match token {
-        TokenTree::Ident(word) => KINDS.iter().copied().find(|kind| word == kind.name()),
-        _ => None,
-    });
-    if let Some(kind) = named {
-        let name = kind.name();
-        errors.on(
-            attr,
-            format!("`cfg_attr` around `{name}` is not supported; write two items with `#[cfg(…)]` instead"),
-        );
     }
 }
 

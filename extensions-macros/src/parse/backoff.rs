@@ -8,7 +8,7 @@ use syn::{Ident, Lit, LitFloat, LitStr, Token, parenthesized, token};
 use super::options;
 use crate::errors::Errors;
 use crate::keys;
-use crate::slot::{Slot, Value};
+use crate::slot::{Slot, Value, here};
 use crate::suggest;
 use crate::value::{Length, Positive, Strategy};
 
@@ -38,7 +38,7 @@ impl Value for BackoffValue {
         }
         if input.peek(Lit) || input.peek(token::Bracket) {
             let message = "`backoff` names a strategy; write the seconds as `backoff_seconds = …`";
-            return Err(syn::Error::new(input.span(), message));
+            return Err(syn::Error::new(here(input), message));
         }
         let name: Ident = input.parse().map_err(|_| expected(input))?;
         let strategy = Strategy::named(&name)?;
@@ -53,7 +53,9 @@ impl Value for BackoffValue {
 }
 
 fn expected(input: ParseStream<'_>) -> syn::Error {
-    input.error("expected `\"fixed\"`, `\"linear\"`, `\"exponential\"`, or a call such as `linear(\"10s\")`")
+    let message =
+        "expected `\"fixed\"`, `\"linear\"`, `\"exponential\"`, or a call such as `linear(\"10s\")`";
+    syn::Error::new(here(input), message)
 }
 
 impl BackoffCall {

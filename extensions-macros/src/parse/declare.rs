@@ -7,6 +7,7 @@ use syn::{LitStr, Token, Type};
 use super::async_handler::AsyncOptions;
 use super::options;
 use crate::errors::Errors;
+use crate::slot::here;
 
 pub(crate) struct Declaration {
     pub(crate) point: Option<Type>,
@@ -21,7 +22,10 @@ impl Declaration {
         let mut all = Self { point: None, name: None, options: AsyncOptions::default() };
         let read = (|input: ParseStream<'_>| {
             let before = errors.count();
-            errors.take(all.read_head(input));
+            if let Err(mistake) = all.read_head(input) {
+                input.parse::<TokenStream>()?;
+                return Err(mistake);
+            }
             options::end_of_option(input, errors, before);
             all.options.read_all(input, errors);
             Ok(())
@@ -32,7 +36,7 @@ impl Declaration {
     }
 
     fn read_head(&mut self, input: ParseStream<'_>) -> syn::Result<()> {
-        let wrong = |what: &str| input.error(format!("expected {what}; {FORM}"));
+        let wrong = |what: &str| syn::Error::new(here(input), format!("expected {what}; {FORM}"));
         self.point = Some(input.parse().map_err(|_| wrong("the point's type"))?);
         input.parse::<Token![=>]>().map_err(|_| wrong("`=>`"))?;
         self.name = Some(input.parse().map_err(|_| wrong("the handler's name as a string"))?);

@@ -82,7 +82,7 @@ fn starts_with_option(input: ParseStream<'_>) -> bool {
 }
 
 fn unknown(key: &str, behind: ParseStream<'_>) -> String {
-    if keys::ASYNC.contains(&key) {
+    if keys::ASYNC.contains(&key) || keys::ASYNC_LATER.contains(&key) {
         return format!("`{key}` is an option of background handlers; write `#[async_handler({key} …)]`");
     }
     let another_point =

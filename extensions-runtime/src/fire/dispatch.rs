@@ -26,6 +26,8 @@ pub(super) struct Run<'a, P: ExtensionPoint> {
     tally: Option<Box<Tally<P>>>,
     traced: bool,
     profiled: bool,
+    /// Whether a handler's call is all there is to do: nothing traced, timed or left out.
+    quiet: bool,
 }
 
 impl Extensions {
@@ -191,13 +193,26 @@ impl<'a, P: ExtensionPoint> Run<'a, P> {
         cx: &'a Context,
     ) -> Self {
         let traced = tracing::level_enabled!(tracing::Level::DEBUG);
-        Self { extensions, table, mode, cx, tally: None, traced, profiled: extensions.profiling() }
+        let profiled = extensions.profiling();
+        let quiet = !traced && !profiled && mode.overrides.is_none();
+        Self { extensions, table, mode, cx, tally: None, traced, profiled, quiet }
     }
 
     /// Runs the inline handlers, none of which is awaited.
     pub(super) fn plain(&mut self, point: &mut P) {
         for entry in &self.table.inline {
             let InlineCall::Plain(handler) = &entry.call else { continue };
+            if self.quiet {
+                match catch_unwind(AssertUnwindSafe(|| handler.call(point, self.cx))) {
+                    Ok(Ok(_)) if size_of::<P::Output>() == 0 => continue,
+                    result => {
+                        if self.note(entry, (flat(result), None)).is_break() {
+                            return;
+                        }
+                        continue;
+                    }
+                }
+            }
             if self.is_left_out(entry) {
                 continue;
             }
@@ -254,7 +269,7 @@ impl<'a, P: ExtensionPoint> Run<'a, P> {
         (flat(catch_unwind(AssertUnwindSafe(handler))), None)
     }
 
-    #[inline]
+    #[inline(never)]
     fn note(
         &mut self,
         entry: &InlineEntry<P>,
@@ -282,7 +297,16 @@ impl<'a, P: ExtensionPoint> Run<'a, P> {
     }
 
     /// Turns what the inline handlers did into an error, or into a report with the jobs to push.
+    #[inline]
     pub(super) fn prepare(self, point: P) -> Result<Prepared<P>, FireError> {
+        if self.tally.is_none() && self.table.queued.is_empty() && !self.cx.has_kept() {
+            return Ok(Prepared::nothing(point));
+        }
+        self.prepare_jobs(point)
+    }
+
+    #[inline(never)]
+    fn prepare_jobs(self, point: P) -> Result<Prepared<P>, FireError> {
         let failed = self.tally.as_ref().is_some_and(|tally| !tally.report.errors.is_empty());
         if failed && !self.mode.graceful {
             let report = self.tally.map(|tally| tally.report).unwrap_or_default();

@@ -31,6 +31,12 @@ pub(super) struct Prepared<P: ExtensionPoint> {
 }
 
 impl<P: ExtensionPoint> Prepared<P> {
+    /// A fire without anything to report or to push.
+    #[inline]
+    pub(super) const fn nothing(point: P) -> Self {
+        Self { point, tally: None, jobs: Vec::new() }
+    }
+
     pub(super) fn new(
         table: &PointTable<P>,
         mode: &Mode,
@@ -61,6 +67,7 @@ impl<P: ExtensionPoint> Prepared<P> {
         Ok(Self { point, tally, jobs })
     }
 
+    #[inline]
     pub(super) fn has_jobs(&self) -> bool {
         !self.jobs.is_empty()
     }
@@ -109,6 +116,7 @@ impl<P: ExtensionPoint> Prepared<P> {
         self.into_fired(None)
     }
 
+    #[inline]
     pub(super) fn into_fired(self, took: Option<Duration>) -> Fired<P> {
         let mut fired = Fired::new(self.point, self.tally);
         if took.is_some() {

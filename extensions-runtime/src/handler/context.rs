@@ -32,6 +32,7 @@ struct Link {
 }
 
 impl Context {
+    #[inline]
     pub(crate) const fn new(instance: InstanceId, point: &'static str) -> Self {
         Self { instance, depth: 0, point, outer: None, state: OnceLock::new() }
     }
@@ -62,6 +63,12 @@ impl Context {
         if !jobs.is_empty() {
             self.state().jobs.lock().unwrap_or_else(PoisonError::into_inner).extend(jobs);
         }
+    }
+
+    /// Whether anything was kept, or might have been.
+    #[inline]
+    pub(crate) fn has_kept(&self) -> bool {
+        self.state.get().is_some()
     }
 
     /// The jobs of nested fires so far.

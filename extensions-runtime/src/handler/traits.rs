@@ -3,7 +3,7 @@
 use std::future::Future;
 
 use super::{Context, HandlerResult};
-use crate::point::{ExtensionPoint, Queued, QueuedPoint};
+use crate::point::{ExtensionPoint, QueuedPoint};
 use crate::worker::{Job, JobError};
 
 /// An inline handler: a plain call that runs before `fire` returns.
@@ -40,7 +40,7 @@ pub trait AwaitedHandler<P: ExtensionPoint>: Send + Sync + 'static {
     note = "write `impl AsyncHandler<{P}> for {Self} {{ async fn handle(&self, point: &{P}, job: &Job) -> HandlerResult {{ … }} }}`",
     note = "for a plain `fn handle` add `blocking` to `#[async_handler(…)]` and implement `BlockingHandler`"
 )]
-pub trait AsyncHandler<P: Queued>: Send + Sync + 'static {
+pub trait AsyncHandler<P>: Send + Sync + 'static {
     /// Handles the point. Written as `async fn`. It may run more than once for one job.
     fn handle(&self, point: &P, job: &Job) -> impl Future<Output = HandlerResult> + Send;
 }
@@ -51,7 +51,7 @@ pub trait AsyncHandler<P: Queued>: Send + Sync + 'static {
     label = "`impl BlockingHandler<{P}>` is missing",
     note = "write `impl BlockingHandler<{P}> for {Self} {{ fn handle(&self, point: &{P}, job: &Job) -> HandlerResult {{ … }} }}`"
 )]
-pub trait BlockingHandler<P: Queued>: Send + Sync + 'static {
+pub trait BlockingHandler<P>: Send + Sync + 'static {
     /// Handles the point. It may run more than once for one job.
     ///
     /// # Errors

@@ -1,0 +1,28 @@
+use extensions::prelude::*;
+use serde::{Deserialize, Serialize};
+
+#[derive(Serialize, Deserialize, ExtensionPoint)]
+#[extension_point(queued)]
+struct Q;
+
+#[extension_handler(Q)]
+#[async_handler(queue = "")]
+struct Queue;
+
+#[extension_handler(Q)]
+#[async_handler(queue)]
+struct NoQueue;
+
+#[extension_handler(Q)]
+#[async_handler(priority = 10)]
+struct Priority;
+
+#[extension_handler(Q)]
+#[async_handler(blocking = "yes")]
+struct Blocking;
+
+#[extension_handler(Q)]
+#[async_handler(tags = pdf)]
+struct Tags;
+
+fn main() {}

@@ -1,0 +1,12 @@
+use extensions::prelude::*;
+
+struct NotAPoint;
+
+#[extension_handler(NotAPoint)]
+struct Type;
+
+impl Type {
+    fn handle(&self) {}
+}
+
+fn main() {}

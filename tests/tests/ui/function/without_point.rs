@@ -1,0 +1,6 @@
+use extensions::prelude::*;
+
+#[async_handler(queue = "emails")]
+async fn lonely() {}
+
+fn main() {}

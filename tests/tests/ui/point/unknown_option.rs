@@ -1,0 +1,11 @@
+use extensions::prelude::*;
+
+#[derive(ExtensionPoint)]
+#[extension_point(interuptible)]
+struct Typo;
+
+#[derive(ExtensionPoint)]
+#[extension_point(colour = "red")]
+struct Foreign;
+
+fn main() {}
