@@ -29,7 +29,9 @@ pub mod workers {}
 #[doc = include_str!("docs/testing.md")]
 pub mod testing {}
 
-/// [guarantees.md]: guarantees
+// The pages of the folder `docs` link to each other by file. A definition before a page wins over its own, and points to the module.
+
+/// [guarantees]: guarantees
 #[doc = include_str!("docs/async.md")]
 pub mod async_handlers {}
 
@@ -45,5 +47,10 @@ pub mod backends {}
 #[doc = include_str!("docs/plugins.md")]
 pub mod plugins {}
 
+/// [plugins]: plugins
 #[doc = include_str!("docs/upgrading.md")]
 pub mod upgrading {}
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}
