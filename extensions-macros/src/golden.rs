@@ -28,6 +28,15 @@ fn expansions_are_as_recorded() {
     assert!(changed.is_empty(), "{}\nif this is intended: EXTENSIONS_BLESS=1", changed.join("\n"));
 }
 
+#[test]
+fn every_snapshot_has_its_input() {
+    for entry in fs::read_dir(folder()).expect("the snapshots") {
+        let path = entry.expect("a snapshot").path();
+        let input = folder().join("input").join(path.file_name().expect("a name"));
+        assert!(path.is_dir() || input.exists(), "{} is left over", path.display());
+    }
+}
+
 fn difference(name: &Path) -> Option<String> {
     let input = fs::read_to_string(folder().join("input").join(name)).expect("an input");
     let written = expand(&input);

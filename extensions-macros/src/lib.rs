@@ -1,7 +1,7 @@
 //! Derive and attribute macros of the `extensions` framework; use them through the crate `extensions`.
 //!
-//! Every macro goes three steps: [`parse`] reads what was written and records mistakes, [`check`] turns it into a
-//! model that cannot be wrong, [`expand`] writes the code. All mistakes of an item are reported at once, and the item
+//! Every macro goes three steps: `parse` reads what was written and records mistakes, `check` turns it into a
+//! model that cannot be wrong, `expand` writes the code. All mistakes of an item are reported at once, and the item
 //! itself is always written back, so that no second wave of errors follows.
 
 mod check;

@@ -324,7 +324,7 @@ impl Value for FieldNames {
             return input.parse().map(|name| Self(vec![name]));
         }
         let span = here(input);
-        let names = list(input, "a list", |item| item.parse())?;
+        let names = list(input, "a list", <FieldName as Parse>::parse)?;
         if names.is_empty() {
             return fail(span, "an empty list of fields; leave `unique_by` out to compare the whole payload");
         }

@@ -48,7 +48,7 @@ pub(crate) enum Backoff {
 pub(crate) fn check(options: AsyncOptions, errors: &mut Errors) -> Options {
     check_unique(&options, errors);
     Options {
-        queue: names::word(options.queue.value(), "a queue's name", errors),
+        queue: names::queue(options.queue.value(), errors),
         attempts: attempts(&options, errors),
         tags: names::words(options.tags.value(), "a tag", errors),
         unique_by: fields(options.unique_by.value(), errors),
@@ -112,7 +112,7 @@ fn backoff(strategy: Slot<BackoffValue>, seconds: Slot<Waits>, errors: &mut Erro
         }),
         (Some(strategy), None) => Some(match strategy.value {
             BackoffValue::Strategy(strategy) => plain(strategy, DEFAULT_BASE),
-            BackoffValue::Call(call) => called(call),
+            BackoffValue::Call(call) => called(&call),
         }),
         (Some(strategy), Some(waits)) => match (strategy.value, waits.value) {
             (BackoffValue::Strategy(strategy), Waits::Base(base)) => Some(plain(strategy, base)),
@@ -144,7 +144,7 @@ fn plain(strategy: Strategy, base: Duration) -> Backoff {
     Backoff::Growing { strategy, base, max: None, jitter: None }
 }
 
-fn called(call: BackoffCall) -> Backoff {
+fn called(call: &BackoffCall) -> Backoff {
     Backoff::Growing {
         strategy: call.strategy,
         base: call.base.unwrap_or(DEFAULT_BASE),

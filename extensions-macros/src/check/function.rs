@@ -63,9 +63,6 @@ fn check_signature(sig: &Signature, errors: &mut Errors) {
     if let Some(abi) = &sig.abi {
         errors.on(abi, "a handler is a plain Rust function; remove the `extern`");
     }
-    if let Some(token) = &sig.constness {
-        errors.on(token, "a handler cannot be `const`; remove the `const`");
-    }
     if let Some(variadic) = &sig.variadic {
         errors.on(variadic, "a handler cannot be variadic; remove the `...`");
     }

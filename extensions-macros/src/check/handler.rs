@@ -116,7 +116,9 @@ pub(crate) fn check(item: &mut Item, ours: Ours, errors: &mut Errors) -> Option<
     match (attachments.is_empty(), work) {
         (true, None) => None,
         (true, Some((span, options))) => alone(item, span, ident, options, shared, errors),
-        (false, work) => attached(item, ident, attachments, work.map(|(_, options)| options), shared, errors),
+        (false, work) => {
+            attached(item, &ident, attachments, work.map(|(_, options)| options), shared, errors)
+        }
     }
 }
 
@@ -189,7 +191,7 @@ fn alone(
 
 fn attached(
     item: &mut Item,
-    ident: Ident,
+    ident: &Ident,
     attachments: Vec<HandlerOptions>,
     work: Option<AsyncOptions>,
     shared: Shared,
@@ -202,7 +204,7 @@ fn attached(
     let subject = subject(&item.body, &attachments, work.is_some(), errors)?;
     let mut all = Vec::new();
     for options in attachments {
-        all.extend(attachment(options, &ident, &mode, deprecated.clone(), errors));
+        all.extend(attachment(options, ident, &mode, deprecated.clone(), errors));
     }
     refuse_twins(&all, errors);
     Some(Outcome::Handler(Handler { shared, subject, attachments: all, work }))

@@ -11,19 +11,29 @@ const LONGEST: usize = 200;
 
 /// Checks a name of a point or a handler. `None` if it is wrong.
 pub(crate) fn stored(name: &str, span: Span, errors: &mut Errors) -> Option<String> {
+    if name.contains('/') {
+        errors.at(span, format!("a name contains no `/`; write `{}`", name.replace('/', ".")));
+        return None;
+    }
+    plain(name, "a name", span, errors)
+}
+
+/// Checks the name of a queue.
+pub(crate) fn queue(text: Option<&Text>, errors: &mut Errors) -> Option<String> {
+    let literal = &text?.0;
+    plain(&literal.value(), "a queue's name", literal.span(), errors)
+}
+
+fn plain(name: &str, what: &str, span: Span, errors: &mut Errors) -> Option<String> {
     let wrong = if name.is_empty() {
-        "a name cannot be empty".to_owned()
+        format!("{what} cannot be empty")
     } else if name.len() > LONGEST {
-        format!("a name is at most {LONGEST} bytes long, this one has {}", name.len())
-    } else if name.contains('/') {
-        format!("a name contains no `/`; write `{}`", name.replace('/', "."))
+        format!("{what} is at most {LONGEST} bytes long, this one has {}", name.len())
     } else if name.contains(char::is_whitespace) {
-        format!(
-            "a name contains no white space; write `{}`",
-            name.split_whitespace().collect::<Vec<_>>().join("-")
-        )
+        let joined: Vec<&str> = name.split_whitespace().collect();
+        format!("{what} contains no white space; write `{}`", joined.join("-"))
     } else if name.contains(char::is_control) {
-        "a name contains no control characters".to_owned()
+        format!("{what} contains no control characters")
     } else {
         return Some(name.to_owned());
     };

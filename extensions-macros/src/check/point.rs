@@ -33,7 +33,7 @@ pub(crate) struct Point {
 pub(crate) enum Output {
     Nothing,
     Verdict,
-    Type(Type),
+    Type(Box<Type>),
 }
 
 /// The model of `input`. With mistakes, it is one of the nearest valid point.
@@ -131,7 +131,9 @@ fn output(options: &PointOptions, errors: &mut Errors) -> Output {
             refuse_output(output, errors);
             Output::Verdict
         }
-        (false, output) => output.value().map_or(Output::Nothing, |output| Output::Type(output.0.clone())),
+        (false, output) => {
+            output.value().map_or(Output::Nothing, |output| Output::Type(Box::new(output.0.clone())))
+        }
     }
 }
 

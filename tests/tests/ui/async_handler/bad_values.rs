@@ -10,6 +10,10 @@ struct Q;
 struct Queue;
 
 #[extension_handler(Q)]
+#[async_handler(queue = "very urgent")]
+struct QueueWithSpace;
+
+#[extension_handler(Q)]
 #[async_handler(queue)]
 struct NoQueue;
 

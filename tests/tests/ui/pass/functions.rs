@@ -26,6 +26,9 @@ struct Db;
 #[extension_handler(OrderPlaced)]
 fn nothing() {}
 
+#[extension_handler(OrderPlaced)]
+const fn constant(_order: &OrderPlaced) {}
+
 #[extension_handler(shop::OrderPlaced)]
 fn by_path(order: &OrderPlaced) -> HandlerResult {
     if order.0 == 0 { Err("no order".into()) } else { Ok(()) }
