@@ -68,7 +68,8 @@ fn every_relative_link_leads_to_a_file() {
         let text = fs::read_to_string(&path).expect("UTF-8");
         for link in links(&text) {
             let file = link.split('#').next().unwrap_or_default();
-            let outside = file.is_empty() || file.contains("://") || file.starts_with("mailto:") || file.contains("::");
+            let outside =
+                file.is_empty() || file.contains("://") || file.starts_with("mailto:") || file.contains("::");
             if !outside && !path.parent().expect("a folder").join(file).exists() {
                 broken.push(format!("{}: {link}", path.display()));
             }
@@ -108,9 +109,15 @@ fn every_page_is_part_of_the_guide_and_of_the_readme() {
         for entry in fs::read_dir(root().join(folder)).expect("the pages") {
             let entry = entry.expect("an entry");
             let name = entry.file_name().to_string_lossy().into_owned();
-            assert!(guide.contains(&format!("include_str!(\"docs/{name}\")")), "{folder}/{name} is not in guide.rs");
+            assert!(
+                guide.contains(&format!("include_str!(\"docs/{name}\")")),
+                "{folder}/{name} is not in guide.rs"
+            );
             if entry.file_type().expect("a kind").is_file() {
-                assert!(readme.contains(&format!("({folder}/{name})")), "{folder}/{name} is not in README.md");
+                assert!(
+                    readme.contains(&format!("({folder}/{name})")),
+                    "{folder}/{name} is not in README.md"
+                );
             }
         }
     }
@@ -123,7 +130,9 @@ async fn the_table_of_capabilities_is_what_the_code_declares() {
     let backends: [(&str, Capabilities); 2] =
         [("`memory`", Memory::new().capabilities()), ("`sqlite`", sqlite.capabilities())];
     let rows = table(&text("docs/backends.md"), "capability");
-    let column = |name: &str| rows[0].iter().position(|cell| cell == name).unwrap_or_else(|| panic!("no column {name}"));
+    let column = |name: &str| {
+        rows[0].iter().position(|cell| cell == name).unwrap_or_else(|| panic!("no column {name}"))
+    };
     let documented: BTreeSet<_> = rows[1..].iter().map(|row| row[0].trim_matches('`').to_owned()).collect();
     for (backend, capabilities) in backends {
         let names = capabilities.by_name();
@@ -138,12 +147,16 @@ async fn the_table_of_capabilities_is_what_the_code_declares() {
 #[test]
 fn the_table_of_features_is_that_of_the_manifest() {
     let manifest = text("extensions/Cargo.toml");
-    let features = manifest.split("[features]").nth(1).and_then(|rest| rest.split("\n[").next()).expect("features");
+    let features =
+        manifest.split("[features]").nth(1).and_then(|rest| rest.split("\n[").next()).expect("features");
     let named = |line: &str| line.split_once(" = ").map(|(name, _)| name.to_owned());
     let declared: BTreeSet<_> = features.lines().filter_map(named).filter(|name| name != "default").collect();
-    for (document, what) in [(text("README.md"), "README.md"), (text("extensions/src/lib.rs").replace("//! ", ""), "lib.rs")] {
+    for (document, what) in
+        [(text("README.md"), "README.md"), (text("extensions/src/lib.rs").replace("//! ", ""), "lib.rs")]
+    {
         let rows = table(&document, "feature");
-        let documented: BTreeSet<_> = rows[1..].iter().map(|row| row[0].trim_matches('`').to_owned()).collect();
+        let documented: BTreeSet<_> =
+            rows[1..].iter().map(|row| row[0].trim_matches('`').to_owned()).collect();
         assert_eq!(documented, declared, "{what}");
     }
 }
@@ -151,10 +164,14 @@ fn the_table_of_features_is_that_of_the_manifest() {
 /// The words of a list of keys in the macros' source that are not answered with "not supported yet".
 fn keys(list: &str) -> BTreeSet<String> {
     let source = text("extensions-macros/src/keys.rs");
-    let body = source.split(&format!("const {list}: &[&str] =")).nth(1).and_then(|rest| rest.split("];").next());
+    let body =
+        source.split(&format!("const {list}: &[&str] =")).nth(1).and_then(|rest| rest.split("];").next());
     let names = body.expect("the list").trim().trim_start_matches("&[");
     let value = |constant: &str| {
-        let line = source.lines().find(|line| line.contains(&format!("const {constant}: &str"))).expect("a constant");
+        let line = source
+            .lines()
+            .find(|line| line.contains(&format!("const {constant}: &str")))
+            .expect("a constant");
         line.split('"').nth(1).expect("a text").to_owned()
     };
     let refused = ["REDACT", "RATE_LIMIT", "MAX_CONCURRENCY", "LIMIT_BY", "ENCRYPT", "BATCH", "EXPIRES_IN"];
@@ -171,10 +188,8 @@ fn the_tables_of_options_name_every_option_of_the_attributes_and_no_other() {
     ] {
         let rows = table(&text(page), "option");
         let first_word = |code: &str| code.split([' ', '=']).next().unwrap_or_default().to_owned();
-        let documented: BTreeSet<_> = rows[1..]
-            .iter()
-            .filter_map(|row| quoted(&row[0]).first().map(|code| first_word(code)))
-            .collect();
+        let documented: BTreeSet<_> =
+            rows[1..].iter().filter_map(|row| quoted(&row[0]).first().map(|code| first_word(code))).collect();
         assert_eq!(documented, keys(list), "{page}");
     }
 }
@@ -214,7 +229,8 @@ fn the_table_of_states_names_all_of_them_and_says_which_have_ended() {
     let rows = table(&text("docs/lifecycle.md"), "state");
     let documented: Vec<(String, bool)> =
         rows[1..].iter().map(|row| (row[0].trim_matches('`').to_owned(), row[2] == "yes")).collect();
-    let mut states: Vec<_> = JobState::ALL.iter().map(|state| (state.to_string(), state.is_final())).collect();
+    let mut states: Vec<_> =
+        JobState::ALL.iter().map(|state| (state.to_string(), state.is_final())).collect();
     let mut sorted = documented;
     (sorted.sort(), states.sort());
     assert_eq!(sorted, states);

@@ -18,15 +18,25 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("registry", &["handler", "point", "queue", "job", "policy", "time"]),
     ("fire", &["instance", "registry", "handler", "point", "queue", "job", "policy", "time", "task"]),
     ("worker", &["instance", "registry", "handler", "point", "queue", "job", "policy", "time", "task"]),
-    ("instance", &["builder", "fire", "worker", "registry", "handler", "point", "queue", "job", "policy", "time"]),
+    (
+        "instance",
+        &["builder", "fire", "worker", "registry", "handler", "point", "queue", "job", "policy", "time"],
+    ),
     ("builder", &["instance", "fire", "registry", "handler", "point", "queue", "job", "policy", "time"]),
-    ("testing", &["instance", "builder", "fire", "worker", "registry", "handler", "point", "queue", "job", "time"]),
+    (
+        "testing",
+        &["instance", "builder", "fire", "worker", "registry", "handler", "point", "queue", "job", "time"],
+    ),
 ];
 
 /// The files that look up, each with what it may name and why.
 const LOOKING_UP: &[(&str, &[&str], &str)] = &[
     ("queue/mod.rs", &["backend"], "re-exports the backends"),
-    ("point.rs", &["instance", "fire", "handler"], "a boxed point is fired as its own type, and its output may be a veto"),
+    (
+        "point.rs",
+        &["instance", "fire", "handler"],
+        "a boxed point is fired as its own type, and its output may be a veto",
+    ),
     ("handler/context.rs", &["instance", "fire"], "an inline handler fires nested points"),
     ("handler/traits.rs", &["worker"], "an async handler is given its `Job`"),
     ("handler/callback.rs", &["worker"], "a callback is given the `Job` and its error"),
@@ -74,7 +84,9 @@ fn module(file: &str) -> &str {
 
 /// What follows each `prefix`: one name, or all first names of a group in braces.
 fn named_after(text: &str, prefix: &str) -> BTreeSet<String> {
-    let word = |text: &str| text.trim_start().chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect::<String>();
+    let word = |text: &str| {
+        text.trim_start().chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect::<String>()
+    };
     let mut names = BTreeSet::new();
     for (at, _) in text.match_indices(prefix) {
         let rest = &text[at + prefix.len()..];
@@ -110,12 +122,16 @@ fn modules_name_only_those_below_them() {
             continue;
         }
         let Some((_, allowed)) = LAYERS.iter().find(|(name, _)| *name == module) else {
-            wrong.push(format!("{file}: the module `{module}` has no row in LAYERS; add one, here and in CONTRIBUTING.md"));
+            wrong.push(format!(
+                "{file}: the module `{module}` has no row in LAYERS; add one, here and in CONTRIBUTING.md"
+            ));
             continue;
         };
-        let upward = LOOKING_UP.iter().find(|(name, ..)| *name == file).map_or(&[][..], |(_, names, _)| names);
+        let upward =
+            LOOKING_UP.iter().find(|(name, ..)| *name == file).map_or(&[][..], |(_, names, _)| names);
         for named in named_after(&text, "crate::") {
-            let known = named == module || [*allowed, upward, ROOT].iter().any(|list| list.contains(&named.as_str()));
+            let known =
+                named == module || [*allowed, upward, ROOT].iter().any(|list| list.contains(&named.as_str()));
             if !known {
                 wrong.push(format!("{file} names `crate::{named}`, which is not below `{module}`"));
             }
@@ -128,7 +144,8 @@ fn modules_name_only_those_below_them() {
 fn no_exception_outlives_its_reason() {
     let sources = sources(&runtime());
     for (file, names, why) in LOOKING_UP {
-        let (_, text) = sources.iter().find(|(name, _)| name == file).unwrap_or_else(|| panic!("{file} is gone"));
+        let (_, text) =
+            sources.iter().find(|(name, _)| name == file).unwrap_or_else(|| panic!("{file} is gone"));
         let named = named_after(text, "crate::");
         for name in *names {
             assert!(named.contains(*name), "{file} no longer names `{name}` ({why}); remove the exception");
@@ -206,7 +223,8 @@ fn the_facade_has_no_logic() {
             continue;
         }
         for word in ["fn ", "impl ", "struct ", "enum "] {
-            let line = text.lines().find(|line| line.trim_start().trim_start_matches("pub ").starts_with(word));
+            let line =
+                text.lines().find(|line| line.trim_start().trim_start_matches("pub ").starts_with(word));
             assert_eq!(line, None, "extensions/src/{file}");
         }
     }
