@@ -164,6 +164,6 @@ mod tests {
         assert_eq!(Arc::<dyn Mailer>::take(&resources).unwrap().name(), "smtp");
         assert_eq!(*Res::<u32>::take(&resources).unwrap(), 5);
         assert!(Res::<u64>::take(&resources).unwrap_err().contains("u64"));
-        assert!(Option::<Arc<u64>>::take(&resources).unwrap().is_none());
+        assert!(<Option<Arc<u64>> as Injectable>::take(&resources).unwrap().is_none());
     }
 }

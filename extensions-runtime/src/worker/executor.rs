@@ -12,7 +12,7 @@ use super::heartbeat::Leases;
 use super::job::{Job, JobError, Stop};
 use super::report::{Counts, add};
 use super::settler::Settler;
-use crate::handler::{Failure, HandlerError, panic_text};
+use crate::handler::{Failure, HandlerError, HandlerKind, panic_text};
 use crate::instance::Extensions;
 use crate::job::{AttemptError, ErrorKind, HandlerKey, Purpose, WorkerId};
 use crate::policy::{AfterFailure, after_failure};
@@ -54,6 +54,7 @@ enum Ended {
 
 impl Executor {
     pub(super) async fn execute(self: Arc<Self>, job: Job) {
+        let _left_to_its_lease = LeaveOnPanic { leases: &self.leases, job: &job };
         if job.is_cancelled() || !self.leases.is_sure(job.id()) {
             return self.give_back(&job).await;
         }
@@ -123,7 +124,12 @@ impl Executor {
             }
             Ended::Panicked(text) => self.failed(runner, job, ErrorKind::Panicked, text, None).await,
             Ended::TimedOut(after) => {
-                let message = format!("ran longer than its time-out of {after:?}");
+                let stuck = if runner.info().kind == HandlerKind::Blocking {
+                    "; its thread goes on and may be stuck"
+                } else {
+                    ""
+                };
+                let message = format!("ran longer than its time-out of {after:?}{stuck}");
                 self.failed(runner, job, ErrorKind::TimedOut, message, None).await;
             }
             Ended::Returned(Err(RunError::Handler(error))) => self.handler_failed(runner, job, error).await,
@@ -278,6 +284,20 @@ impl Executor {
         if !slow.contains(job.handler()) {
             slow.push(job.handler().clone());
             tracing::warn!(handler = %job.handler(), ?took, "slow handler; said once for each handler");
+        }
+    }
+}
+
+/// Stops the extending of a job's lease where its executor itself panics, so that the job is taken up again.
+struct LeaveOnPanic<'a> {
+    leases: &'a Leases,
+    job: &'a Job,
+}
+
+impl Drop for LeaveOnPanic<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.leases.remove([&self.job.id()]);
         }
     }
 }

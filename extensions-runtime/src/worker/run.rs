@@ -62,7 +62,7 @@ pub(super) struct Worker {
     counts: Arc<Counts>,
     extensions: Extensions,
     buffer: VecDeque<Job>,
-    claimed_at: Instant,
+    measured_at: Instant,
     running: JoinSet<bool>,
     /// How many jobs that were lost before are here: one at a time.
     lost_here: usize,
@@ -107,7 +107,7 @@ impl Worker {
             counts: Arc::default(),
             extensions,
             buffer: VecDeque::new(),
-            claimed_at: Instant::now(),
+            measured_at: Instant::now(),
             running: JoinSet::new(),
             lost_here: 0,
             failures: 0,
@@ -217,7 +217,10 @@ impl Worker {
     }
 
     /// A claim, if there is room for enough jobs to be worth one.
-    fn claim(&self) -> Pending {
+    fn claim(&mut self) -> Pending {
+        if self.window.measure(self.measured_at.elapsed()) {
+            self.measured_at = Instant::now();
+        }
         let here = self.running.len() + self.buffer.len();
         let room = (self.concurrency + self.window.size()).saturating_sub(here);
         let max = room.min(usize::try_from(self.jobs_left).unwrap_or(usize::MAX));
@@ -247,7 +250,6 @@ impl Worker {
             claimed.jobs.into_iter().map(|job| Job::new(job, self.extensions.clone())).collect();
         self.leases.add(&jobs, asked, self.lease);
         self.buffer.extend(jobs);
-        self.claimed_at = Instant::now();
     }
 
     fn start_buffered(&mut self, executor: &Arc<Executor>) {
@@ -263,13 +265,11 @@ impl Worker {
                 lost
             });
         }
-        if self.buffer.is_empty() {
-            self.window.used_up_after(self.claimed_at.elapsed());
-        }
         self.leases.busy.store(u32::try_from(self.running.len()).unwrap_or(u32::MAX), Ordering::Relaxed);
     }
 
     fn note_ended(&mut self, ended: Result<bool, tokio::task::JoinError>) {
+        self.window.note_ended();
         match ended {
             Ok(lost) => self.lost_here -= usize::from(lost),
             Err(error) => tracing::error!(%error, "an executor died; its job is left to its lease"),

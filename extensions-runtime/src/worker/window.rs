@@ -1,36 +1,46 @@
 //! How many jobs to claim ahead of the free slots.
 //!
-//! Claiming ahead makes fast handlers fast, and would keep slow jobs from idle workers. So the window grows while a claim is used up
-//! quickly, and shrinks as soon as claimed jobs have to wait.
+//! Claiming ahead makes fast handlers fast, and would keep slow jobs from idle workers. So no more is claimed ahead than the handlers
+//! use up within [`AHEAD`], as they did of late.
 
 use std::time::Duration;
 
-/// A claim used up within this time makes the window grow; one that takes twice as long makes it shrink.
-const QUICK: Duration = Duration::from_millis(50);
-const FIRST: usize = 16;
+/// The work to have at hand.
+const AHEAD: Duration = Duration::from_millis(50);
+/// The share of the newest measurement in the average.
+const NEWEST: f64 = 0.5;
+/// Measurements over less than this say too little.
+const SHORTEST: Duration = Duration::from_millis(1);
 
 #[derive(Debug)]
 pub(super) struct Window {
-    size: usize,
     max: usize,
+    ended: u32,
+    per_second: f64,
 }
 
 impl Window {
     pub(super) const fn new(max: usize) -> Self {
-        Self { size: 0, max }
+        Self { max, ended: 0, per_second: 0.0 }
     }
 
-    pub(super) const fn size(&self) -> usize {
-        self.size
+    pub(super) const fn note_ended(&mut self) {
+        self.ended = self.ended.saturating_add(1);
     }
 
-    /// A claim's jobs were all started, this long after they were claimed.
-    pub(super) fn used_up_after(&mut self, took: Duration) {
-        if took <= QUICK {
-            self.size = (self.size * 2).max(FIRST).min(self.max);
-        } else if took > QUICK * 2 {
-            self.size /= 2;
+    /// Takes in what ended within `elapsed`; false where that is too short to tell.
+    pub(super) fn measure(&mut self, elapsed: Duration) -> bool {
+        if elapsed < SHORTEST {
+            return false;
         }
+        let now = f64::from(std::mem::take(&mut self.ended)) / elapsed.as_secs_f64();
+        self.per_second += (now - self.per_second) * NEWEST;
+        true
+    }
+
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    pub(super) fn size(&self) -> usize {
+        ((self.per_second * AHEAD.as_secs_f64()) as usize).min(self.max)
     }
 }
 
@@ -39,22 +49,40 @@ mod tests {
     use super::Window;
     use std::time::Duration;
 
+    fn after(window: &mut Window, ended: usize, millis: u64) -> usize {
+        (0..ended).for_each(|_| window.note_ended());
+        assert!(window.measure(Duration::from_millis(millis)));
+        window.size()
+    }
+
     #[test]
-    fn grows_while_jobs_are_quick_and_shrinks_to_nothing_when_they_wait() {
-        let mut window = Window::new(100);
+    fn quick_handlers_have_work_for_fifty_milliseconds_at_hand() {
+        let mut window = Window::new(500);
         assert_eq!(window.size(), 0);
-        for expected in [16, 32, 64, 100, 100] {
-            window.used_up_after(Duration::from_millis(1));
-            assert_eq!(window.size(), expected);
+        for _ in 0..20 {
+            after(&mut window, 10, 10);
         }
-        window.used_up_after(Duration::from_millis(80));
-        assert_eq!(window.size(), 100);
-        for expected in [50, 25, 12, 6, 3, 1, 0, 0] {
-            window.used_up_after(Duration::from_secs(1));
-            assert_eq!(window.size(), expected);
+        assert_eq!(after(&mut window, 10, 10), 49);
+        assert_eq!(after(&mut window, 100_000, 10), 500);
+    }
+
+    #[test]
+    fn slow_handlers_have_nothing_claimed_ahead() {
+        let mut window = Window::new(500);
+        assert_eq!(after(&mut window, 64, 10_000), 0);
+        after(&mut window, 1_000, 10);
+        assert!(window.size() > 0);
+        for _ in 0..20 {
+            after(&mut window, 1, 1_000);
         }
-        let mut none = Window::new(0);
-        none.used_up_after(Duration::ZERO);
-        assert_eq!(none.size(), 0);
+        assert_eq!(window.size(), 0);
+    }
+
+    #[test]
+    fn too_short_a_time_is_not_measured() {
+        let mut window = Window::new(500);
+        window.note_ended();
+        assert!(!window.measure(Duration::from_micros(10)));
+        assert_eq!(window.size(), 0);
     }
 }
