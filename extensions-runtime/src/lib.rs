@@ -6,6 +6,8 @@ mod builder;
 pub mod fire;
 pub mod handler;
 mod instance;
+#[cfg(feature = "testing")]
+pub mod conformance;
 pub mod job;
 pub mod point;
 pub mod policy;

@@ -4,8 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use tokio::sync::oneshot::Receiver;
-
 use super::store::push::Batch;
 use super::store::read::View;
 use super::store::upkeep::PRUNE_STEP;
@@ -14,17 +12,13 @@ use super::{Inner, Sqlite, error, migrations};
 use crate::job::{JobId, JobRecord, NewJob, QueueName, WorkerId};
 use crate::queue::{
     AdminOutcome, Capabilities, ClaimRequest, Claimed, Extend, Extended, JobFilter, Maintained, Migration,
-    Pushed, QueueAdmin, QueueBackend, QueueError, QueueFuture, QueueStats, Retention, Settled, Settlement,
-    WaitRequest, WorkerInfo,
+    Pushed, QueueAdmin, QueueBackend, QueueFuture, QueueStats, Retention, Settled, Settlement, WaitRequest,
+    WorkerInfo,
 };
 use crate::time::{Clock, SystemClock};
 
 /// How many steps of pruning one round of upkeep makes.
 const PRUNE_STEPS: u64 = 5;
-
-async fn answer<T>(reply: Receiver<Result<T, QueueError>>, operation: &'static str) -> Result<T, QueueError> {
-    reply.await.unwrap_or_else(|_| Err(error::gone(operation)))
-}
 
 /// Gives a claim back if its future was dropped before the answer came: nobody would ever know of it.
 struct Unclaimed<'a> {
@@ -54,7 +48,7 @@ impl Inner {
         let (boot, clock) = (self.boot, self.clock);
         Box::pin(async move {
             let reply = self.reader.call(operation, move |conn| look(View::new(conn, boot, clock.now())?));
-            answer(reply, operation).await
+            reply.await.unwrap_or_else(|_| Err(error::gone(operation)))
         })
     }
 }
@@ -74,7 +68,7 @@ impl QueueBackend for Sqlite {
                 return Ok(Vec::new());
             }
             let batch = Batch::new(jobs);
-            answer(self.inner.writer.call("push", move |tx| tx.push(&batch)), "push").await
+            self.inner.writer.call("push", move |tx| tx.push(&batch)).await
         })
     }
 
@@ -88,7 +82,7 @@ impl QueueBackend for Sqlite {
                 claim.store(number, Ordering::SeqCst);
                 Ok(claimed)
             });
-            let claimed = answer(reply, "reserve").await;
+            let claimed = reply.await;
             unclaimed.delivered = true;
             claimed
         })
@@ -99,7 +93,7 @@ impl QueueBackend for Sqlite {
             if settlements.is_empty() {
                 return Ok(Vec::new());
             }
-            answer(self.inner.writer.call("settle", move |tx| tx.settle(&settlements)), "settle").await
+            self.inner.writer.call("settle", move |tx| tx.settle(&settlements)).await
         })
     }
 
@@ -108,7 +102,7 @@ impl QueueBackend for Sqlite {
             if claims.is_empty() {
                 return Ok(Vec::new());
             }
-            answer(self.inner.writer.call("extend", move |tx| tx.extend(&claims, lease)), "extend").await
+            self.inner.writer.call("extend", move |tx| tx.extend(&claims, lease)).await
         })
     }
 
@@ -135,10 +129,10 @@ impl QueueBackend for Sqlite {
 
     fn maintain(&self, retention: Retention) -> QueueFuture<'_, Maintained> {
         Box::pin(async move {
-            let mut done = answer(self.inner.writer.call("maintain", |tx| tx.maintain()), "maintain").await?;
+            let mut done = self.inner.writer.call("maintain", |tx| tx.maintain()).await?;
             for _ in 0..PRUNE_STEPS {
                 let step = self.inner.writer.call("maintain", move |tx| tx.prune(&retention, PRUNE_STEP));
-                let pruned = answer(step, "maintain").await?;
+                let pruned = step.await?;
                 done.pruned += pruned;
                 if pruned < PRUNE_STEP {
                     break;
@@ -149,15 +143,11 @@ impl QueueBackend for Sqlite {
     }
 
     fn beat(&self, worker: WorkerInfo) -> QueueFuture<'_, ()> {
-        Box::pin(
-            async move { answer(self.inner.writer.call("beat", move |tx| tx.beat(&worker)), "beat").await },
-        )
+        Box::pin(async move { self.inner.writer.call("beat", move |tx| tx.beat(&worker)).await })
     }
 
     fn leave(&self, worker: WorkerId) -> QueueFuture<'_, ()> {
-        Box::pin(
-            async move { answer(self.inner.writer.call("leave", move |tx| tx.leave(worker)), "leave").await },
-        )
+        Box::pin(async move { self.inner.writer.call("leave", move |tx| tx.leave(worker)).await })
     }
 }
 
@@ -175,21 +165,15 @@ impl QueueAdmin for Sqlite {
     }
 
     fn retry(&self, ids: Vec<JobId>) -> QueueFuture<'_, Vec<AdminOutcome>> {
-        Box::pin(
-            async move { answer(self.inner.writer.call("retry", move |tx| tx.retry(&ids)), "retry").await },
-        )
+        Box::pin(async move { self.inner.writer.call("retry", move |tx| tx.retry(&ids)).await })
     }
 
     fn cancel(&self, ids: Vec<JobId>, reason: String) -> QueueFuture<'_, Vec<AdminOutcome>> {
-        Box::pin(async move {
-            answer(self.inner.writer.call("cancel", move |tx| tx.cancel(&ids, &reason)), "cancel").await
-        })
+        Box::pin(async move { self.inner.writer.call("cancel", move |tx| tx.cancel(&ids, &reason)).await })
     }
 
     fn forget(&self, ids: Vec<JobId>) -> QueueFuture<'_, Vec<AdminOutcome>> {
-        Box::pin(async move {
-            answer(self.inner.writer.call("forget", move |tx| tx.forget(&ids)), "forget").await
-        })
+        Box::pin(async move { self.inner.writer.call("forget", move |tx| tx.forget(&ids)).await })
     }
 
     fn prune(&self, retention: Retention, limit: u64) -> QueueFuture<'_, u64> {
@@ -198,7 +182,7 @@ impl QueueAdmin for Sqlite {
             while pruned < limit {
                 let step = (limit - pruned).min(PRUNE_STEP);
                 let call = self.inner.writer.call("prune", move |tx| tx.prune(&retention, step));
-                let deleted = answer(call, "prune").await?;
+                let deleted = call.await?;
                 pruned += deleted;
                 if deleted < step {
                     break;
@@ -209,15 +193,11 @@ impl QueueAdmin for Sqlite {
     }
 
     fn pause(&self, queue: QueueName) -> QueueFuture<'_, ()> {
-        Box::pin(
-            async move { answer(self.inner.writer.call("pause", move |tx| tx.pause(&queue)), "pause").await },
-        )
+        Box::pin(async move { self.inner.writer.call("pause", move |tx| tx.pause(&queue)).await })
     }
 
     fn resume(&self, queue: QueueName) -> QueueFuture<'_, ()> {
-        Box::pin(async move {
-            answer(self.inner.writer.call("resume", move |tx| tx.resume(&queue)), "resume").await
-        })
+        Box::pin(async move { self.inner.writer.call("resume", move |tx| tx.resume(&queue)).await })
     }
 
     fn workers(&self) -> QueueFuture<'_, Vec<WorkerInfo>> {

@@ -1,7 +1,11 @@
 //! The one thread that writes: it runs all waiting calls in one transaction and answers each after the commit.
 
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
+use std::task::{Context, Poll};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -16,13 +20,66 @@ use crate::queue::QueueError;
 /// How many calls share a transaction at most.
 const GROUP: usize = 256;
 
-/// How often the thread looks for a next call before it sleeps, which costs both sides a wake-up.
-const SPINS: u32 = 2000;
+/// How long either side looks for the other before it sleeps: waking a thread takes longer than a small commit.
+const SPIN: Duration = Duration::from_micros(60);
 
 /// Hands calls to the writing thread.
 #[derive(Debug)]
 pub(super) struct Writer {
     calls: Sender<Box<dyn Call>>,
+    traffic: Arc<Traffic>,
+}
+
+/// What decides whether it is worth while to wait awake.
+#[derive(Debug, Default)]
+struct Traffic {
+    in_flight: AtomicUsize,
+    last_commit_micros: AtomicU64,
+    one_core: bool,
+}
+
+/// A call on its way.
+#[derive(Debug)]
+pub(super) struct Reply<T> {
+    operation: &'static str,
+    answer: oneshot::Receiver<Result<T, QueueError>>,
+    traffic: Arc<Traffic>,
+    spun: bool,
+}
+
+impl<T> Reply<T> {
+    /// Waits awake for a short time, if this is the only call and commits are fast.
+    fn spin(&mut self) -> Option<Result<T, QueueError>> {
+        let slow = self.traffic.last_commit_micros.load(Ordering::Relaxed) > SPIN.as_micros() as u64;
+        if slow || self.traffic.one_core {
+            return None;
+        }
+        let start = Instant::now();
+        while self.traffic.in_flight.load(Ordering::Relaxed) == 1 && start.elapsed() < SPIN {
+            for _ in 0..8 {
+                if let Ok(answer) = self.answer.try_recv() {
+                    return Some(answer);
+                }
+                std::hint::spin_loop();
+            }
+        }
+        None
+    }
+}
+
+impl<T> Future for Reply<T> {
+    type Output = Result<T, QueueError>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        if !std::mem::replace(&mut self.spun, true)
+            && let Some(answer) = self.spin()
+        {
+            return Poll::Ready(answer);
+        }
+        let operation = self.operation;
+        let answer = Pin::new(&mut self.answer).poll(context);
+        answer.map(|answer| answer.unwrap_or_else(|_| Err(error::gone(operation))))
+    }
 }
 
 /// A call that is to be made; it may be made again if its group's transaction fails.
@@ -66,9 +123,11 @@ where
 impl Writer {
     pub(super) fn start(store: Store, signal: Arc<Signal>, patience: Duration) -> std::io::Result<Self> {
         let (calls, inbox) = channel();
-        let mut thread = WriterThread { store, signal, patience, inbox };
+        let one_core = thread::available_parallelism().is_ok_and(|cores| cores.get() == 1);
+        let traffic = Arc::new(Traffic { one_core, ..Traffic::default() });
+        let mut thread = WriterThread { store, signal, patience, inbox, traffic: Arc::clone(&traffic) };
         thread::Builder::new().name("extensions-sqlite-write".to_owned()).spawn(move || thread.serve())?;
-        Ok(Self { calls })
+        Ok(Self { calls, traffic })
     }
 
     /// Queues the call at once; its answer comes after the commit.
@@ -76,11 +135,12 @@ impl Writer {
         &self,
         operation: &'static str,
         step: impl FnMut(&mut Tx<'_>) -> rusqlite::Result<T> + Send + 'static,
-    ) -> oneshot::Receiver<Result<T, QueueError>> {
+    ) -> Reply<T> {
         let (reply, answer) = oneshot::channel();
         let call = Pending { operation, since: Instant::now(), step, value: None, reply };
+        self.traffic.in_flight.fetch_add(1, Ordering::Relaxed);
         let _ = self.calls.send(Box::new(call));
-        answer
+        Reply { operation, answer, traffic: Arc::clone(&self.traffic), spun: false }
     }
 }
 
@@ -89,6 +149,7 @@ struct WriterThread {
     signal: Arc<Signal>,
     patience: Duration,
     inbox: Receiver<Box<dyn Call>>,
+    traffic: Arc<Traffic>,
 }
 
 impl WriterThread {
@@ -97,16 +158,22 @@ impl WriterThread {
         while let Some(first) = self.next() {
             group.push(first);
             group.extend(self.inbox.try_iter().take(GROUP - 1));
+            let start = Instant::now();
             self.run(&mut group);
+            let micros = start.elapsed().as_micros() as u64;
+            self.traffic.last_commit_micros.store(micros, Ordering::Relaxed);
         }
     }
 
     fn next(&self) -> Option<Box<dyn Call>> {
-        for _ in 0..SPINS {
-            match self.inbox.try_recv() {
-                Ok(call) => return Some(call),
-                Err(TryRecvError::Empty) => std::hint::spin_loop(),
-                Err(TryRecvError::Disconnected) => return None,
+        let start = Instant::now();
+        while !self.traffic.one_core && start.elapsed() < SPIN {
+            for _ in 0..8 {
+                match self.inbox.try_recv() {
+                    Ok(call) => return Some(call),
+                    Err(TryRecvError::Empty) => std::hint::spin_loop(),
+                    Err(TryRecvError::Disconnected) => return None,
+                }
             }
         }
         self.inbox.recv().ok()
@@ -115,19 +182,24 @@ impl WriterThread {
     /// Runs the calls together; if that fails, each alone, so that each learns its own outcome.
     fn run(&mut self, group: &mut Vec<Box<dyn Call>>) {
         match self.attempt(group) {
-            Ok(()) => group.drain(..).for_each(|call| call.answer(Ok(()))),
-            Err(Failure::Begin(error)) => group.drain(..).for_each(|call| call.answer(Err(&error))),
-            Err(Failure::Inside(error)) if group.len() == 1 => {
-                group.drain(..).for_each(|call| call.answer(Err(&error)));
-            }
+            Ok(()) => self.answer(group, Ok(())),
+            Err(Failure::Begin(error)) => self.answer(group, Err(&error)),
+            Err(Failure::Inside(error)) if group.len() == 1 => self.answer(group, Err(&error)),
             Err(Failure::Inside(_)) => {
                 for call in group.drain(..) {
                     let mut alone = vec![call];
                     let done = self.attempt(&mut alone);
                     let done = done.as_ref().map(|()| ()).map_err(Failure::cause);
-                    alone.into_iter().for_each(|call| call.answer(done));
+                    self.answer(&mut alone, done);
                 }
             }
+        }
+    }
+
+    fn answer(&self, calls: &mut Vec<Box<dyn Call>>, done: Result<(), &rusqlite::Error>) {
+        for call in calls.drain(..) {
+            self.traffic.in_flight.fetch_sub(1, Ordering::Relaxed);
+            call.answer(done);
         }
     }
 

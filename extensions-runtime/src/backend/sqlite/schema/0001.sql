@@ -4,15 +4,13 @@ INSERT INTO extensions_states VALUES
     (0, 'scheduled'), (1, 'available'), (2, 'running'), (3, 'retryable'), (4, 'completed'), (5, 'dead'),
     (6, 'cancelled'), (8, 'quarantined');
 
--- `changed` is the value of extensions_signal when something in the queue last became claimable.
+-- `changed` numbers the last change that made something in the queue claimable; the numbers are common to all queues.
 CREATE TABLE extensions_queues (
     queue   INTEGER PRIMARY KEY,
     name    TEXT NOT NULL UNIQUE,
     paused  INTEGER NOT NULL DEFAULT 0,
     changed INTEGER NOT NULL DEFAULT 0
 );
-CREATE TABLE extensions_signal (one INTEGER PRIMARY KEY CHECK (one = 1), changed INTEGER NOT NULL);
-INSERT INTO extensions_signal VALUES (1, 0);
 
 -- A lane holds the jobs of one handler and payload version in one queue: what a claim takes or leaves as a whole.
 CREATE TABLE extensions_lanes (

@@ -83,10 +83,9 @@ impl Tx<'_> {
         let now = super::now();
         self.promote(now)?;
         self.names.refresh(self.conn)?;
-        let picks = self.pick(request)?;
+        let (open, cursor) = self.open(request)?;
+        let picks = self.pick(&open, request)?;
         let (jobs, claim) = if picks.is_empty() { (Vec::new(), 0) } else { self.take(&picks, request, now)? };
-        let cursor = "SELECT changed FROM extensions_signal";
-        let cursor = WaitCursor(self.statement(cursor)?.query_row([], |row| row.get(0))?);
         Ok((Claimed { jobs, cursor, next_due: self.next_due(request, now)? }, claim))
     }
 
@@ -132,16 +131,15 @@ impl Tx<'_> {
         Ok(last.filter(|_| looked == DUE_LOOK))
     }
 
-    fn pick(&mut self, request: &ClaimRequest) -> rusqlite::Result<Vec<Pick>> {
+    fn pick(&self, open: &[Open], request: &ClaimRequest) -> rusqlite::Result<Vec<Pick>> {
         let max = request.max.min(usize::try_from(super::CLAIM_SIZE).unwrap_or(usize::MAX));
         let mut picks = Vec::new();
         if max == 0 {
             return Ok(picks);
         }
-        let open = self.open(request)?;
         let special = self.statement("SELECT 1 FROM extensions_jobs WHERE shelf > 1 LIMIT 1")?.exists([])?;
         if special {
-            for queue in &open {
+            for queue in open {
                 if !self.pick_from(queue, &[shelf::OWED], Purpose::OnFailure, max, &mut picks)? {
                     return Ok(picks);
                 }
@@ -152,7 +150,7 @@ impl Tx<'_> {
             (true, false) => &[shelf::READY, shelf::ALONE],
             (true, true) => &[shelf::READY, shelf::ALONE, shelf::LOST],
         };
-        for queue in &open {
+        for queue in open {
             if !self.pick_from(queue, shelves, Purpose::Attempt, max, &mut picks)? {
                 break;
             }
@@ -160,18 +158,24 @@ impl Tx<'_> {
         Ok(picks)
     }
 
-    /// The asked queues that exist and are not paused, with the lanes that the asked handlers can run.
-    fn open(&mut self, request: &ClaimRequest) -> rusqlite::Result<Vec<Open>> {
+    /// The asked queues that exist and are not paused, with the lanes that the asked handlers can run; and the number
+    /// of their last change.
+    fn open(&mut self, request: &ClaimRequest) -> rusqlite::Result<(Vec<Open>, WaitCursor)> {
         let conn = self.conn;
-        let mut paused = conn.prepare_cached("SELECT paused FROM extensions_queues WHERE queue = ?1")?;
+        let mut select =
+            conn.prepare_cached("SELECT paused, changed FROM extensions_queues WHERE queue = ?1")?;
         let mut open = Vec::with_capacity(request.queues.len());
+        let mut cursor = 0;
         for name in &request.queues {
             let Some(queue) = self.names.queue(conn, name)? else { continue };
-            if !paused.query_row([queue], |row| row.get::<_, bool>(0))? {
+            let (paused, changed): (bool, u64) =
+                select.query_row([queue], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            cursor = changed.max(cursor);
+            if !paused {
                 open.push(Open { lanes: self.names.routes(queue, &request.handlers) });
             }
         }
-        Ok(open)
+        Ok((open, WaitCursor(cursor)))
     }
 
     /// Picks the first of a queue's jobs; false when nothing more may be picked.

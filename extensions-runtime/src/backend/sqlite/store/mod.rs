@@ -124,7 +124,7 @@ impl Tx<'_> {
         if self.touched.is_empty() {
             return Ok(0);
         }
-        let sql = "UPDATE extensions_signal SET changed = changed + 1 WHERE one = 1 RETURNING changed";
+        let sql = "SELECT max(changed) + 1 FROM extensions_queues";
         let changed = self.statement(sql)?.query_row([], |row| row.get(0))?;
         let mut update = self.statement("UPDATE extensions_queues SET changed = ?2 WHERE queue = ?1")?;
         for queue in &self.touched {

@@ -1,0 +1,219 @@
+//! Q33–Q36: upkeep, workers, unroutable jobs, figures.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::super::bench::{
+    Bench, COMPLETE, LONG, SHORT, bury, bury_owing, claimed_ids, handler, job, jobs, known, queue, retry,
+};
+use super::cases;
+use crate::job::{HandlerKey, JobState, NewJob, QueueName, WorkerId};
+use crate::queue::{ClaimRequest, JobFilter, QueueStats, Retention, Settle};
+
+const KEEP_NOTHING: Retention =
+    Retention { completed: Duration::ZERO, cancelled: Duration::ZERO, dead: Duration::ZERO };
+
+fn strange() -> NewJob {
+    NewJob { handler: HandlerKey::new("OrderPlaced", "strange"), ..job() }
+}
+
+async fn stats(bench: &Bench) -> QueueStats {
+    let all = bench.backend.stats().await.unwrap();
+    all.into_iter().find(|stats| stats.queue == queue()).unwrap_or_else(|| QueueStats::empty(queue()))
+}
+
+async fn beat(bench: &Bench, handlers: &[HandlerKey], live_for: Duration) -> WorkerId {
+    let worker = bench.worker_info(handlers, live_for);
+    bench.backend.beat(worker.clone()).await.unwrap();
+    worker.id
+}
+
+cases! {
+    [33 10] => upkeep_makes_due_jobs_available(bench) {
+        bench.push([NewJob { delay: SHORT, ..job() }, NewJob { delay: LONG, ..job() }]).await;
+        bench.pass(SHORT).await;
+        assert_eq!(bench.maintain().await.promoted, 1);
+        assert_eq!(bench.maintain().await.promoted, 0);
+        assert_eq!(bench.claim(10).await.len(), 1);
+    }
+
+    [33] Lease => many_may_keep_up_at_once(bench) {
+        bench.push(jobs(200)).await;
+        bench.claim_for(200, SHORT).await;
+        bench.pass(SHORT).await;
+        let rounds = (0..8).map(|_| {
+            let backend = Arc::clone(&bench.backend);
+            tokio::spawn(async move { backend.maintain(Retention::default()).await.unwrap().rescued })
+        });
+        let mut rescued = 0;
+        for round in rounds.collect::<Vec<_>>() {
+            rescued += round.await.unwrap();
+        }
+        assert_eq!(rescued, 200, "each job is rescued once");
+    }
+
+    [33] List => old_jobs_are_pruned_and_young_ones_kept(bench) {
+        let old = bench.pushed().await;
+        bench.assert_claimable_then(COMPLETE).await;
+        let dead = bench.pushed().await;
+        bench.assert_claimable_then(bury()).await;
+        bench.pass(SHORT).await;
+        assert_eq!(bench.maintain().await.pruned, 0, "an hour is not over");
+        let short = Retention { completed: SHORT, ..Retention::default() };
+        assert_eq!(bench.backend.maintain(short).await.unwrap().pruned, 1);
+        assert_eq!(bench.find(old).await, None);
+        assert_eq!(bench.state(dead).await, JobState::Dead);
+    }
+
+    [33 30] List => what_is_unfinished_or_owed_is_never_pruned(bench) {
+        let waiting = bench.pushed().await;
+        bench.pass(Duration::from_millis(2)).await;
+        let owing = bench.pushed().await;
+        let claimed = bench.claim(2).await;
+        bench.end(&claimed[0], retry(LONG)).await;
+        bench.end(&claimed[1], bury_owing()).await;
+        bench.pass(SHORT).await;
+        assert_eq!(bench.backend.maintain(KEEP_NOTHING).await.unwrap().pruned, 0);
+        assert_eq!((bench.state(waiting).await, bench.state(owing).await), (JobState::Retryable, JobState::Dead));
+        bench.end(&claimed[1], Settle::CallbackDone).await;
+        bench.pass(SHORT).await;
+        assert_eq!(bench.backend.maintain(KEEP_NOTHING).await.unwrap().pruned, 1);
+    }
+
+    [33] => an_operator_prunes_no_more_than_the_limit(bench) {
+        bench.push(jobs(10)).await;
+        for claimed in bench.claim(10).await {
+            bench.end(&claimed, COMPLETE).await;
+        }
+        bench.pass(SHORT).await;
+        assert_eq!(bench.backend.prune(KEEP_NOTHING, 4).await.unwrap(), 4);
+        assert_eq!(bench.backend.prune(KEEP_NOTHING, 100).await.unwrap(), 6);
+    }
+
+    [34] => a_worker_that_beats_is_listed(bench) {
+        let worker = bench.worker_info(&[handler()], LONG);
+        bench.backend.beat(worker.clone()).await.unwrap();
+        bench.backend.beat(crate::queue::WorkerInfo { busy: 3, ..worker.clone() }).await.unwrap();
+        let listed = bench.backend.workers().await.unwrap();
+        assert_eq!(listed.len(), 1);
+        assert_eq!((listed[0].id, listed[0].busy), (worker.id, 3));
+        assert_eq!((&listed[0].handlers, &listed[0].queues), (&worker.handlers, &worker.queues));
+        assert_ne!(listed[0].last_beat, worker.last_beat, "the backend's clock counts");
+        assert_eq!(stats(&bench).await.workers, 1);
+    }
+
+    [34] => a_silent_worker_is_listed_no_more(bench) {
+        beat(&bench, &[handler()], SHORT).await;
+        let lively = beat(&bench, &[handler()], LONG).await;
+        bench.pass(SHORT).await;
+        let listed = bench.backend.workers().await.unwrap();
+        assert_eq!(listed.iter().map(|worker| worker.id).collect::<Vec<_>>(), [lively]);
+    }
+
+    [34 28] => a_worker_that_leaves_gives_back_what_it_holds(bench) {
+        let worker = bench.worker_info(&[handler()], LONG);
+        bench.backend.beat(worker.clone()).await.unwrap();
+        bench.push(jobs(4)).await;
+        let held = bench.reserve(ClaimRequest { worker: worker.id, ..bench.request(3) }).await.jobs;
+        let other = bench.take().await;
+        bench.end(&held[2], COMPLETE).await;
+        bench.backend.leave(worker.id).await.unwrap();
+        assert!(bench.backend.workers().await.unwrap().is_empty());
+        let again = bench.claim(10).await;
+        assert_eq!(claimed_ids(&again), claimed_ids(&held[..2]));
+        assert!(again.iter().all(|job| job.attempt == 1 && job.lost_count == 0));
+        bench.end(&other, COMPLETE).await;
+    }
+
+    [34 30] => a_leaving_worker_leaves_its_callbacks_to_others(bench) {
+        bench.pushed().await;
+        let claimed = bench.take().await;
+        bench.end(&claimed, bury_owing()).await;
+        bench.backend.leave(bench.worker).await.unwrap();
+        assert_eq!(bench.take().await.purpose, crate::job::Purpose::OnFailure);
+    }
+
+    [35] List => a_job_that_no_live_worker_knows_is_unroutable(bench) {
+        beat(&bench, &[handler()], LONG).await;
+        let (lost, newer) = (strange(), NewJob { point_version: 2, ..job() });
+        bench.push([lost.clone(), newer.clone()]).await;
+        let own = bench.pushed().await;
+        bench.maintain().await;
+        for id in [lost.id, newer.id] {
+            let record = bench.record(id).await;
+            assert_eq!(record.state, JobState::Unroutable);
+            assert!(record.entered.contains_key(&JobState::Unroutable));
+        }
+        assert_eq!(bench.state(own).await, JobState::Available);
+        let found = JobFilter { states: vec![JobState::Unroutable], ..JobFilter::default() };
+        assert_eq!(bench.backend.list(found).await.unwrap().len(), 2);
+    }
+
+    [35 14] => an_unroutable_job_is_claimed_as_soon_as_its_handler_is_named(bench) {
+        beat(&bench, &[handler()], LONG).await;
+        let lost = strange();
+        bench.push([lost.clone()]).await;
+        bench.maintain().await;
+        let handlers = vec![known(&lost.handler)].into();
+        let claimed = bench.reserve(ClaimRequest { handlers, ..bench.request(1) }).await.jobs;
+        assert_eq!(claimed_ids(&claimed), [lost.id]);
+    }
+
+    [35] List => a_worker_that_knows_the_handler_ends_it(bench) {
+        beat(&bench, &[handler()], LONG).await;
+        let lost = strange();
+        bench.push([lost.clone()]).await;
+        bench.maintain().await;
+        beat(&bench, &[lost.handler.clone()], LONG).await;
+        bench.maintain().await;
+        assert_eq!(bench.state(lost.id).await, JobState::Available);
+    }
+
+    [35] List => a_job_waits_for_workers_where_none_serves_its_queue(bench) {
+        let elsewhere = NewJob { queue: QueueName::from("elsewhere"), ..strange() };
+        beat(&bench, &[handler()], LONG).await;
+        bench.push([elsewhere.clone()]).await;
+        bench.maintain().await;
+        assert_eq!(bench.state(elsewhere.id).await, JobState::Available);
+    }
+
+    [36] List => every_job_is_counted_once_as_it_is_shown(bench) {
+        beat(&bench, &[handler()], LONG).await;
+        let cancel = Settle::Cancel { reason: "r".to_owned(), keep: true };
+        for end in [COMPLETE, bury(), bury_owing(), cancel, retry(LONG), Settle::Snooze { delay: LONG }] {
+            bench.pushed().await;
+            bench.assert_claimable_then(end).await;
+        }
+        bench.pushed().await;
+        bench.take().await;
+        bench.push([NewJob { delay: LONG, ..job() }, job(), job(), strange()]).await;
+        let counted = stats(&bench).await;
+        let mut shown = std::collections::BTreeMap::new();
+        for record in bench.backend.list(JobFilter::default()).await.unwrap() {
+            *shown.entry(record.state).or_insert(0_u64) += 1;
+        }
+        assert_eq!(counted.counts, shown);
+        assert_eq!(shown.values().sum::<u64>(), 11);
+        use JobState::{Available, Cancelled, Completed, Dead, Retryable, Running, Scheduled, Unroutable};
+        let wanted = [(Scheduled, 2), (Available, 2), (Running, 1), (Retryable, 1), (Completed, 1), (Dead, 2), (Cancelled, 1), (Unroutable, 1)];
+        assert_eq!(counted.counts.into_iter().collect::<Vec<_>>(), wanted);
+    }
+
+    [36] => figures_are_by_queue(bench) {
+        bench.push([job(), NewJob { queue: "other".into(), ..job() }, job()]).await;
+        let mut all = bench.backend.stats().await.unwrap();
+        all.sort_by(|a, b| a.queue.cmp(&b.queue));
+        let counts: Vec<_> = all.iter().map(|stats| (stats.queue.as_str(), stats.unfinished())).collect();
+        assert_eq!(counts, [("default", 2), ("other", 1)]);
+    }
+
+    [36] => the_longest_wait_is_known(bench) {
+        bench.pushed().await;
+        bench.pass(SHORT).await;
+        bench.pushed().await;
+        let oldest = stats(&bench).await.oldest_wait.expect("two jobs wait");
+        assert!(oldest >= SHORT && oldest < LONG, "{oldest:?}");
+        bench.claim(10).await;
+        assert_eq!(stats(&bench).await.oldest_wait, None);
+    }
+}

@@ -1,0 +1,452 @@
+//! Deliberately broken backends: what the suite is for. Each must be caught by the case it names.
+
+use std::any::Any;
+use std::collections::{HashMap, HashSet};
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::{Backend, Fixture, MemoryFixture, Outcome, all};
+use crate::job::{
+    ClaimedJob, HandlerKey, JobId, JobRecord, LeaseToken, NewJob, QueueName, UniqueKey, WorkerId,
+};
+use crate::queue::{
+    AdminOutcome, Capabilities, ClaimRequest, Claimed, Extend, Extended, JobFilter, KnownHandler, Maintained,
+    Memory, Migration, Pushed, QueueAdmin, QueueBackend, QueueError, QueueErrorKind, QueueFuture, QueueStats,
+    Retention, Settle, Settled, Settlement, WaitRequest, WorkerInfo,
+};
+
+macro_rules! faults {
+    ($($(#[doc = $doc:literal])+ $name:ident caught by $case:ident;)+) => {
+        /// How a mutant is broken.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        #[non_exhaustive]
+        pub enum Fault {
+            $($(#[doc = $doc])+ $name,)+
+        }
+
+        impl Fault {
+            /// Every fault.
+            pub const ALL: &[Self] = &[$(Self::$name),+];
+
+            /// The case that must catch it.
+            #[must_use]
+            pub const fn caught_by(self) -> &'static str {
+                match self {
+                    $(Self::$name => stringify!($case),)+
+                }
+            }
+
+            /// What is wrong, in words.
+            #[must_use]
+            pub const fn what(self) -> &'static str {
+                match self {
+                    $(Self::$name => concat!($($doc),+).trim_ascii(),)+
+                }
+            }
+        }
+    };
+}
+
+faults! {
+    /// a claimed job is handed out again
+    DoubleClaim caught by sixteen_claimers_never_get_one_job_twice;
+    /// any token settles
+    IgnoredToken caught by a_claim_that_was_taken_over_settles_nothing;
+    /// the last settlement of a call is lost
+    LostSettlement caught by a_completed_job_is_kept;
+    /// leases end at half their time
+    EarlyExpiry caught by a_claim_holds_until_its_lease_ends;
+    /// a unique key is looked up before the push, not within it
+    UniqueRace caught by one_of_sixteen_racing_for_a_key_wins;
+    /// half of a batch is stored
+    HalfBatch caught by a_batch_is_there_as_a_whole;
+    /// pushing an id again stores a second job
+    SecondJobForAnId caught by an_id_that_is_stored_is_not_stored_again;
+    /// the larger priority goes first
+    WrongPriority caught by the_smaller_priority_goes_first;
+    /// a release keeps the attempt counted
+    AttemptNotGivenBack caught by a_released_job_is_available_at_once_and_in_its_old_place;
+    /// a pause stops nobody
+    IgnoredPause caught by nothing_is_claimed_from_a_paused_queue;
+    /// a delay is dropped
+    DroppedDelay caught by a_delayed_job_is_not_claimed_before_its_time;
+    /// the debt of an `on_failure` is forgotten
+    ForgottenDebt caught by an_owed_callback_is_claimed_first_and_counts_nothing;
+    /// jobs are claimed whose handler was not named
+    UnknownHandler caught by jobs_of_unknown_handlers_are_left_alone;
+    /// a refused push is reported as done
+    SwallowedError caught by a_store_that_refuses_is_reported;
+    /// nothing wakes a waiting worker
+    LostWakeUp caught by a_push_ends_a_wait;
+    /// a push between claim and wait wakes nobody
+    LostWakeUpBetween caught by a_push_between_claim_and_wait_is_not_missed;
+    /// a worker that leaves keeps what it holds
+    KeptOnLeaving caught by a_worker_that_leaves_gives_back_what_it_holds;
+    /// jobs that killed workers go to everybody
+    LostToEverybody caught by lost_jobs_are_claimed_only_where_they_may_be;
+    /// one lost settlement keeps those behind it back
+    DependentSettlements caught by a_lost_settlement_keeps_no_other_back;
+    /// the errors of retries are not kept
+    DroppedError caught by a_retry_waits_with_its_error;
+    /// an operator's cancellation never reaches the worker
+    UnheardCancellation caught by an_extension_hears_of_a_cancellation;
+    /// more jobs are claimed than asked for
+    BeyondMax caught by no_more_than_max_are_claimed;
+    /// figures forget running jobs
+    ForgetfulStats caught by every_job_is_counted_once_as_it_is_shown;
+    /// what a dropped claim took is never given back
+    LeakedClaim caught by a_dropped_claim_holds_nothing_that_nobody_knows_of;
+}
+
+/// What became of a mutant.
+#[derive(Debug, Clone)]
+pub struct Verdict {
+    /// The mutant.
+    pub fault: Fault,
+    /// The message of the case that caught it, if it did.
+    pub caught: Option<String>,
+}
+
+/// Runs the named case against the mutant.
+#[must_use]
+pub fn hunt(fault: Fault) -> Verdict {
+    let backend = backend(Some(fault));
+    let case = all().find(|case| case.name == fault.caught_by());
+    let outcome = case.map(|case| backend.run(case));
+    let caught = match outcome {
+        Some(Outcome::Failed(why)) => Some(why),
+        _ => None,
+    };
+    Verdict { fault, caught }
+}
+
+/// The backend from which mutants are made, with a fault or sound.
+#[must_use]
+pub fn backend(fault: Option<Fault>) -> Backend {
+    let name = fault.map_or_else(|| "unbroken mutant".to_owned(), |fault| format!("{fault:?}"));
+    Backend::new(&name, move || async move {
+        let memory = MemoryFixture::new();
+        let mutant = Mutant { inner: memory.memory(), fault, refuses: Arc::default(), notes: Arc::default() };
+        Box::new(MutantFixture { memory, mutant }) as Box<dyn Fixture>
+    })
+}
+
+struct MutantFixture {
+    memory: MemoryFixture,
+    mutant: Mutant,
+}
+
+/// Ends the refusal.
+struct Obstacle(Arc<AtomicBool>);
+
+impl Drop for Obstacle {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::SeqCst);
+    }
+}
+
+impl Fixture for MutantFixture {
+    fn backend(&self) -> Arc<dyn QueueBackend> {
+        Arc::new(self.mutant.clone())
+    }
+
+    fn advance(&self, by: Duration) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        self.memory.advance(by)
+    }
+
+    fn can_obstruct(&self) -> bool {
+        true
+    }
+
+    fn obstruct(&self) -> Box<dyn Any + Send> {
+        self.mutant.refuses.store(true, Ordering::SeqCst);
+        Box::new(Obstacle(Arc::clone(&self.mutant.refuses)))
+    }
+}
+
+#[derive(Clone)]
+struct Mutant {
+    inner: Memory,
+    fault: Option<Fault>,
+    refuses: Arc<AtomicBool>,
+    notes: Arc<Mutex<Notes>>,
+}
+
+#[derive(Default)]
+struct Notes {
+    tokens: HashMap<JobId, LeaseToken>,
+    last: Option<ClaimedJob>,
+    in_flight: HashSet<UniqueKey>,
+    handlers: HashSet<HandlerKey>,
+    pushed: HashSet<JobId>,
+}
+
+impl fmt::Debug for Mutant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Mutant").field("fault", &self.fault).finish_non_exhaustive()
+    }
+}
+
+impl Mutant {
+    fn is(&self, fault: Fault) -> bool {
+        self.fault == Some(fault)
+    }
+
+    fn notes(&self) -> MutexGuard<'_, Notes> {
+        self.notes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn available(&self, operation: &'static str) -> Result<(), QueueError> {
+        if self.refuses.load(Ordering::SeqCst) {
+            return Err(QueueError::new(QueueErrorKind::Unavailable, operation, "told to refuse"));
+        }
+        Ok(())
+    }
+
+    /// The jobs as this mutant stores them.
+    fn bend_jobs(&self, jobs: &[NewJob]) -> Vec<NewJob> {
+        let mut notes = self.notes();
+        let mut jobs = jobs.to_vec();
+        for job in &mut jobs {
+            notes.handlers.insert(job.handler.clone());
+            match self.fault {
+                Some(Fault::WrongPriority) => job.priority = 9 - job.priority.min(9),
+                Some(Fault::DroppedDelay) => job.delay = Duration::ZERO,
+                Some(Fault::SecondJobForAnId) if !notes.pushed.insert(job.id) => job.id = JobId::new(),
+                Some(Fault::UniqueRace) => {
+                    let raced = |lock: &crate::job::UniqueLock| !notes.in_flight.insert(lock.key.clone());
+                    if job.unique.as_ref().is_some_and(raced) {
+                        job.unique = None;
+                    }
+                }
+                _ => {}
+            }
+        }
+        if self.is(Fault::HalfBatch) && jobs.len() > 1 {
+            jobs.truncate(jobs.len() / 2);
+        }
+        jobs
+    }
+
+    async fn bent_push(&self, jobs: &[NewJob]) -> Result<Vec<Pushed>, QueueError> {
+        let bent = self.bend_jobs(jobs);
+        if self.is(Fault::UniqueRace) {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        let mut answers = self.inner.push(bent.into()).await?;
+        answers.resize(jobs.len(), Pushed::Queued);
+        for lock in jobs.iter().filter_map(|job| job.unique.as_ref()) {
+            self.notes().in_flight.remove(&lock.key);
+        }
+        Ok(answers)
+    }
+
+    fn bend_request(&self, mut request: ClaimRequest) -> ClaimRequest {
+        match self.fault {
+            Some(Fault::EarlyExpiry) => request.lease /= 2,
+            Some(Fault::LostToEverybody) => request.lost = true,
+            Some(Fault::BeyondMax) if request.max > 0 => request.max += 1,
+            Some(Fault::UnknownHandler) => {
+                let notes = self.notes();
+                let known = notes.handlers.iter();
+                request.handlers =
+                    known.map(|handler| KnownHandler { handler: handler.clone(), max_version: 9 }).collect();
+            }
+            _ => {}
+        }
+        request
+    }
+
+    fn bend_claim(&self, claimed: &mut Claimed) {
+        let mut notes = self.notes();
+        if self.is(Fault::DoubleClaim)
+            && let (Some(last), false) = (notes.last.take(), claimed.jobs.is_empty())
+        {
+            claimed.jobs.push(last);
+        }
+        notes.last = claimed.jobs.first().cloned();
+        notes.tokens.extend(claimed.jobs.iter().map(|job| (job.id, job.token)));
+        if self.is(Fault::LostWakeUpBetween) {
+            claimed.cursor.0 = u64::MAX;
+        }
+    }
+
+    fn bend_settlements(&self, settlements: &mut Vec<Settlement>) {
+        let notes = self.notes();
+        for settlement in settlements.iter_mut() {
+            match (self.fault, &mut settlement.end) {
+                (Some(Fault::IgnoredToken), _) => {
+                    settlement.token = notes.tokens.get(&settlement.job).copied().unwrap_or(settlement.token);
+                }
+                (Some(Fault::AttemptNotGivenBack), end @ Settle::Release) => {
+                    *end = super::bench::retry(Duration::ZERO);
+                }
+                (Some(Fault::ForgottenDebt), Settle::Bury { owe_on_failure, .. }) => *owe_on_failure = false,
+                (Some(Fault::DroppedError), end) => {
+                    if let Settle::Retry { delay, .. } = end {
+                        *end = Settle::Snooze { delay: *delay };
+                    }
+                }
+                _ => {}
+            }
+        }
+        if self.is(Fault::LostSettlement) {
+            settlements.pop();
+        }
+    }
+
+    /// Settles one by one up to the first that is lost.
+    async fn settle_in_chain(&self, settlements: Vec<Settlement>) -> Result<Vec<Settled>, QueueError> {
+        let mut answers = Vec::new();
+        for settlement in settlements {
+            if answers.last() == Some(&Settled::LeaseLost) {
+                answers.push(Settled::LeaseLost);
+            } else {
+                answers.extend(self.inner.settle(vec![settlement]).await?);
+            }
+        }
+        Ok(answers)
+    }
+}
+
+impl QueueBackend for Mutant {
+    fn capabilities(&self) -> Capabilities {
+        self.inner.capabilities()
+    }
+
+    fn describe(&self) -> String {
+        format!("mutant {:?}", self.fault)
+    }
+
+    fn push(&self, jobs: Arc<[NewJob]>) -> QueueFuture<'_, Vec<Pushed>> {
+        Box::pin(async move {
+            match self.available("push") {
+                Err(_) if self.is(Fault::SwallowedError) => Ok(vec![Pushed::Queued; jobs.len()]),
+                Err(error) => Err(error),
+                Ok(()) => self.bent_push(&jobs).await,
+            }
+        })
+    }
+
+    fn reserve(&self, request: ClaimRequest) -> QueueFuture<'_, Claimed> {
+        Box::pin(async move {
+            self.available("reserve")?;
+            let mut claimed = self.inner.reserve(self.bend_request(request)).await?;
+            self.bend_claim(&mut claimed);
+            if self.is(Fault::LeakedClaim) {
+                tokio::task::yield_now().await;
+            }
+            Ok(claimed)
+        })
+    }
+
+    fn settle(&self, mut settlements: Vec<Settlement>) -> QueueFuture<'_, Vec<Settled>> {
+        Box::pin(async move {
+            self.available("settle")?;
+            let asked = settlements.len();
+            self.bend_settlements(&mut settlements);
+            if self.is(Fault::DependentSettlements) {
+                return self.settle_in_chain(settlements).await;
+            }
+            let mut answers = self.inner.settle(settlements).await?;
+            answers.resize(asked, Settled::Done);
+            Ok(answers)
+        })
+    }
+
+    fn extend(&self, claims: Vec<Extend>, lease: Duration) -> QueueFuture<'_, Vec<Extended>> {
+        Box::pin(async move {
+            let mut answers = self.inner.extend(claims, lease).await?;
+            if self.is(Fault::UnheardCancellation) {
+                let held = |answer| if answer == Extended::CancelRequested { Extended::Held } else { answer };
+                answers = answers.into_iter().map(held).collect();
+            }
+            Ok(answers)
+        })
+    }
+
+    fn wait(&self, request: WaitRequest) -> QueueFuture<'_, ()> {
+        if self.is(Fault::LostWakeUp) {
+            return Box::pin(async move {
+                tokio::time::sleep(request.timeout).await;
+                Ok(())
+            });
+        }
+        self.inner.wait(request)
+    }
+
+    fn maintain(&self, retention: Retention) -> QueueFuture<'_, Maintained> {
+        self.inner.maintain(retention)
+    }
+
+    fn beat(&self, worker: WorkerInfo) -> QueueFuture<'_, ()> {
+        self.inner.beat(worker)
+    }
+
+    fn leave(&self, worker: WorkerId) -> QueueFuture<'_, ()> {
+        // The memory backend lists workers apart from claims, so another id leaves every claim in place.
+        let silent = self.is(Fault::KeptOnLeaving);
+        self.inner.leave(if silent { WorkerId::new() } else { worker })
+    }
+}
+
+impl QueueAdmin for Mutant {
+    fn stats(&self) -> QueueFuture<'_, Vec<QueueStats>> {
+        Box::pin(async move {
+            let mut stats = self.inner.stats().await?;
+            if self.is(Fault::ForgetfulStats) {
+                stats.iter_mut().for_each(|stats| {
+                    stats.counts.remove(&crate::job::JobState::Running);
+                });
+            }
+            Ok(stats)
+        })
+    }
+
+    fn list(&self, filter: JobFilter) -> QueueFuture<'_, Vec<JobRecord>> {
+        self.inner.list(filter)
+    }
+
+    fn get(&self, ids: Vec<JobId>) -> QueueFuture<'_, Vec<Option<JobRecord>>> {
+        self.inner.get(ids)
+    }
+
+    fn retry(&self, ids: Vec<JobId>) -> QueueFuture<'_, Vec<AdminOutcome>> {
+        self.inner.retry(ids)
+    }
+
+    fn cancel(&self, ids: Vec<JobId>, reason: String) -> QueueFuture<'_, Vec<AdminOutcome>> {
+        self.inner.cancel(ids, reason)
+    }
+
+    fn forget(&self, ids: Vec<JobId>) -> QueueFuture<'_, Vec<AdminOutcome>> {
+        self.inner.forget(ids)
+    }
+
+    fn prune(&self, retention: Retention, limit: u64) -> QueueFuture<'_, u64> {
+        self.inner.prune(retention, limit)
+    }
+
+    fn pause(&self, queue: QueueName) -> QueueFuture<'_, ()> {
+        if self.is(Fault::IgnoredPause) {
+            return Box::pin(async { Ok(()) });
+        }
+        self.inner.pause(queue)
+    }
+
+    fn resume(&self, queue: QueueName) -> QueueFuture<'_, ()> {
+        self.inner.resume(queue)
+    }
+
+    fn workers(&self) -> QueueFuture<'_, Vec<WorkerInfo>> {
+        self.inner.workers()
+    }
+
+    fn migrations(&self) -> Vec<Migration> {
+        self.inner.migrations()
+    }
+}
