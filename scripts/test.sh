@@ -42,7 +42,8 @@ set_up() {
 
 # Everything but what says that all is well.
 interesting() {
-  grep -vE '^test .* \.\.\. ok$|^running [0-9]+ tests?$|^ *$|^ *(Compiling|Downloading|Downloaded|Updating|Locking|Adding|Blocking|Finished|Fresh|Checking) ' "$1" |
+  sed -E 's/\x1b\[[0-9;]*m//g' "$1" |
+    grep -vE '^test .* \.\.\. ok$|^running [0-9]+ tests?$|^ *$|^ *(Compiling|Downloading|Downloaded|Updating|Locking|Adding|Blocking|Finished|Fresh|Checking) ' |
     sed -E 's/^ *(Running|Doc-tests) ([^ ]+ ?[^ (]*).*$/-- \2/'
 }
 
