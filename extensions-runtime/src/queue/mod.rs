@@ -20,7 +20,7 @@ pub use self::admin::{AdminOutcome, JobFilter, Migration, QueueAdmin, QueueStats
 pub use self::capabilities::Capabilities;
 pub use self::claim::{
     ClaimRequest, Claimed, Extend, Extended, KnownHandler, Maintained, Pushed, Retention, Settle, Settled,
-    Settlement, WaitCursor, WaitRequest, WorkerInfo,
+    Settlement, TakeLost, WaitCursor, WaitRequest, WorkerInfo,
 };
 pub use self::connect::connect;
 pub use self::error::{QueueError, QueueErrorKind};
@@ -80,7 +80,7 @@ pub type QueueFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, QueueError>>
 ///   that has ended but was not yet taken back, the owner may still settle.
 /// - **Q20** Such a job is from then on claimed alone (a claim that returns it returns nothing else) and its start is recorded
 ///   in the claim. Each loss after a recorded start adds one to `lost_count`.
-/// - **Q21** Jobs with a `lost_count` above 0 are claimed only by requests with `lost` set.
+/// - **Q21** Such jobs are claimed only by requests whose [`lost`](ClaimRequest::lost) takes them in; others pass them by.
 /// - **Q22** The third loss after a recorded start makes the job `quarantined`, with an error of kind `Lost` that says so;
 ///   where the job's `on_failure` is set, the callback is owed.
 /// - **Q23** `extend` makes the lease end that long from now; with another token, or for a job that is gone, it answers `LeaseLost`

@@ -21,8 +21,8 @@ use super::window::Window;
 use crate::instance::Extensions;
 use crate::job::WorkerId;
 use crate::queue::{
-    ClaimRequest, Claimed, KnownHandler, QueueBackend, QueueError, QueueStats, WaitCursor, WaitRequest,
-    WorkerInfo,
+    ClaimRequest, Claimed, KnownHandler, QueueBackend, QueueError, QueueStats, TakeLost, WaitCursor,
+    WaitRequest, WorkerInfo,
 };
 
 /// The longest wait without asking the queue: a net under lost wake-ups.
@@ -66,6 +66,8 @@ pub(super) struct Worker {
     running: JoinSet<bool>,
     /// How many jobs that were lost before are here: one at a time.
     lost_here: usize,
+    /// Which lost jobs the last claim took in.
+    last_took: TakeLost,
     failures: u32,
 }
 
@@ -110,6 +112,7 @@ impl Worker {
             measured_at: Instant::now(),
             running: JoinSet::new(),
             lost_here: 0,
+            last_took: TakeLost::All,
             failures: 0,
         }
     }
@@ -190,7 +193,7 @@ impl Worker {
                     while let Some(ended) = self.running.try_join_next() {
                         self.note_ended(ended);
                     }
-                    if self.stop_when.is_some() && self.is_at_rest() && matches!(pending, Pending::Idle(_)) {
+                    if matches!(pending, Pending::Idle(_)) && self.may_find_more() {
                         pending = Pending::Nothing;
                     }
                 }
@@ -216,6 +219,11 @@ impl Worker {
         self.running.is_empty() && self.buffer.is_empty()
     }
 
+    /// Whether a claim may bring now what the last one could not.
+    fn may_find_more(&self) -> bool {
+        self.take_lost() > self.last_took || (self.stop_when.is_some() && self.is_at_rest())
+    }
+
     /// A claim, if there is room for enough jobs to be worth one.
     fn claim(&mut self) -> Pending {
         if self.window.measure(self.measured_at.elapsed()) {
@@ -227,19 +235,31 @@ impl Worker {
         if max == 0 || (!self.buffer.is_empty() && room * 2 < self.window.size()) {
             return Pending::Nothing;
         }
+        self.last_took = self.take_lost();
         let request = ClaimRequest {
             worker: self.info.id,
             queues: self.order.draw(fastrand::f64),
             handlers: Arc::clone(&self.known),
             max,
             lease: self.lease,
-            lost: self.lost_here == 0,
+            lost: self.last_took,
         };
         let queue = Arc::clone(&self.queue);
         Pending::Claim(Box::pin(async move {
             let asked = Instant::now();
             (asked, queue.reserve(request).await)
         }))
+    }
+
+    /// A job that was lost before is claimed only to be started at once, and one that may be to blame only when no other such runs.
+    fn take_lost(&self) -> TakeLost {
+        if self.running.len() >= self.concurrency || !self.buffer.is_empty() {
+            TakeLost::None
+        } else if self.lost_here > 0 {
+            TakeLost::Uncounted
+        } else {
+            TakeLost::All
+        }
     }
 
     fn take_in(&mut self, claimed: Claimed, asked: Instant) {

@@ -10,7 +10,7 @@ use rusqlite::{Connection, params};
 use super::row::{blob, last_error, meta};
 use super::{Tx, available_shelf, shelf, token};
 use crate::job::{ClaimedJob, JobId, LeaseToken, Payload, Purpose};
-use crate::queue::{ClaimRequest, Claimed, WaitCursor};
+use crate::queue::{ClaimRequest, Claimed, TakeLost, WaitCursor};
 use crate::time::millis;
 
 /// How many due jobs one claim makes available at most.
@@ -132,26 +132,25 @@ impl Tx<'_> {
     }
 
     fn pick(&self, open: &[Open], request: &ClaimRequest) -> rusqlite::Result<Vec<Pick>> {
-        let max = request.max.min(usize::try_from(super::CLAIM_SIZE).unwrap_or(usize::MAX));
         let mut picks = Vec::new();
-        if max == 0 {
+        if request.max == 0 {
             return Ok(picks);
         }
         let special = self.statement("SELECT 1 FROM extensions_jobs WHERE shelf > 1 LIMIT 1")?.exists([])?;
         if special {
             for queue in open {
-                if !self.pick_from(queue, &[shelf::OWED], Purpose::OnFailure, max, &mut picks)? {
+                if !self.pick_from(queue, &[shelf::OWED], Purpose::OnFailure, request, &mut picks)? {
                     return Ok(picks);
                 }
             }
         }
         let shelves: &[i64] = match (special, request.lost) {
-            (false, _) => &[shelf::READY],
-            (true, false) => &[shelf::READY, shelf::ALONE],
-            (true, true) => &[shelf::READY, shelf::ALONE, shelf::LOST],
+            (false, _) | (true, TakeLost::None) => &[shelf::READY],
+            (true, TakeLost::Uncounted) => &[shelf::READY, shelf::ALONE],
+            (true, TakeLost::All) => &[shelf::READY, shelf::ALONE, shelf::LOST],
         };
         for queue in open {
-            if !self.pick_from(queue, shelves, Purpose::Attempt, max, &mut picks)? {
+            if !self.pick_from(queue, shelves, Purpose::Attempt, request, &mut picks)? {
                 break;
             }
         }
@@ -184,9 +183,10 @@ impl Tx<'_> {
         queue: &Open,
         shelves: &[i64],
         purpose: Purpose,
-        max: usize,
+        request: &ClaimRequest,
         picks: &mut Vec<Pick>,
     ) -> rusqlite::Result<bool> {
+        let max = request.max.min(usize::try_from(super::CLAIM_SIZE).unwrap_or(usize::MAX));
         let mut sources = Vec::new();
         for shelf in shelves {
             self.sources(*shelf, &queue.lanes, max, &mut sources)?;
@@ -198,13 +198,16 @@ impl Tx<'_> {
         while picks.len() < max {
             let Some(Reverse(((_, _, seq), at))) = heads.pop() else { return Ok(true) };
             let pick = Pick { seq, purpose };
-            if self.is_alone(sources[at].shelf, seq)? {
+            let alone = self.is_alone(sources[at].shelf, seq)?;
+            if alone && request.lost > TakeLost::None {
                 if picks.is_empty() {
                     picks.push(pick);
                 }
                 return Ok(false);
             }
-            picks.push(pick);
+            if !alone {
+                picks.push(pick);
+            }
             heads.extend(sources[at].pop(self.conn, max - picks.len())?.map(|rank| Reverse((rank, at))));
         }
         Ok(false)
