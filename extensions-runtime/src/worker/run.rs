@@ -66,6 +66,8 @@ pub(super) struct Worker {
     running: JoinSet<bool>,
     /// How many jobs that were lost before are here: one at a time.
     lost_here: usize,
+    /// The last of those has ended since the last claim was made, so that the next may be claimed. The queue won't say so.
+    room_for_lost: bool,
     failures: u32,
 }
 
@@ -110,6 +112,7 @@ impl Worker {
             measured_at: Instant::now(),
             running: JoinSet::new(),
             lost_here: 0,
+            room_for_lost: false,
             failures: 0,
         }
     }
@@ -190,7 +193,8 @@ impl Worker {
                     while let Some(ended) = self.running.try_join_next() {
                         self.note_ended(ended);
                     }
-                    if self.stop_when.is_some() && self.is_at_rest() && matches!(pending, Pending::Idle(_)) {
+                    let may_be_over = self.stop_when.is_some() && self.is_at_rest();
+                    if (self.room_for_lost || may_be_over) && matches!(pending, Pending::Idle(_)) {
                         pending = Pending::Nothing;
                     }
                 }
@@ -199,6 +203,7 @@ impl Worker {
                     match news {
                         News::Look => {}
                         News::Claimed(asked, Ok(claimed)) if !claimed.jobs.is_empty() => self.take_in(claimed, asked),
+                        News::Claimed(_, Ok(_)) if self.room_for_lost => self.note_success(),
                         News::Claimed(_, Ok(nothing)) => match self.after_nothing(&nothing).await {
                             Some(idle) => pending = Pending::Idle(idle),
                             None => break StopReason::Empty,
@@ -235,6 +240,7 @@ impl Worker {
             lease: self.lease,
             lost: self.lost_here == 0,
         };
+        self.room_for_lost = false;
         let queue = Arc::clone(&self.queue);
         Pending::Claim(Box::pin(async move {
             let asked = Instant::now();
@@ -271,7 +277,11 @@ impl Worker {
     fn note_ended(&mut self, ended: Result<bool, tokio::task::JoinError>) {
         self.window.note_ended();
         match ended {
-            Ok(lost) => self.lost_here -= usize::from(lost),
+            Ok(true) => {
+                self.lost_here -= 1;
+                self.room_for_lost = self.lost_here == 0;
+            }
+            Ok(false) => {}
             Err(error) => tracing::error!(%error, "an executor died; its job is left to its lease"),
         }
     }
