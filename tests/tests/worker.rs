@@ -6,9 +6,12 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use extensions::ExtensionsBuilder;
-use extensions::job::{ErrorKind, FireId, HandlerKey, JobId, JobMeta, JobRecord, JobState, NewJob};
+use extensions::job::{ErrorKind, FireId, HandlerKey, JobId, JobMeta, JobRecord, JobState, NewJob, WorkerId};
 use extensions::prelude::*;
-use extensions::queue::{AdminOutcome, JobFilter, Memory, QueueBackend, Retention};
+use extensions::queue::{
+    AdminOutcome, ClaimRequest, JobFilter, KnownHandler, Memory, QueueBackend, Retention,
+};
+use extensions::time::{Clock, ManualClock};
 use extensions::worker::StopReason;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
@@ -364,10 +367,10 @@ async fn shut_down_gives_back_what_was_not_started_and_what_does_not_end_in_its_
     let worker = bench.ext.worker().concurrency(1).grace(20 * MS);
     let report = worker.run_until(async move { log.started.notified().await }).await.unwrap();
     assert_eq!(bench.log.lines(), ["started", "heeded"]);
-    assert_eq!((report.stopped, report.failed), (StopReason::Asked, 1), "{report:?}");
-    for id in &ids[1..] {
+    assert_eq!((report.stopped, report.failed), (StopReason::Asked, 0), "{report:?}");
+    for id in &ids {
         let job = bench.job(*id).await;
-        assert_eq!((job.state, job.attempt), (JobState::Available, 0));
+        assert_eq!((job.state, job.attempt, job.errors.len()), (JobState::Available, 0, 0));
     }
 }
 
@@ -512,4 +515,42 @@ async fn a_worker_without_a_queue_or_without_queues_is_an_error() {
             .to_string()
             .contains("serves no queue")
     );
+}
+
+/// Claims everything and dies over it, twice: the jobs then have a `lost_count` of 1.
+async fn lose_all(queue: &Memory, clock: &ManualClock, jobs: usize) {
+    let known = KnownHandler { handler: HandlerKey::new("Task", "perform"), max_version: 1 };
+    let request = ClaimRequest {
+        worker: WorkerId::new(),
+        queues: vec!["default".into()],
+        handlers: [known].into(),
+        max: 100,
+        lease: secs(1),
+        lost: true,
+    };
+    for claims in [1, jobs] {
+        for _ in 0..claims {
+            assert!(!queue.reserve(request.clone()).await.unwrap().jobs.is_empty());
+        }
+        clock.advance(secs(2));
+        assert_eq!(queue.maintain(Retention::default()).await.unwrap().rescued, jobs as u64);
+    }
+}
+
+#[tokio::test]
+async fn jobs_that_were_lost_run_one_after_the_other_without_a_pause() {
+    let clock = Arc::new(ManualClock::default());
+    let queue = Memory::with_clock(Arc::clone(&clock) as Arc<dyn Clock>);
+    let bench = Bench::on(discovered(), Arc::new(queue.clone())).await;
+    let fired = bench.ext.fire_many((0..4).map(|_| task("ok"))).await;
+    lose_all(&queue, &clock, 4).await;
+    let ext = bench.ext.clone();
+    let worker = tokio::spawn(async move { ext.worker().run_until(pending()).await });
+    let started = Instant::now();
+    for fired in fired {
+        let job = bench.until(fired.unwrap().queued()[0].id(), JobState::Completed).await;
+        assert_eq!(job.lost_count, 1);
+    }
+    assert!(started.elapsed() < Duration::from_secs(3), "idle beside lost jobs: {:?}", started.elapsed());
+    worker.abort();
 }

@@ -139,6 +139,8 @@ impl Executor {
     async fn handler_failed(&self, runner: &dyn JobRunner, job: &Job, error: HandlerError) {
         let message = error.to_string();
         match error.into_failure() {
+            // Told to stop, it has stopped half way: that is the shut-down's doing, not a failed attempt.
+            Failure::Failed(_) if job.stopping() == Some(Stop::Shutdown) => self.give_back(job).await,
             Failure::Failed(_) => self.failed(runner, job, ErrorKind::Failed, message, None).await,
             Failure::Panicked(text) => self.failed(runner, job, ErrorKind::Panicked, text, None).await,
             Failure::RetryAfter(delay, _) => {

@@ -162,7 +162,7 @@ impl Job {
     }
 
     /// Ends when the handler should stop: the job is cancelled, its lease is lost, or the worker's grace is over. A handler that does
-    /// not heed it is dropped a few seconds later.
+    /// not heed it is dropped a few seconds later. One that then returns an ordinary error does not count as a failed attempt.
     pub async fn cancelled(&self) {
         self.stopped_beyond(None).await;
     }

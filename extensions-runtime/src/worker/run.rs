@@ -202,6 +202,7 @@ impl Worker {
                     match news {
                         News::Look => {}
                         News::Claimed(asked, Ok(claimed)) if !claimed.jobs.is_empty() => self.take_in(claimed, asked),
+                        News::Claimed(_, Ok(_)) if self.take_lost() > self.last_took => self.note_success(),
                         News::Claimed(_, Ok(nothing)) => match self.after_nothing(&nothing).await {
                             Some(idle) => pending = Pending::Idle(idle),
                             None => break StopReason::Empty,

@@ -1,0 +1,117 @@
+//! R1 and R2: processes that die at once.
+
+use std::time::Duration;
+
+use tests::crash::{Answer, Arena, Event, FirePlan, Mix, Role, Subject, Terms, WorkPlan};
+
+use crate::Found;
+
+const KILLS: usize = 12;
+
+/// SQLite notices a dead process within a second. Its leases of 30 s would be far too late.
+const NOTICED: Duration = Duration::from_secs(5);
+
+fn work() -> Role {
+    Role::Work(WorkPlan::default())
+}
+
+/// Waits until the subject has started so many more handlers, and then for a moment that nobody chose.
+async fn until_busy(arena: &mut Arena, subject: &Subject, starts: usize) {
+    let wanted = arena.ledger(subject).starts() + starts;
+    arena.until("the worker is busy", 30, |arena| arena.ledger(subject).starts() >= wanted).await;
+    let millis = arena.rng.u64(0..15);
+    tokio::time::sleep(Duration::from_millis(millis)).await;
+}
+
+pub(crate) async fn workers_are_killed_under_load(mut arena: Arena) -> Found {
+    let mut workers = [arena.start(work()).await, arena.start(work()).await];
+    let mut firer = arena.start(Role::Fire(FirePlan::of(2000, 0))).await;
+    for _ in 0..KILLS {
+        let victim = &mut workers[arena.rng.usize(0..2)];
+        let starts = arena.rng.usize(10..60);
+        until_busy(&mut arena, victim, starts).await;
+        arena.kill(victim).await;
+        *victim = arena.start(work()).await;
+    }
+    assert!(firer.ended(Duration::from_secs(60)).await.unwrap().success(), "{}", firer.log());
+    arena.until_drained(60).await;
+    for worker in &mut workers {
+        arena.stop(worker).await;
+    }
+    let (evidence, judgement) = arena.judge(&Terms::recovery_within(NOTICED)).await;
+    assert!(evidence.records.len() >= 2000, "{} jobs", evidence.records.len());
+    assert!(judgement.counts.in_flight > 0, "no kill hit a job");
+    Found { judgement, note: String::new() }
+}
+
+pub(crate) async fn a_dead_process_is_noticed_within_about_a_second(mut arena: Arena) -> Found {
+    let mut idle = arena.start(Role::Work(WorkPlan::default())).await;
+    let mut noticed = Vec::new();
+    for round in 0..4 {
+        let held = Mix { held: 1, ..Mix::default() };
+        arena.queue().pause("held".into()).await.unwrap();
+        let mut firer =
+            arena.start(Role::Fire(FirePlan { mix: held, handler_ms: 800, ..FirePlan::of(1, round) })).await;
+        assert!(firer.ended(Duration::from_secs(20)).await.unwrap().success());
+        let mut victim = std::mem::replace(&mut idle, arena.start(work()).await);
+        arena.queue().resume("held".into()).await.unwrap();
+        let before = (arena.ledger(&victim).starts(), arena.ledger(&idle).starts());
+        arena
+            .until("one of two has the job", 20, |arena| {
+                arena.ledger(&victim).starts() > before.0 || arena.ledger(&idle).starts() > before.1
+            })
+            .await;
+        if arena.ledger(&idle).starts() > before.1 {
+            std::mem::swap(&mut victim, &mut idle);
+        }
+        let before = arena.ledger(&idle).starts();
+        let killed = tests::crash::Moment::now();
+        arena.kill(&mut victim).await;
+        arena.until("the other has the job", 20, |arena| arena.ledger(&idle).starts() > before).await;
+        let taken = arena
+            .ledger(&idle)
+            .entries
+            .iter()
+            .rev()
+            .find(|entry| matches!(entry.event, Event::Started { .. }));
+        noticed.push(taken.unwrap().at.since(killed));
+        arena.until_drained(20).await;
+    }
+    arena.stop(&mut idle).await;
+    noticed.sort();
+    let (_, judgement) = arena.judge(&Terms::recovery_within(NOTICED)).await;
+    Found { judgement, note: format!("idle: {noticed:.0?}") }
+}
+
+pub(crate) async fn the_firing_application_is_killed(mut arena: Arena) -> Found {
+    let mut worker = arena.start(work()).await;
+    for round in 0..8 {
+        let fires = arena.rng.u64(5..60);
+        let at_marker = round % 2 == 0;
+        let plan =
+            FirePlan { pause_at: at_marker.then_some(fires), ..FirePlan::of(1_000_000, round * 1_000_000) };
+        let mut firer = arena.start(Role::Fire(plan)).await;
+        arena
+            .until("the application fires", 30, |arena| {
+                arena.ledger(&firer).count(|event| match event {
+                    Event::AtMarker { .. } => at_marker,
+                    Event::Answered { .. } => !at_marker,
+                    _ => false,
+                }) as u64
+                    >= if at_marker { 1 } else { fires }
+            })
+            .await;
+        let micros = arena.rng.u64(0..5000);
+        tokio::time::sleep(Duration::from_micros(micros)).await;
+        arena.kill(&mut firer).await;
+    }
+    arena.until_drained(60).await;
+    arena.stop(&mut worker).await;
+    let (evidence, judgement) = arena.judge(&Terms::recovery_within(NOTICED)).await;
+    let fires = evidence.book.fires.values();
+    let cut = fires.clone().filter(|fire| fire.answer == Answer::None).count();
+    let at_marker = fires.filter(|fire| fire.at_marker).count();
+    assert_eq!(at_marker, 4, "every second kill came between inline handlers and push");
+    assert!(cut > 8, "only {cut} fires were cut off");
+    Found { judgement, note: format!("{cut} fires cut off, {at_marker} of them before their push") }
+}
