@@ -71,7 +71,7 @@ fn request(worker: WorkerId) -> ClaimRequest {
         handlers: handlers.into(),
         max: 10,
         lease: LONG,
-        lost: true,
+        lost: crate::queue::TakeLost::All,
     }
 }
 
