@@ -13,12 +13,14 @@ use crate::report::Row;
 use crate::rounds::{Subject, nanoseconds};
 
 #[derive(ExtensionPoint)]
+#[expect(dead_code, reason = "the handlers only count")]
 struct OrderSeen {
     order_id: u64,
     total_cents: u64,
 }
 
 #[derive(ExtensionPoint)]
+#[expect(dead_code, reason = "the handlers only count")]
 struct OrderAwaited {
     order_id: u64,
     total_cents: u64,

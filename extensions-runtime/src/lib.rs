@@ -3,11 +3,11 @@
 
 mod backend;
 mod builder;
+#[cfg(feature = "testing")]
+pub mod conformance;
 pub mod fire;
 pub mod handler;
 mod instance;
-#[cfg(feature = "testing")]
-pub mod conformance;
 pub mod job;
 pub mod point;
 pub mod policy;

@@ -3,6 +3,15 @@
 //! An application declares *extension points* as structs and attaches *handlers* to them, anywhere in its crate graph. Firing a
 //! point runs its inline handlers by priority and then queues its async handlers, durably, in one step. Workers run the queued
 //! ones with retries, back-off, time-outs, uniqueness and dead-lettering.
+//!
+//! The [`guide`] explains all of it, page by page; every block of code in it is a test.
+//!
+//! | feature | what it brings |
+//! |---|---|
+//! | `sqlite` | the embedded queue in one file, `sqlite://jobs.db` |
+//! | `testing` | for authors of backends: the conformance suite |
+//!
+//! The memory queue is always there.
 
 pub use extensions_macros::{
     ExtensionPoint, async_handler, circuit_breaker, declare_handler, extension_handler, scheduled, when,
@@ -20,6 +29,38 @@ pub use extensions_runtime::{BoxError, BoxFuture, Extensions, ExtensionsBuilder,
 
 #[doc(inline)]
 pub use extensions_runtime::{handler, job, point, queue, registry, time, worker};
+
+pub mod guide;
+
+/// For authors of queues: the suite that proves that a [`QueueBackend`](crate::queue::QueueBackend) keeps its contract.
+///
+/// It is a test target without libtest's harness, `harness = false` in its `[[test]]`:
+///
+/// ```standalone_crate
+/// use std::sync::Arc;
+///
+/// use extensions::queue::{Memory, QueueBackend};
+/// use extensions::testing::conformance::Fixture;
+///
+/// struct Mine(Memory);              // a fresh store for each case
+///
+/// impl Fixture for Mine {
+///     fn backend(&self) -> Arc<dyn QueueBackend> {
+///         Arc::new(self.0.clone())
+///     }
+/// }
+///
+/// async fn make_backend() -> Mine {
+///     Mine(Memory::new())
+/// }
+///
+/// extensions::testing::conformance!(make_backend);
+/// ```
+#[cfg(feature = "testing")]
+pub mod testing {
+    #[doc(inline)]
+    pub use extensions_runtime::conformance;
+}
 
 #[doc(hidden)]
 pub use extensions_runtime::__private;

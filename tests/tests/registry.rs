@@ -33,7 +33,7 @@ mod shop {
 }
 use shop::{Quiet, Sold};
 
-pub struct Mailer(&'static str);
+struct Mailer(&'static str);
 
 #[extension_handler(Sold, priority = 50, tags = ["mail", "slow"], group = "mails", aliases = ["OldMail"])]
 #[async_handler(queue = "emails", retries = 4, unique = true, unique_for = 60, tags = ["job"])]

@@ -526,7 +526,7 @@ async fn lose_all(queue: &Memory, clock: &ManualClock, jobs: usize) {
         handlers: [known].into(),
         max: 100,
         lease: secs(1),
-        lost: true,
+        lost: extensions::queue::TakeLost::All,
     };
     for claims in [1, jobs] {
         for _ in 0..claims {

@@ -11,7 +11,7 @@ use crate::job::{
 };
 use crate::queue::{
     ClaimRequest, Claimed, Extend, Extended, KnownHandler, Maintained, Pushed, QueueBackend, Retention,
-    Settle, Settled, Settlement, WaitCursor, WaitRequest, WorkerInfo,
+    Settle, Settled, Settlement, TakeLost, WaitCursor, WaitRequest, WorkerInfo,
 };
 use crate::time::Timestamp;
 
@@ -142,7 +142,7 @@ impl Bench {
             handlers: vec![known(&handler())].into(),
             max,
             lease: LONG,
-            lost: true,
+            lost: TakeLost::All,
         }
     }
 

@@ -123,7 +123,7 @@ impl Case {
 }
 
 /// The `main` of a test target that proves a backend: `conformance!(make_backend)`, where `make_backend` is an
-/// `async fn() -> impl Fixture`. See the [module](crate::conformance).
+/// `async fn() -> impl Fixture`. See the [module](mod@crate::conformance).
 #[macro_export]
 macro_rules! conformance {
     ($make:path) => {

@@ -16,7 +16,7 @@ use crate::job::{
 use crate::queue::{
     AdminOutcome, Capabilities, ClaimRequest, Claimed, Extend, Extended, JobFilter, KnownHandler, Maintained,
     Memory, Migration, Pushed, QueueAdmin, QueueBackend, QueueError, QueueErrorKind, QueueFuture, QueueStats,
-    Retention, Settle, Settled, Settlement, WaitRequest, WorkerInfo,
+    Retention, Settle, Settled, Settlement, TakeLost, WaitRequest, WorkerInfo,
 };
 
 macro_rules! faults {
@@ -248,7 +248,7 @@ impl Mutant {
     fn bend_request(&self, mut request: ClaimRequest) -> ClaimRequest {
         match self.fault {
             Some(Fault::EarlyExpiry) => request.lease /= 2,
-            Some(Fault::LostToEverybody) => request.lost = true,
+            Some(Fault::LostToEverybody) => request.lost = TakeLost::All,
             Some(Fault::BeyondMax) if request.max > 0 => request.max += 1,
             Some(Fault::UnknownHandler) => {
                 let notes = self.notes();

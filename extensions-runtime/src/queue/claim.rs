@@ -27,8 +27,20 @@ pub struct ClaimRequest {
     pub max: usize,
     /// How long the claim holds unless it is extended.
     pub lease: Duration,
-    /// Whether jobs with a `lost_count` above 0 may be taken: a worker runs one of those at a time.
-    pub lost: bool,
+    /// Which jobs that were lost before may be taken.
+    pub lost: TakeLost,
+}
+
+/// Which jobs whose worker was lost before a claim may bring. Such a job's start is recorded in the claim, so a worker asks for one
+/// only when it can start it at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum TakeLost {
+    /// None of them.
+    None,
+    /// Those with a `lost_count` of 0: it is unknown whether they had started.
+    Uncounted,
+    /// All: a worker runs one job with a higher `lost_count` at a time, so that no other is blamed for what it does.
+    All,
 }
 
 /// What a claim brought.

@@ -20,7 +20,7 @@ pub use self::admin::{AdminOutcome, JobFilter, Migration, QueueAdmin, QueueStats
 pub use self::capabilities::Capabilities;
 pub use self::claim::{
     ClaimRequest, Claimed, Extend, Extended, KnownHandler, Maintained, Pushed, Retention, Settle, Settled,
-    Settlement, WaitCursor, WaitRequest, WorkerInfo,
+    Settlement, TakeLost, WaitCursor, WaitRequest, WorkerInfo,
 };
 pub use self::connect::connect;
 pub use self::error::{QueueError, QueueErrorKind};
@@ -47,7 +47,8 @@ pub type QueueFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, QueueError>>
 /// - **Q3** A call with nothing to do (an empty list, `max` 0) succeeds and changes nothing.
 /// - **Q4** A failed call says so with its [`QueueErrorKind`]; a backend that cannot be reached answers within its own
 ///   time-out and never swallows what it was given.
-/// - **Q5** Dropping a future leaves its step done whole or not done at all.
+/// - **Q5** Dropping a future leaves its step done whole or not done at all; a claim whose answer was not delivered is given
+///   back as by `Release`.
 ///
 /// *Push*
 ///
@@ -71,7 +72,7 @@ pub type QueueFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, QueueError>>
 /// - **Q15** A claim counts the attempt, and holds for `lease` by the backend's clock.
 /// - **Q16** A job is never claimed before its time, from a paused queue, after its end, or beyond `max`.
 /// - **Q17** Jobs whose `on_failure` is owed and under no lease are claimed first, with [`Purpose::OnFailure`], in whatever
-///   queue of the request they lie; that counts no attempt and changes no state.
+///   queue of the request they lie; Q14 and Q16 hold for them too. That counts no attempt and changes no state.
 /// - **Q18** `next_due` is the time until the next `scheduled` or `retryable` job in the queues may run, or less.
 ///
 /// *Leases*
@@ -80,7 +81,7 @@ pub type QueueFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, QueueError>>
 ///   that has ended but was not yet taken back, the owner may still settle.
 /// - **Q20** Such a job is from then on claimed alone (a claim that returns it returns nothing else) and its start is recorded
 ///   in the claim. Each loss after a recorded start adds one to `lost_count`.
-/// - **Q21** Jobs with a `lost_count` above 0 are claimed only by requests with `lost` set.
+/// - **Q21** Such jobs are claimed only by requests whose [`lost`](ClaimRequest::lost) takes them in; others pass them by.
 /// - **Q22** The third loss after a recorded start makes the job `quarantined`, with an error of kind `Lost` that says so;
 ///   where the job's `on_failure` is set, the callback is owed.
 /// - **Q23** `extend` makes the lease end that long from now; with another token, or for a job that is gone, it answers `LeaseLost`
@@ -98,7 +99,8 @@ pub type QueueFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, QueueError>>
 ///   reason stands.
 /// - **Q30** `Bury` with `owe_on_failure` stores the end and the debt in one step. The lease goes on, can be extended, and ends with
 ///   `CallbackDone`, which pays the debt; a lease that ends before leaves the debt, and the callback is claimed again (Q17).
-///   A callback lost three times is dropped, which is noted in the errors.
+///   `Release` gives such a claim back without a loss; any other end of it, and `CallbackDone` for an attempt, answers
+///   `LeaseLost`. A callback that was lost is claimed alone; one lost three times is dropped, which is noted in the errors.
 /// - **Q31** A job keeps the time at which it last entered each state and its last 20 errors.
 ///
 /// *Waiting and upkeep*
@@ -115,7 +117,9 @@ pub type QueueFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, QueueError>>
 ///
 /// - **Q36** `stats` counts every stored job once, under the state that `get` shows.
 /// - **Q37** `retry`, `cancel` and `forget` do what their docs say, for each id apart, and never touch a job under another's lease.
-/// - **Q38** `pause` holds for all workers at once and survives restarts; `resume` wakes them.
+///   A running job whose cancellation was asked for becomes `cancelled`, with that reason, when its claim ends by `Retry`,
+///   `Snooze`, `Release` or a loss.
+/// - **Q38** `pause` holds for all workers at once, for callbacks too, and survives restarts; `resume` wakes them.
 /// - **Q39** Payload, metadata or errors that cannot be read never fail a call for other jobs; the bytes stay as they are.
 ///
 /// # Cancel safety

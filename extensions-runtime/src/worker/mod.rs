@@ -1,6 +1,6 @@
 //! Workers: claim jobs, run their handlers, settle them.
 //!
-//! One worker is a loop ([`run`]) that claims into a small buffer and starts an executor for each job; a settler that
+//! One worker is a loop (`run`) that claims into a small buffer and starts an executor for each job; a settler that
 //! ends claims in batches; a heartbeat on a thread of its own, so that a handler that blocks its thread keeps its lease; and
 //! a task of upkeep for the whole store.
 

@@ -21,8 +21,8 @@ use super::window::Window;
 use crate::instance::Extensions;
 use crate::job::WorkerId;
 use crate::queue::{
-    ClaimRequest, Claimed, KnownHandler, QueueBackend, QueueError, QueueStats, WaitCursor, WaitRequest,
-    WorkerInfo,
+    ClaimRequest, Claimed, KnownHandler, QueueBackend, QueueError, QueueStats, TakeLost, WaitCursor,
+    WaitRequest, WorkerInfo,
 };
 
 /// The longest wait without asking the queue: a net under lost wake-ups.
@@ -66,8 +66,8 @@ pub(super) struct Worker {
     running: JoinSet<bool>,
     /// How many jobs that were lost before are here: one at a time.
     lost_here: usize,
-    /// The last of those has ended since the last claim was made, so that the next may be claimed. The queue won't say so.
-    room_for_lost: bool,
+    /// Which lost jobs the last claim took in.
+    last_took: TakeLost,
     failures: u32,
 }
 
@@ -112,7 +112,7 @@ impl Worker {
             measured_at: Instant::now(),
             running: JoinSet::new(),
             lost_here: 0,
-            room_for_lost: false,
+            last_took: TakeLost::All,
             failures: 0,
         }
     }
@@ -193,8 +193,7 @@ impl Worker {
                     while let Some(ended) = self.running.try_join_next() {
                         self.note_ended(ended);
                     }
-                    let may_be_over = self.stop_when.is_some() && self.is_at_rest();
-                    if (self.room_for_lost || may_be_over) && matches!(pending, Pending::Idle(_)) {
+                    if matches!(pending, Pending::Idle(_)) && self.may_find_more() {
                         pending = Pending::Nothing;
                     }
                 }
@@ -203,7 +202,7 @@ impl Worker {
                     match news {
                         News::Look => {}
                         News::Claimed(asked, Ok(claimed)) if !claimed.jobs.is_empty() => self.take_in(claimed, asked),
-                        News::Claimed(_, Ok(_)) if self.room_for_lost => self.note_success(),
+                        News::Claimed(_, Ok(_)) if self.take_lost() > self.last_took => self.note_success(),
                         News::Claimed(_, Ok(nothing)) => match self.after_nothing(&nothing).await {
                             Some(idle) => pending = Pending::Idle(idle),
                             None => break StopReason::Empty,
@@ -221,6 +220,11 @@ impl Worker {
         self.running.is_empty() && self.buffer.is_empty()
     }
 
+    /// Whether a claim may bring now what the last one could not.
+    fn may_find_more(&self) -> bool {
+        self.take_lost() > self.last_took || (self.stop_when.is_some() && self.is_at_rest())
+    }
+
     /// A claim, if there is room for enough jobs to be worth one.
     fn claim(&mut self) -> Pending {
         if self.window.measure(self.measured_at.elapsed()) {
@@ -232,20 +236,31 @@ impl Worker {
         if max == 0 || (!self.buffer.is_empty() && room * 2 < self.window.size()) {
             return Pending::Nothing;
         }
+        self.last_took = self.take_lost();
         let request = ClaimRequest {
             worker: self.info.id,
             queues: self.order.draw(fastrand::f64),
             handlers: Arc::clone(&self.known),
             max,
             lease: self.lease,
-            lost: self.lost_here == 0,
+            lost: self.last_took,
         };
-        self.room_for_lost = false;
         let queue = Arc::clone(&self.queue);
         Pending::Claim(Box::pin(async move {
             let asked = Instant::now();
             (asked, queue.reserve(request).await)
         }))
+    }
+
+    /// A job that was lost before is claimed only to be started at once, and one that may be to blame only when no other such runs.
+    fn take_lost(&self) -> TakeLost {
+        if self.running.len() >= self.concurrency || !self.buffer.is_empty() {
+            TakeLost::None
+        } else if self.lost_here > 0 {
+            TakeLost::Uncounted
+        } else {
+            TakeLost::All
+        }
     }
 
     fn take_in(&mut self, claimed: Claimed, asked: Instant) {
@@ -277,11 +292,7 @@ impl Worker {
     fn note_ended(&mut self, ended: Result<bool, tokio::task::JoinError>) {
         self.window.note_ended();
         match ended {
-            Ok(true) => {
-                self.lost_here -= 1;
-                self.room_for_lost = self.lost_here == 0;
-            }
-            Ok(false) => {}
+            Ok(lost) => self.lost_here -= usize::from(lost),
             Err(error) => tracing::error!(%error, "an executor died; its job is left to its lease"),
         }
     }

@@ -10,7 +10,7 @@ use crate::job::{
 };
 use crate::queue::{
     AdminOutcome, ClaimRequest, Claimed, Extend, Extended, JobFilter, Pushed, QueueStats, Retention, Settle,
-    Settled, Settlement, WaitCursor, WorkerInfo,
+    Settled, Settlement, TakeLost, WaitCursor, WorkerInfo,
 };
 use crate::time::Timestamp;
 
@@ -266,7 +266,7 @@ impl State {
         let queues: Vec<_> = request.queues.iter().filter(|queue| !self.paused.contains(queue)).collect();
         let callbacks = [&self.index.owed];
         let attempts = [&self.index.ready, &self.index.lost];
-        let attempts = &attempts[..if request.lost { 2 } else { 1 }];
+        let attempts = &attempts[..if request.lost == TakeLost::All { 2 } else { 1 }];
         let rounds = queues.iter().map(|queue| (*queue, &callbacks[..]));
         for (queue, shelves) in rounds.chain(queues.iter().map(|queue| (*queue, attempts))) {
             if !self.choose_from(queue, shelves, request, &mut chosen) {
@@ -296,13 +296,16 @@ impl State {
             .collect();
         while chosen.len() < request.max {
             let Some(std::cmp::Reverse(((_, _, _, id), at))) = heads.pop() else { return true };
-            if self.jobs[&id].suspect {
+            let suspect = self.jobs[&id].suspect;
+            if suspect && request.lost > TakeLost::None {
                 if chosen.is_empty() {
                     chosen.push(id);
                 }
                 return false;
             }
-            chosen.push(id);
+            if !suspect {
+                chosen.push(id);
+            }
             heads.extend(lanes[at].next().map(|rank| std::cmp::Reverse((*rank, at))));
         }
         false

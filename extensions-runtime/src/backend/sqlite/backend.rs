@@ -129,7 +129,7 @@ impl QueueBackend for Sqlite {
 
     fn maintain(&self, retention: Retention) -> QueueFuture<'_, Maintained> {
         Box::pin(async move {
-            let mut done = self.inner.writer.call("maintain", |tx| tx.maintain()).await?;
+            let mut done = self.inner.writer.call("maintain", |tx| tx.maintain(SystemClock.now())).await?;
             for _ in 0..PRUNE_STEPS {
                 let step = self.inner.writer.call("maintain", move |tx| tx.prune(&retention, PRUNE_STEP));
                 let pruned = step.await?;

@@ -10,6 +10,8 @@ mod migrations;
 mod presence;
 mod signal;
 mod store;
+#[cfg(test)]
+mod tests;
 mod watcher;
 mod writer;
 

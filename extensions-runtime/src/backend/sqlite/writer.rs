@@ -189,7 +189,7 @@ impl WriterThread {
                 for call in group.drain(..) {
                     let mut alone = vec![call];
                     let done = self.attempt(&mut alone);
-                    let done = done.as_ref().map(|()| ()).map_err(Failure::cause);
+                    let done = done.as_ref().copied().map_err(Failure::cause);
                     self.answer(&mut alone, done);
                 }
             }
@@ -233,15 +233,17 @@ impl Failure {
     }
 }
 
+type Look = Box<dyn FnOnce(&Connection) + Send>;
+
 /// The thread that reads, so that an operator's look never waits for a write.
 #[derive(Debug)]
 pub(super) struct Reader {
-    calls: Sender<Box<dyn FnOnce(&Connection) + Send>>,
+    calls: Sender<Look>,
 }
 
 impl Reader {
     pub(super) fn start(conn: Connection, patience: Duration) -> std::io::Result<Self> {
-        let (calls, inbox) = channel::<Box<dyn FnOnce(&Connection) + Send>>();
+        let (calls, inbox) = channel::<Look>();
         thread::Builder::new().name("extensions-sqlite-read".to_owned()).spawn(move || {
             for call in inbox {
                 busy::give_up_at(Instant::now() + patience);

@@ -5,7 +5,7 @@ use super::super::bench::{
 };
 use super::cases;
 use crate::job::{ClaimedJob, ErrorKind, JobId, JobState, LeaseToken, NewJob, Progress, Purpose};
-use crate::queue::{ClaimRequest, Extend, Extended, Pushed, Settle, Settled};
+use crate::queue::{ClaimRequest, Extend, Extended, Pushed, Settle, Settled, TakeLost};
 
 /// Claims the job and loses it, so many times.
 async fn lose_times(bench: &Bench, times: usize) {
@@ -90,8 +90,17 @@ cases! {
         let lost = bench.pushed().await;
         lose_times(&bench, 2).await;
         let other = bench.pushed().await;
-        let careful = ClaimRequest { lost: false, ..bench.request(10) };
+        let careful = ClaimRequest { lost: TakeLost::Uncounted, ..bench.request(10) };
         assert_eq!(claimed_ids(&bench.reserve(careful).await.jobs), [other]);
+        assert_eq!(claimed_ids(&bench.claim(10).await), [lost]);
+    }
+
+    [21] Lease => a_claim_without_a_free_slot_passes_lost_jobs_by(bench) {
+        let lost = bench.pushed().await;
+        lose_times(&bench, 1).await;
+        let (first, second) = (bench.pushed().await, bench.pushed().await);
+        let ahead = ClaimRequest { lost: TakeLost::None, ..bench.request(10) };
+        assert_eq!(claimed_ids(&bench.reserve(ahead).await.jobs), [first, second]);
         assert_eq!(claimed_ids(&bench.claim(10).await), [lost]);
     }
 

@@ -164,7 +164,7 @@ cases! {
         let lost = strange();
         bench.push([lost.clone()]).await;
         bench.maintain().await;
-        beat(&bench, &[lost.handler.clone()], LONG).await;
+        beat(&bench, std::slice::from_ref(&lost.handler), LONG).await;
         bench.maintain().await;
         assert_eq!(bench.state(lost.id).await, JobState::Available);
     }

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use extensions::job::{HandlerKey, WorkerId};
-use extensions::queue::{ClaimRequest, KnownHandler, QueueBackend, Settle, Settled, Settlement, connect};
+use extensions::queue::{
+    ClaimRequest, KnownHandler, QueueBackend, Settle, Settled, Settlement, TakeLost, connect,
+};
 use extensions::time::secs;
 use tests::crash::{ClaimPlan, Event, LedgerWriter, Orders, Outcome};
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -34,7 +36,7 @@ fn request(max: usize) -> ClaimRequest {
         handlers: [quick].into(),
         max,
         lease: secs(30),
-        lost: true,
+        lost: TakeLost::All,
     }
 }
 

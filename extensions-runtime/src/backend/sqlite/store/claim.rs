@@ -7,10 +7,12 @@ use std::time::Duration;
 
 use rusqlite::{Connection, params};
 
+use super::heads;
 use super::row::{blob, last_error, meta};
+use super::shelf::READY;
 use super::{Tx, available_shelf, shelf, token};
 use crate::job::{ClaimedJob, JobId, LeaseToken, Payload, Purpose};
-use crate::queue::{ClaimRequest, Claimed, WaitCursor};
+use crate::queue::{ClaimRequest, Claimed, TakeLost, WaitCursor};
 use crate::time::millis;
 
 /// How many due jobs one claim makes available at most.
@@ -23,14 +25,13 @@ const DUE_LOOK: i64 = 64;
 const FEW_LANES: usize = 4;
 
 const NEXT_IN_LANE: &str = "SELECT priority, run_at, seq FROM extensions_jobs WHERE shelf = ?1 AND lane = ?2 AND (priority, run_at, seq) > (?3, ?4, ?5) ORDER BY priority, run_at, seq LIMIT ?6";
-const NEXT_LANE: &str = "SELECT lane, priority, run_at, seq FROM extensions_jobs WHERE shelf = ?1 AND lane >= ?2 ORDER BY lane, priority, run_at, seq LIMIT 1";
 const TAKE: &str = "UPDATE extensions_jobs SET state = 2, shelf = NULL, attempt = attempt + 1, started = suspect, token = ?2, lease_until = ?3, running_at = ?4, progress = NULL WHERE seq = ?1";
 const TAKE_CALLBACK: &str =
     "UPDATE extensions_jobs SET shelf = NULL, token = ?2, lease_until = ?3 WHERE seq = ?1";
 const READ: &str = "SELECT id, lane, priority, attempt, max_attempts, on_failure, lost_count, enqueued_at, unique_key, unique_start, meta, payload, errors FROM extensions_jobs WHERE seq = ?1";
 
 /// A job's place among those of its lane.
-type Rank = (i64, i64, i64);
+pub(super) type Rank = (i64, i64, i64);
 
 /// A job that is to be claimed.
 #[derive(Debug, Clone, Copy)]
@@ -131,27 +132,26 @@ impl Tx<'_> {
         Ok(last.filter(|_| looked == DUE_LOOK))
     }
 
-    fn pick(&self, open: &[Open], request: &ClaimRequest) -> rusqlite::Result<Vec<Pick>> {
-        let max = request.max.min(usize::try_from(super::CLAIM_SIZE).unwrap_or(usize::MAX));
+    fn pick(&mut self, open: &[Open], request: &ClaimRequest) -> rusqlite::Result<Vec<Pick>> {
         let mut picks = Vec::new();
-        if max == 0 {
+        if request.max == 0 {
             return Ok(picks);
         }
         let special = self.statement("SELECT 1 FROM extensions_jobs WHERE shelf > 1 LIMIT 1")?.exists([])?;
         if special {
             for queue in open {
-                if !self.pick_from(queue, &[shelf::OWED], Purpose::OnFailure, max, &mut picks)? {
+                if !self.pick_from(queue, &[shelf::OWED], Purpose::OnFailure, request, &mut picks)? {
                     return Ok(picks);
                 }
             }
         }
         let shelves: &[i64] = match (special, request.lost) {
-            (false, _) => &[shelf::READY],
-            (true, false) => &[shelf::READY, shelf::ALONE],
-            (true, true) => &[shelf::READY, shelf::ALONE, shelf::LOST],
+            (false, _) | (true, TakeLost::None) => &[shelf::READY],
+            (true, TakeLost::Uncounted) => &[shelf::READY, shelf::ALONE],
+            (true, TakeLost::All) => &[shelf::READY, shelf::ALONE, shelf::LOST],
         };
         for queue in open {
-            if !self.pick_from(queue, shelves, Purpose::Attempt, max, &mut picks)? {
+            if !self.pick_from(queue, shelves, Purpose::Attempt, request, &mut picks)? {
                 break;
             }
         }
@@ -180,13 +180,14 @@ impl Tx<'_> {
 
     /// Picks the first of a queue's jobs; false when nothing more may be picked.
     fn pick_from(
-        &self,
+        &mut self,
         queue: &Open,
         shelves: &[i64],
         purpose: Purpose,
-        max: usize,
+        request: &ClaimRequest,
         picks: &mut Vec<Pick>,
     ) -> rusqlite::Result<bool> {
+        let max = request.max.min(usize::try_from(super::CLAIM_SIZE).unwrap_or(usize::MAX));
         let mut sources = Vec::new();
         for shelf in shelves {
             self.sources(*shelf, &queue.lanes, max, &mut sources)?;
@@ -198,13 +199,16 @@ impl Tx<'_> {
         while picks.len() < max {
             let Some(Reverse(((_, _, seq), at))) = heads.pop() else { return Ok(true) };
             let pick = Pick { seq, purpose };
-            if self.is_alone(sources[at].shelf, seq)? {
+            let alone = self.is_alone(sources[at].shelf, seq)?;
+            if alone && request.lost > TakeLost::None {
                 if picks.is_empty() {
                     picks.push(pick);
                 }
                 return Ok(false);
             }
-            picks.push(pick);
+            if !alone {
+                picks.push(pick);
+            }
             heads.extend(sources[at].pop(self.conn, max - picks.len())?.map(|rank| Reverse((rank, at))));
         }
         Ok(false)
@@ -221,7 +225,13 @@ impl Tx<'_> {
     }
 
     /// The lanes that hold something on the shelf.
-    fn sources(&self, shelf: i64, lanes: &[i64], max: usize, out: &mut Vec<Source>) -> rusqlite::Result<()> {
+    fn sources(
+        &mut self,
+        shelf: i64,
+        lanes: &[i64],
+        max: usize,
+        out: &mut Vec<Source>,
+    ) -> rusqlite::Result<()> {
         const FIRST: Rank = (i64::MIN, i64::MIN, i64::MIN);
         let source =
             |lane, chunk| Source { shelf, lane, read: VecDeque::new(), last: FIRST, chunk, more: true };
@@ -230,21 +240,20 @@ impl Tx<'_> {
             out.extend(lanes.iter().map(|lane| source(*lane, share.div_ceil(4))));
             return Ok(());
         }
-        let mut select = self.statement(NEXT_LANE)?;
-        let mut wanted = lanes;
-        while let [from, ..] = wanted {
-            let mut rows = select.query([shelf, *from])?;
-            let Some(row) = rows.next()? else { break };
-            let lane: i64 = row.get(0)?;
-            wanted = &wanted[wanted.partition_point(|wanted| *wanted < lane)..];
-            if wanted.first() == Some(&lane) {
-                let mut found = source(lane, 1);
-                found.last = (row.get(1)?, row.get(2)?, row.get(3)?);
-                found.read.push_back(found.last);
-                out.push(found);
-                wanted = &wanted[1..];
-            }
+        let mut heads = if shelf == READY {
+            self.names.heads.of(self.conn, shelf, lanes)?
+        } else {
+            heads::scan(self.conn, shelf, lanes)?
+        };
+        if heads.len() > max {
+            heads.select_nth_unstable(max);
+            heads.truncate(max);
         }
+        out.extend(heads.into_iter().map(|(head, lane)| Source {
+            read: VecDeque::from([head]),
+            last: head,
+            ..source(lane, 1)
+        }));
         Ok(())
     }
 
@@ -286,15 +295,18 @@ impl Tx<'_> {
         Ok(self.conn.last_insert_rowid())
     }
 
-    fn claimed(&self, pick: &Pick, token: LeaseToken) -> rusqlite::Result<ClaimedJob> {
-        let mut read = self.statement(READ)?;
+    fn claimed(&mut self, pick: &Pick, token: LeaseToken) -> rusqlite::Result<ClaimedJob> {
+        let conn = self.conn;
+        let mut read = conn.prepare_cached(READ)?;
         let mut rows = read.query([pick.seq])?;
         let row = rows.next()?.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
         let id: [u8; 16] = row.get(0)?;
         if row.get::<_, Option<bool>>(9)? == Some(true) {
             self.unlock(row.get_ref(8)?.as_str_or_null()?, &id)?;
         }
-        let lane = self.names.known_lane(row.get(1)?).ok_or(rusqlite::Error::QueryReturnedNoRows)?;
+        let number = row.get(1)?;
+        self.names.heads.forget(number);
+        let lane = self.names.known_lane(number).ok_or(rusqlite::Error::QueryReturnedNoRows)?;
         let callback = pick.purpose == Purpose::OnFailure;
         Ok(ClaimedJob {
             id: JobId::from_bytes(id),

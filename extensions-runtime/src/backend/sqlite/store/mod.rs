@@ -1,6 +1,7 @@
 //! The only place that knows the SQL of the queue's calls.
 
 mod claim;
+mod heads;
 mod names;
 mod operate;
 pub(super) mod push;
@@ -119,6 +120,12 @@ impl Tx<'_> {
         }
     }
 
+    /// Fails as a broken statement would.
+    #[cfg(test)]
+    pub(super) fn fail(&self) -> rusqlite::Result<()> {
+        self.statement("SELECT * FROM no_such_table").map(drop)
+    }
+
     /// Numbers the change of every queue in which something became claimable.
     fn signal(&self) -> rusqlite::Result<u64> {
         if self.touched.is_empty() {
@@ -139,7 +146,9 @@ impl Tx<'_> {
         }
     }
 
+    /// Takes note that something in the lane became claimable.
     fn touch_lane(&mut self, lane: i64) -> rusqlite::Result<()> {
+        self.names.heads.forget(lane);
         let queue = self.names.lane(self.conn, lane)?.map(|lane| lane.queue);
         if let Some(queue) = queue {
             self.touch(queue);

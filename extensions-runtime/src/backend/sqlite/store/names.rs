@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, params};
 
+use super::heads::Heads;
 use crate::job::{HandlerKey, NewJob, QueueName};
 use crate::queue::KnownHandler;
 
@@ -23,6 +24,7 @@ pub(super) struct Names {
     numbers: HashMap<(QueueName, HandlerKey, u32), i64>,
     newest: i64,
     routes: Vec<Routes>,
+    pub(super) heads: Heads,
 }
 
 /// The lanes of one queue that a set of handlers can run.

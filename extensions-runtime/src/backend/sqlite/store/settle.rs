@@ -140,11 +140,12 @@ impl Tx<'_> {
     fn settle_attempt(&mut self, held: &Held, end: &Settle, now: i64) -> rusqlite::Result<Ended> {
         match end {
             Settle::Complete { keep } => {
-                self.finish(held, *keep, |tx| tx.statement(COMPLETE)?.execute([held.seq, now]))?
+                self.finish(held, *keep, |tx| tx.statement(COMPLETE)?.execute([held.seq, now]))?;
             }
             Settle::Cancel { reason, keep } => {
                 let reason = held.cancel.as_ref().unwrap_or(reason);
-                self.finish(held, *keep, |tx| tx.statement(CANCEL)?.execute(params![held.seq, now, reason]))?
+                let cancel = |tx: &Self| tx.statement(CANCEL)?.execute(params![held.seq, now, reason]);
+                self.finish(held, *keep, cancel)?;
             }
             Settle::Bury { error, owe_on_failure } => {
                 self.add_error(held, at(error, now))?;

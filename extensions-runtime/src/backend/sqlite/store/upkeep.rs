@@ -15,8 +15,8 @@ const RESCUE: u64 = 4096;
 pub(crate) const PRUNE_STEP: u64 = 2000;
 
 impl Tx<'_> {
-    pub(crate) fn maintain(&mut self) -> rusqlite::Result<Maintained> {
-        let now = super::now();
+    pub(crate) fn maintain(&mut self, now: Timestamp) -> rusqlite::Result<Maintained> {
+        let now = now.as_millis();
         let mut done = Maintained { promoted: self.promote(now)?, ..Maintained::default() };
         self.bury_workers(now, &mut done)?;
         self.rescue(now, &mut done)?;

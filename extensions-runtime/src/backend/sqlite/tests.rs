@@ -1,0 +1,316 @@
+//! What needs the inside of the backend, or another process.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use rusqlite::Connection;
+
+use super::Sqlite;
+use crate::job::{ClaimedJob, FireId, HandlerKey, JobId, JobMeta, NewJob, Payload, QueueName, WorkerId};
+use crate::queue::{
+    ClaimRequest, KnownHandler, QueueAdmin, QueueBackend, QueueErrorKind, Retention, Settle, Settled,
+    Settlement, WaitRequest, WorkerInfo,
+};
+use crate::time::Timestamp;
+
+const CHILD: &str = "EXTENSIONS_TEST_CHILD";
+const DATABASE: &str = "EXTENSIONS_TEST_DATABASE";
+const LONG: Duration = Duration::from_secs(600);
+
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> Self {
+        let path = std::env::temp_dir().join(format!("extensions-sqlite-{}", WorkerId::new()));
+        std::fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    fn database(&self) -> PathBuf {
+        self.0.join("jobs.db")
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+fn handler() -> HandlerKey {
+    HandlerKey::new("P", "h")
+}
+
+fn queue() -> QueueName {
+    QueueName::from("default")
+}
+
+fn job(payload: &str) -> NewJob {
+    NewJob {
+        id: JobId::new(),
+        handler: handler(),
+        point_version: 1,
+        payload: Payload::from(payload.as_bytes()),
+        queue: queue(),
+        priority: 5,
+        max_attempts: 3,
+        delay: Duration::ZERO,
+        unique: None,
+        on_failure: false,
+        meta: JobMeta::new(FireId::new()),
+    }
+}
+
+fn request(worker: WorkerId) -> ClaimRequest {
+    let handlers = [KnownHandler { handler: handler(), max_version: 1 }];
+    ClaimRequest {
+        worker,
+        queues: vec![queue()],
+        handlers: handlers.into(),
+        max: 10,
+        lease: LONG,
+        lost: crate::queue::TakeLost::All,
+    }
+}
+
+fn worker_info(id: WorkerId) -> WorkerInfo {
+    WorkerInfo {
+        id,
+        host: "host".to_owned(),
+        pid: std::process::id(),
+        version: "0".to_owned(),
+        queues: vec![queue()],
+        handlers: vec![KnownHandler { handler: handler(), max_version: 1 }],
+        slots: 1,
+        busy: 0,
+        started_at: Timestamp::default(),
+        last_beat: Timestamp::default(),
+        live_for: LONG,
+    }
+}
+
+async fn claim(queue: &Sqlite) -> Vec<ClaimedJob> {
+    queue.reserve(request(WorkerId::new())).await.unwrap().jobs
+}
+
+fn unix_nanos() -> u128 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos()
+}
+
+/// Starts this test binary as another process that plays the part.
+fn spawn(part: &str, database: &Path) -> (Child, BufReader<std::process::ChildStdout>) {
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "backend::sqlite::tests::another_process", "--ignored", "--nocapture"])
+        .env(CHILD, part)
+        .env(DATABASE, database)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let output = BufReader::new(child.stdout.take().unwrap());
+    (child, output)
+}
+
+fn wait_for_line(output: &mut impl BufRead, wanted: &str) {
+    let mut line = String::new();
+    while !line.contains(wanted) {
+        line.clear();
+        assert!(output.read_line(&mut line).unwrap() > 0, "the other process ended without {wanted:?}");
+    }
+}
+
+#[test]
+#[ignore = "started by other tests as a process of its own"]
+fn another_process() {
+    let Ok(part) = std::env::var(CHILD) else { return };
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    runtime.block_on(async {
+        let queue = Sqlite::open(std::env::var(DATABASE).unwrap()).await.unwrap();
+        match &*part {
+            "open" => {}
+            "hold" => {
+                let worker = WorkerId::new();
+                queue.beat(worker_info(worker)).await.unwrap();
+                assert_eq!(queue.reserve(request(worker)).await.unwrap().jobs.len(), 1);
+                say("holding");
+                tokio::time::sleep(LONG).await;
+            }
+            "push" => {
+                for _ in 0..100 {
+                    tokio::time::sleep(Duration::from_millis(15)).await;
+                    queue.push([job(&unix_nanos().to_string())].into()).await.unwrap();
+                }
+            }
+            part => panic!("no part {part}"),
+        }
+    });
+}
+
+fn say(line: &str) {
+    use std::io::Write as _;
+    writeln!(std::io::stdout(), "{line}").unwrap();
+}
+
+#[tokio::test]
+async fn a_store_is_made_once_by_eight_threads_and_two_processes() {
+    let folder = Folder::new();
+    let children = [spawn("open", &folder.database()), spawn("open", &folder.database())];
+    let opens: Vec<_> = (0..8)
+        .map(|_| {
+            let path = folder.database();
+            tokio::spawn(async move { Sqlite::open(path).await.map(drop) })
+        })
+        .collect();
+    for open in opens {
+        open.await.unwrap().unwrap();
+    }
+    for (mut child, _) in children {
+        assert!(child.wait().unwrap().success());
+    }
+    let conn = Connection::open(folder.database()).unwrap();
+    let versions: u32 =
+        conn.query_row("SELECT count(*) FROM extensions_schema", [], |row| row.get(0)).unwrap();
+    assert_eq!(versions, super::migrations::NEWEST);
+}
+
+#[tokio::test]
+async fn each_call_of_a_group_learns_its_own_outcome() {
+    let folder = Folder::new();
+    let queue = Sqlite::open(folder.database()).await.unwrap();
+    let writer = &queue.inner.writer;
+    let blocker = writer.call("test", |_| {
+        std::thread::sleep(Duration::from_millis(50));
+        Ok(())
+    });
+    let before = queue.push([job("1")].into());
+    let failing = writer.call("test", |tx| tx.fail());
+    let after = queue.push([job("2")].into());
+    let (blocker, before, failed, after) = tokio::join!(blocker, before, failing, after);
+    blocker.unwrap();
+    assert!(before.is_ok() && after.is_ok());
+    let error = failed.unwrap_err();
+    assert_eq!(error.operation(), "test");
+    let payloads: Vec<_> = claim(&queue).await.iter().map(|job| job.payload.to_text()).collect();
+    assert_eq!(payloads.len(), 2, "{payloads:?}");
+}
+
+#[tokio::test]
+async fn a_new_lane_of_a_failed_transaction_is_forgotten() {
+    let folder = Folder::new();
+    let queue = Sqlite::open(folder.database()).await.unwrap();
+    let batch = super::store::push::Batch::new([job("1")].into());
+    let failing = queue.inner.writer.call("test", move |tx| {
+        tx.push(&batch)?;
+        tx.fail()
+    });
+    failing.await.unwrap_err();
+    assert!(claim(&queue).await.is_empty());
+    queue.push([job("2")].into()).await.unwrap();
+    assert_eq!(claim(&queue).await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_dead_process_is_noticed_at_once_and_a_frozen_one_is_not() {
+    let folder = Folder::new();
+    let queue = Sqlite::open(folder.database()).await.unwrap();
+    queue.push([job("1")].into()).await.unwrap();
+    let (mut child, mut output) = spawn("hold", &folder.database());
+    wait_for_line(&mut output, "holding");
+    let signal = |name: &str| {
+        let sent = Command::new("kill").args([name, &child.id().to_string()]).status().unwrap();
+        assert!(sent.success());
+    };
+    signal("-STOP");
+    assert_eq!(queue.maintain(Retention::default()).await.unwrap().rescued, 0);
+    assert_eq!(queue.workers().await.unwrap().len(), 1);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(queue.maintain(Retention::default()).await.unwrap().rescued, 1);
+    assert!(queue.workers().await.unwrap().is_empty());
+    assert_eq!(claim(&queue).await.len(), 1);
+    assert_eq!(std::fs::read_dir(folder.0.join("jobs.db-workers")).unwrap().count(), 0);
+}
+
+#[tokio::test]
+async fn a_dead_process_is_noticed_by_the_next_worker_to_start() {
+    let folder = Folder::new();
+    let queue = Sqlite::open(folder.database()).await.unwrap();
+    queue.push([job("1")].into()).await.unwrap();
+    let (mut child, mut output) = spawn("hold", &folder.database());
+    wait_for_line(&mut output, "holding");
+    child.kill().unwrap();
+    child.wait().unwrap();
+    queue.beat(worker_info(WorkerId::new())).await.unwrap();
+    assert_eq!(claim(&queue).await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_lease_of_another_boot_is_over() {
+    let folder = Folder::new();
+    let queue = Sqlite::open(folder.database()).await.unwrap();
+    queue.push([job("1")].into()).await.unwrap();
+    let claimed = claim(&queue).await;
+    let conn = Connection::open(folder.database()).unwrap();
+    conn.execute("UPDATE extensions_claims SET boot = boot + 1", []).unwrap();
+    assert_eq!(queue.maintain(Retention::default()).await.unwrap().rescued, 1);
+    let end = Settlement { job: claimed[0].id, token: claimed[0].token, end: Settle::Release };
+    assert_eq!(queue.settle(vec![end]).await.unwrap(), [Settled::LeaseLost]);
+}
+
+#[tokio::test]
+async fn claims_that_are_settled_leave_nothing_behind() {
+    let folder = Folder::new();
+    let queue = Sqlite::open(folder.database()).await.unwrap();
+    queue.push((0..10).map(|n| job(&n.to_string())).collect::<Vec<_>>().into()).await.unwrap();
+    for (n, claimed) in claim(&queue).await.into_iter().enumerate() {
+        let end =
+            if n % 2 == 0 { Settle::Complete { keep: n % 4 == 0 } } else { Settle::Snooze { delay: LONG } };
+        queue.settle(vec![Settlement { job: claimed.id, token: claimed.token, end }]).await.unwrap();
+    }
+    let conn = Connection::open(folder.database()).unwrap();
+    let claims: u32 = conn.query_row("SELECT count(*) FROM extensions_claims", [], |row| row.get(0)).unwrap();
+    assert_eq!(claims, 0);
+}
+
+#[tokio::test]
+async fn what_cannot_be_opened_says_why() {
+    let folder = Folder::new();
+    let missing = Sqlite::open(folder.0.join("no/jobs.db")).await.unwrap_err();
+    assert_eq!(missing.kind(), QueueErrorKind::Unavailable);
+    assert!(missing.to_string().contains("does not exist; create it"), "{missing}");
+    let is_folder = Sqlite::open(&folder.0).await.unwrap_err();
+    assert!(is_folder.to_string().contains("it is a folder"), "{is_folder}");
+    std::fs::write(folder.database(), [b'x'; 4096]).unwrap();
+    let garbage = Sqlite::open(folder.database()).await.unwrap_err();
+    assert_eq!(garbage.kind(), QueueErrorKind::Corrupt, "{garbage}");
+    let unknown = Sqlite::from_url("sqlite://x.db?busy=1s").await.unwrap_err();
+    assert_eq!(unknown.kind(), QueueErrorKind::InvalidConfig);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_idle_worker_is_woken_by_another_process() {
+    let folder = Folder::new();
+    let database = Sqlite::open(folder.database()).await.unwrap();
+    let (mut child, _output) = spawn("push", &folder.database());
+    let request = request(WorkerId::new());
+    let deadline = Instant::now() + Duration::from_secs(60);
+    let mut latencies = Vec::new();
+    while latencies.len() < 100 && Instant::now() < deadline {
+        let claimed = database.reserve(request.clone()).await.unwrap();
+        let now = unix_nanos();
+        latencies.extend(claimed.jobs.iter().map(|job| now - job.payload.to_text().parse::<u128>().unwrap()));
+        if claimed.jobs.is_empty() {
+            let timeout = Duration::from_secs(30);
+            database
+                .wait(WaitRequest { queues: vec![queue()], cursor: claimed.cursor, timeout })
+                .await
+                .unwrap();
+        }
+    }
+    assert!(child.wait().unwrap().success());
+    assert_eq!(latencies.len(), 100);
+    latencies.sort_unstable();
+    let micros = |at: usize| latencies[at] / 1000;
+    say(&format!("from another process: p50 {} µs, p99 {} µs", micros(50), micros(98)));
+}

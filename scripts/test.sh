@@ -1,0 +1,78 @@
+#!/usr/bin/env bash
+# Every test of the workspace, from a bare machine: Debian with rustup's cargo is enough.
+#
+#   bash scripts/test.sh             all of it
+#   bash scripts/test.sh TEXT        only tests whose name contains TEXT
+#
+# Shows each runner's closing lines and tables, not the tests that passed. Goes on after a failure, and ends with 1 if there was one.
+set -uo pipefail
+cd "$(dirname "$0")/.." || exit 1
+
+log=$(mktemp)
+closing=$(mktemp)
+trap 'rm -f "$log" "$closing"' EXIT
+failed=()
+
+have() { command -v "$1" >/dev/null 2>&1; }
+
+as_root() {
+  if [ "$(id -u)" = 0 ]; then "$@"; elif have sudo; then sudo -n "$@"; else return 1; fi
+}
+
+install_c_compiler() {
+  as_root apt-get -qq update &&
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends gcc libc6-dev
+}
+
+set_up() {
+  local cargo_env=${CARGO_HOME:-$HOME/.cargo}/env
+  # shellcheck disable=SC1090
+  if ! have cargo && [ -f "$cargo_env" ]; then . "$cargo_env"; fi
+  have cargo || { echo "cargo is missing; install Rust with rustup first" >&2; exit 1; }
+  # The bundled SQLite and the linker need a C compiler.
+  if ! have cc; then
+    echo "no C compiler; installing gcc"
+    install_c_compiler >"$log" 2>&1 || {
+      tail -n 5 "$log" >&2
+      echo "gcc could not be installed; as root: apt-get install gcc libc6-dev" >&2
+      exit 1
+    }
+  fi
+}
+
+# Everything but what says that all is well.
+interesting() {
+  sed -E 's/\x1b\[[0-9;]*m//g' "$1" |
+    grep -vE '^test .* \.\.\. ok$|^running [0-9]+ tests?$|^ *$|^ *(Compiling|Downloading|Downloaded|Updating|Locking|Adding|Blocking|Finished|Fresh|Checking) ' |
+    sed -E 's/^ *(Running|Doc-tests) ([^ ]+ ?[^ (]*).*$/-- \2/'
+}
+
+step() {
+  local name=$1 started=$SECONDS status
+  shift
+  "$@" </dev/null >"$log" 2>&1
+  status=$?
+  grep '^test result:' "$log" >>"$closing"
+  if [ $status = 0 ]; then
+    interesting "$log" | grep -v '^warning' | tail -n 400
+  else
+    failed+=("$name")
+    interesting "$log" | tail -n 400
+  fi
+  echo "== $name: $([ $status = 0 ] && echo ok || echo FAILED) ($((SECONDS - started)) s)"
+}
+
+set_up
+step build cargo test --workspace --no-run
+if [ ${#failed[@]} = 0 ]; then
+  step tests cargo test --workspace --no-fail-fast -- ${1+"$1"}
+fi
+
+awk '{ runners++; for (i = 2; i <= NF; i++) { if ($i == "passed;") passed += $(i - 1)
+         if ($i == "failed;") failed += $(i - 1); if ($i == "ignored;") ignored += $(i - 1) } }
+     END { printf "%d runners: %d passed; %d failed; %d ignored\n", runners, passed, failed, ignored }' "$closing"
+if [ ${#failed[@]} -gt 0 ]; then
+  echo "FAILED: ${failed[*]}"
+  exit 1
+fi
+echo "all tests passed"

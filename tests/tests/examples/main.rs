@@ -1,0 +1,324 @@
+//! The examples, run as their users run them: as processes, on real deliveries where there are some.
+
+mod data;
+mod process;
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use extensions::job::JobState;
+use extensions::queue::{QueueAdmin, Sqlite};
+use serde_json::{Value, json};
+
+use crate::data::{Expected, deliveries, many_deliveries};
+use crate::process::{Example, finish, report};
+
+fn number(report: &Value, field: &str) -> u64 {
+    report[field].as_u64().unwrap_or_else(|| panic!("`{field}` is missing in {report}"))
+}
+
+#[track_caller]
+fn assert_totals(report: &Value, expected: &Expected) {
+    assert_eq!(number(report, "deliveries"), expected.deliveries, "{report}");
+    assert_eq!(number(report, "rejected"), 0, "{report}");
+    assert_eq!(number(report, "vetoed"), expected.vetoed, "{report}");
+    assert_eq!(number(report, "fired"), expected.jobs(), "{report}");
+    assert_eq!(number(report, "queued"), expected.jobs(), "{report}");
+    assert_eq!(report["by_event"], json!(expected.by_event));
+}
+
+#[track_caller]
+fn assert_all_done(report: &Value, expected: &Expected) {
+    assert_eq!(number(report, "completed"), expected.jobs(), "{report}");
+    assert_eq!(number(report, "dead"), 0, "{report}");
+    assert_archive(report, expected);
+}
+
+#[track_caller]
+fn assert_archive(report: &Value, expected: &Expected) {
+    let archive = (number(report, "archived"), number(report, "announcements"));
+    assert_eq!(archive, (expected.archived, expected.announcements), "{report}");
+}
+
+#[tokio::test]
+async fn orders_with_one_seed_fire_alike_and_end_well() {
+    let run = || Example::new("orders").args(["--json", "--orders", "1000", "--seed", "1"]).report();
+    let (one, two) = tokio::join!(run(), run());
+    for report in [&one, &two] {
+        assert!(number(report, "vetoed") > 0, "{report}");
+        assert!(number(report, "retried") > 0, "{report}");
+        assert_eq!(number(report, "dead"), 0, "{report}");
+        assert_eq!(number(report, "queued"), number(report, "completed"), "{report}");
+        assert!(report["seconds"].as_f64().is_some_and(|seconds| seconds > 0.0), "{report}");
+    }
+    for field in ["fired", "vetoed", "retried", "units_sold"] {
+        assert_eq!(one[field], two[field], "{field}");
+    }
+    let other = Example::new("orders").args(["--json", "--orders", "1000", "--seed", "2"]).report().await;
+    assert_ne!(one["units_sold"], other["units_sold"], "another seed means other orders");
+}
+
+#[tokio::test]
+async fn orders_can_keep_their_queue_in_a_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let db = folder.path().join("100% orders.db");
+    let report = Example::new("orders").args(["--json", "--orders", "5", "--db"]).args([&db]).report().await;
+    assert_eq!(number(&report, "queued"), number(&report, "completed"), "{report}");
+    assert!(db.is_file());
+}
+
+#[tokio::test]
+async fn handlers_of_a_crate_that_is_only_linked_are_found() {
+    let output = Example::new("plugins").run().await;
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success());
+    for line in
+        ["found ExpressCourier (priority 50)", "found parcel_post (priority 100)", "31000 g to PT: nobody"]
+    {
+        assert!(text.contains(line), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn every_delivery_is_archived_and_the_news_announced() {
+    let (path, expected) = (deliveries(), Expected::of(deliveries()));
+    let report = Example::new("webhooks").args(["--json".as_ref(), path.as_os_str()]).report().await;
+    assert_totals(&report, &expected);
+    assert_all_done(&report, &expected);
+    assert_eq!(number(&report, "retried"), 0, "{report}");
+}
+
+#[tokio::test]
+async fn first_attempts_that_fail_change_no_total() {
+    let (path, expected) = (deliveries(), Expected::of(deliveries()));
+    let run = async |rate: &str| {
+        let args = ["--json", "--fail-rate", rate, "--seed", "7"];
+        Example::new("webhooks").args(args).args([path]).report().await
+    };
+    for report in [run("0.3").await, run("1").await] {
+        assert_totals(&report, &expected);
+        assert_all_done(&report, &expected);
+        assert!(number(&report, "retried") > 0, "{report}");
+    }
+    assert_eq!(number(&run("1").await, "retried"), expected.jobs());
+}
+
+#[tokio::test]
+async fn deliveries_come_from_standard_input_too() {
+    let expected = Expected::of(deliveries());
+    let input = std::fs::read(deliveries()).unwrap();
+    let report =
+        report(&Example::new("webhooks").args(["--json", "--queue", "memory:", "-"]).run_with(&input).await);
+    assert_totals(&report, &expected);
+    assert_all_done(&report, &expected);
+}
+
+#[tokio::test]
+async fn one_process_fires_and_two_work() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, expected) = (deliveries(), Expected::of(deliveries()));
+    let produced = Example::webhooks(folder.path(), "produce").args([path]).report().await;
+    assert_totals(&produced, &expected);
+    assert_eq!((number(&produced, "completed"), number(&produced, "archived")), (0, 0));
+
+    let worker =
+        || Example::webhooks(folder.path(), "work").args(["--fail-rate", "0.3", "--seed", "7"]).report();
+    let (one, two) = tokio::join!(worker(), worker());
+    let both = |field| number(&one, field) + number(&two, field);
+    assert_eq!((both("completed"), both("dead"), both("queued")), (expected.jobs(), 0, 0), "{one} {two}");
+
+    let alone = ["--json", "--fail-rate", "0.3", "--seed", "7"];
+    let alone = Example::new("webhooks").args(alone).args([path]).report().await;
+    assert_eq!(both("retried"), number(&alone, "retried"), "the same first attempts fail in every process");
+
+    let again = Example::webhooks(folder.path(), "work").report().await;
+    assert_eq!(number(&again, "completed"), 0, "nothing is left: {again}");
+    assert_archive(&again, &expected);
+
+    Example::webhooks(folder.path(), "all").args([path]).report().await;
+    let again = Example::webhooks(folder.path(), "work").report().await;
+    assert_archive(&again, &expected); // what came in twice is there once
+}
+
+#[tokio::test]
+async fn a_worker_waits_for_its_first_job_as_long_as_it_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let expected = Expected::of(deliveries());
+    let started = Instant::now();
+    let idle = Example::webhooks(folder.path(), "work").args(["--wait", "0.3"]).report().await;
+    assert_eq!(number(&idle, "completed"), 0);
+    assert!(started.elapsed() >= Duration::from_millis(300), "{:?}", started.elapsed());
+
+    let worker = Example::webhooks(folder.path(), "work").args(["--wait", "50"]).start();
+    let produced = Example::webhooks(folder.path(), "produce").args([deliveries()]).report().await;
+    assert_totals(&produced, &expected);
+    assert_all_done(&report(&finish(worker).await), &expected);
+}
+
+#[tokio::test]
+async fn what_a_killed_worker_held_is_finished_by_the_other_within_two_seconds() {
+    const HANDLER: Duration = Duration::from_millis(20);
+    const SLOTS: u32 = 4;
+    let folder = tempfile::tempdir().unwrap();
+    let path = many_deliveries(folder.path());
+    let expected = Expected::of(&path);
+    let produced = Example::webhooks(folder.path(), "produce").args([&path]).report().await;
+    assert_totals(&produced, &expected);
+
+    let worker = || {
+        Example::webhooks(folder.path(), "work").args(["--handler-ms", "20", "--concurrency", "4"]).start()
+    };
+    let (mut killed, other) = (worker(), worker());
+    archived_by(&folder.path().join("archive.db"), killed.id().unwrap(), 50).await;
+    killed.start_kill().unwrap(); // with -9
+    let at = Instant::now();
+    let status = killed.wait().await.unwrap();
+    assert!(!status.success(), "it was killed before it had ended: {status}");
+
+    let report = report(&finish(other).await);
+    let took = at.elapsed();
+    assert_archive(&report, &expected);
+    assert_eq!(number(&report, "dead"), 0, "{report}");
+    let completed = u32::try_from(number(&report, "completed")).unwrap();
+    let own_work = HANDLER * completed.div_ceil(SLOTS);
+    assert!(took <= own_work + Duration::from_secs(2), "{took:?} for {completed} jobs of {own_work:?}");
+
+    let left = Example::webhooks(folder.path(), "work").report().await;
+    assert_eq!(number(&left, "completed"), 0, "nothing is left: {left}");
+}
+
+#[tokio::test]
+async fn jobs_in_flight_at_a_kill_are_taken_up_within_two_seconds() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = many_deliveries(folder.path());
+    let expected = Expected::of(&path);
+    Example::webhooks(folder.path(), "produce").args([&path]).report().await;
+    let queue = Sqlite::open(folder.path().join("queue.db")).await.unwrap();
+
+    let stuck = ["--handler-ms", "60000", "--concurrency", "8"];
+    let mut killed = Example::webhooks(folder.path(), "work").args(stuck).start();
+    jobs_until(&queue, |jobs| jobs(JobState::Running) >= 8).await;
+    let other = Example::webhooks(folder.path(), "work").start();
+    let held =
+        jobs_until(&queue, |jobs| jobs(JobState::Completed) + jobs(JobState::Running) == expected.jobs())
+            .await;
+    assert!(held >= 8, "{held}");
+    killed.start_kill().unwrap();
+    let at = Instant::now();
+    killed.wait().await.unwrap();
+
+    let report = report(&finish(other).await);
+    let took = at.elapsed();
+    assert_all_done(&report, &expected);
+    assert!(took <= Duration::from_secs(2), "{took:?} for {held} jobs");
+}
+
+/// Waits until the numbers of jobs are as asked for; how many are running then.
+async fn jobs_until(queue: &Sqlite, enough: impl Fn(&dyn Fn(JobState) -> u64) -> bool) -> u64 {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    loop {
+        let stats = queue.stats().await.unwrap();
+        let jobs = |state| stats.iter().map(|queue| queue.count(state)).sum();
+        if enough(&jobs) {
+            return jobs(JobState::Running);
+        }
+        assert!(Instant::now() < deadline, "{stats:?}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// Waits until a process has archived that many deliveries.
+async fn archived_by(archive: &Path, process: u32, deliveries: u64) {
+    let count = || -> rusqlite::Result<u64> {
+        let archive =
+            rusqlite::Connection::open_with_flags(archive, rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+        let count = "SELECT count(*) FROM deliveries WHERE by_process = ?";
+        archive.query_row(count, [process], |row| row.get(0))
+    };
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while !count().is_ok_and(|archived| archived >= deliveries) {
+        assert!(Instant::now() < deadline, "process {process} archived {:?} of {deliveries}", count());
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+}
+
+fn delivery(id: &str, event: &str, action: Option<&str>, payload: &Value) -> String {
+    format!("{}\n", json!({ "delivery": id, "event": event, "action": action, "payload": payload }))
+}
+
+#[tokio::test]
+async fn a_merged_pull_request_is_announced_and_a_closed_one_is_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let pull = |merged: Value| {
+        let pull_request = json!({ "title": "Steady the lamp", "merged": merged });
+        json!({ "pull_request": pull_request, "repository": { "full_name": "a/b" }, "sender": { "login": "ines" } })
+    };
+    let input = [
+        delivery("merged", "pull_request", Some("closed"), &pull(json!(true))),
+        delivery("closed", "pull_request", Some("closed"), &pull(json!(false))),
+        delivery("unsaid", "pull_request", Some("closed"), &pull(json!(null))),
+        delivery("edited", "pull_request", Some("edited"), &pull(json!(true))),
+    ];
+    let output =
+        Example::webhooks(folder.path(), "all").args(["-"]).run_with(input.concat().as_bytes()).await;
+    let report = report(&output);
+    assert_eq!((number(&report, "archived"), number(&report, "announcements")), (4, 1), "{report}");
+    let archive = rusqlite::Connection::open(folder.path().join("archive.db")).unwrap();
+    let announcement: (String, String, String) = archive
+        .query_row("SELECT delivery, point, text FROM announcements", [], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+        })
+        .unwrap();
+    let text = "ines merged “Steady the lamp” into a/b";
+    assert_eq!(announcement, ("merged".into(), "PullRequestMerged".into(), text.into()));
+}
+
+#[tokio::test]
+async fn bad_lines_are_reported_with_their_number_and_the_rest_goes_on() {
+    let push = json!({ "sender": { "login": "ines" } });
+    let input = [
+        delivery("one", "push", None, &push),
+        "this is no JSON\n".into(),
+        "{\"delivery\": \"two\", \"event\": \"push\", \"payload\": {}}\n".into(),
+        "\n".into(),
+        "[1, 2\n".into(),
+        "{\"delivery\": 3, \"event\": \"push\", \"action\": null, \"payload\": {}}\n".into(),
+        delivery("four", "push", None, &json!({ "sender": { "login": null } })),
+        delivery("five", "ping", None, &push).trim_end().into(),
+    ];
+    let mut input = input.concat().into_bytes();
+    input.extend(b"\n\xff\xfe");
+    let output = Example::new("webhooks").args(["--json", "--queue", "memory:", "-"]).run_with(&input).await;
+    let report = report(&output);
+    let counts =
+        ["deliveries", "rejected", "vetoed", "archived", "announcements"].map(|field| number(&report, field));
+    assert_eq!(counts, [3, 6, 1, 2, 1], "{report}");
+    assert_eq!(report["by_event"], json!({ "push": 2, "ping": 1 }));
+    let said = String::from_utf8(output.stderr).unwrap();
+    for line in ["line 2 ", "line 3 ", "line 4 ", "line 5 ", "line 6 ", "line 9 ", "missing field `action`"] {
+        assert!(said.contains(line), "`{line}` is missing in\n{said}");
+    }
+    assert_eq!(said.lines().count(), 6, "{said}");
+}
+
+#[tokio::test]
+async fn arguments_that_cannot_be_are_refused_with_what_is_wrong() {
+    let table: [(&str, &[&str], &str); 7] = [
+        ("orders", &["--ordres", "3"], "--ordres"),
+        ("orders", &["--orders", "many"], "many"),
+        ("webhooks", &[], "PATH is missing"),
+        ("webhooks", &["--role", "work"], "--queue is missing"),
+        ("webhooks", &["--role", "rest", "-"], "all, produce or work"),
+        ("webhooks", &["--fail-rate", "1.5", "-"], "not from 0 to 1"),
+        ("webhooks", &["a.jsonl", "b.jsonl"], "b.jsonl"),
+    ];
+    for (example, args, said) in table {
+        let output = Example::new(example).args(args).run().await;
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{example} {args:?}: {stderr}");
+        assert!(stderr.contains(said), "{example} {args:?}: {stderr}");
+    }
+    let missing = Example::new("webhooks").args(["no-such-file.jsonl"]).run().await;
+    assert_eq!(missing.status.code(), Some(1));
+    assert!(String::from_utf8(missing.stderr).unwrap().contains("no-such-file.jsonl"));
+}
