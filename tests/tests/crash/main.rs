@@ -59,6 +59,8 @@ const CRASHES: &[Crash] = &crashes![
     R12 signals::a_second_signal_ends_it_at_once
     R12 signals::handlers_that_outlast_the_grace_burn_no_attempt
     R15 garbage::garbage_payloads_stop_nobody_and_stay_as_they_are
+    R15 garbage::broken_metadata_and_errors_stop_nobody
+    R15 garbage::odd_columns_are_refused_or_stop_nobody
 ];
 
 const SQLITE: Backend =

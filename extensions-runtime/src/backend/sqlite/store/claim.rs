@@ -8,7 +8,7 @@ use std::time::Duration;
 use rusqlite::{Connection, params};
 
 use super::heads;
-use super::row::{blob, last_error, meta};
+use super::row::{blob, last_error, meta, text};
 use super::shelf::READY;
 use super::{Tx, available_shelf, shelf, token};
 use crate::job::{ClaimedJob, JobId, LeaseToken, Payload, Purpose};
@@ -302,7 +302,7 @@ impl Tx<'_> {
         let row = rows.next()?.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
         let id: [u8; 16] = row.get(0)?;
         if row.get::<_, Option<bool>>(9)? == Some(true) {
-            self.unlock(row.get_ref(8)?.as_str_or_null()?, &id)?;
+            self.unlock(text(row.get_ref(8)?).as_deref(), &id)?;
         }
         let number = row.get(1)?;
         self.names.heads.forget(number);

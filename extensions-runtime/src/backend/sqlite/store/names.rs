@@ -6,6 +6,7 @@ use std::sync::Arc;
 use rusqlite::{Connection, params};
 
 use super::heads::Heads;
+use super::row::name;
 use crate::job::{HandlerKey, NewJob, QueueName};
 use crate::queue::KnownHandler;
 
@@ -116,8 +117,8 @@ impl Names {
             let number: i64 = row.get(0)?;
             let lane = Lane {
                 queue: row.get(1)?,
-                queue_name: QueueName::from(row.get_ref(2)?.as_str()?),
-                handler: HandlerKey::from(row.get_ref(3)?.as_str()?),
+                queue_name: QueueName::from(name(row.get_ref(2)?)),
+                handler: HandlerKey::from(name(row.get_ref(3)?)),
                 version: row.get(4)?,
             };
             let key = (lane.queue_name.clone(), lane.handler.clone(), lane.version);

@@ -2,6 +2,7 @@
 
 use rusqlite::{OptionalExtension, Row, params};
 
+use super::row::text;
 use super::{Tx, code, read, shelf, state};
 use crate::job::{JobId, JobState, QueueName};
 use crate::queue::AdminOutcome;
@@ -28,7 +29,7 @@ impl Found {
             lane: row.get(1)?,
             state: row.get(2)?,
             leased: row.get(3)?,
-            key: row.get(4)?,
+            key: text(row.get_ref(4)?),
             ttl: row.get(5)?,
         })
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, Row, ToSql, params};
 
-use super::row::{blob, errors, meta, progress, text};
+use super::row::{blob, errors, meta, name, progress, text};
 use super::{claim_of, code, state, timestamp};
 use crate::backend::rules::Routes;
 use crate::job::{HandlerKey, JobId, JobRecord, JobState, Payload, QueueName, UniqueKey, WorkerId};
@@ -31,7 +31,7 @@ const ENTERED: [(JobState, usize); 8] = [
 pub(crate) fn changes_since(conn: &Connection, seen: u64) -> rusqlite::Result<Vec<(QueueName, u64)>> {
     let mut select = conn.prepare_cached("SELECT name, changed FROM extensions_queues WHERE changed > ?1")?;
     let changes =
-        select.query_map([seen], |row| Ok((QueueName::from(row.get::<_, String>(0)?), row.get(1)?)))?;
+        select.query_map([seen], |row| Ok((QueueName::from(name(row.get_ref(0)?)), row.get(1)?)))?;
     changes.collect()
 }
 
@@ -82,7 +82,7 @@ impl<'a> View<'a> {
         let sql = "SELECT l.lane, q.name, l.handler, l.version, l.unroutable_since, l.unroutable_until FROM extensions_lanes l JOIN extensions_queues q USING (queue)";
         let mut select = conn.prepare_cached(sql)?;
         let lanes = select.query_map([], |row| {
-            let (queue, handler): (String, String) = (row.get(1)?, row.get(2)?);
+            let (queue, handler) = (name(row.get_ref(1)?), name(row.get_ref(2)?));
             let (queue, handler) = (QueueName::from(queue), HandlerKey::from(handler));
             let version = row.get(3)?;
             let unroutable = routes.lack(&queue, &handler, version);
@@ -202,7 +202,7 @@ impl<'a> View<'a> {
         let mut paused = self.conn.prepare_cached("SELECT name FROM extensions_queues WHERE paused = 1")?;
         let mut rows = paused.query([])?;
         while let Some(row) = rows.next()? {
-            stats.queue(&QueueName::from(row.get::<_, String>(0)?)).paused = true;
+            stats.queue(&QueueName::from(name(row.get_ref(0)?))).paused = true;
         }
         for queue in self.workers.iter().flat_map(|worker| &worker.queues) {
             stats.queue(queue).workers += 1;

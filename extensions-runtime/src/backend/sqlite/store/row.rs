@@ -26,6 +26,11 @@ pub(super) fn text(value: ValueRef<'_>) -> Option<String> {
     }
 }
 
+/// A name; one that is no text names nothing that anybody asks for.
+pub(super) fn name(value: ValueRef<'_>) -> String {
+    text(value).unwrap_or_default()
+}
+
 /// The errors, or nothing if they cannot be read.
 pub(super) fn errors(value: ValueRef<'_>) -> Option<Vec<AttemptError>> {
     match value {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rusqlite::{CachedStatement, OptionalExtension, Row, params};
 
-use super::row::errors;
+use super::row::{errors, text};
 use super::{Tx, available_shelf, claim_of, shelf, stored};
 use crate::backend::rules::{self, AfterLoss};
 use crate::job::{AttemptError, WorkerId};
@@ -68,8 +68,8 @@ impl Held {
             lane: row.get(2)?,
             attempt: row.get(3)?,
             owes: row.get(4)?,
-            key: row.get(5)?,
-            cancel: row.get(6)?,
+            key: text(row.get_ref(5)?),
+            cancel: text(row.get_ref(6)?),
             started: row.get(7)?,
             lost_count: row.get(8)?,
             callback_lost: row.get(9)?,
