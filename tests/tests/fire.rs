@@ -400,6 +400,23 @@ async fn nested_jobs_share_the_root_and_know_their_depth() {
     assert_eq!((stored[0].meta.depth, stored[1].meta.depth), (1, 0));
 }
 
+#[tokio::test]
+async fn nested_jobs_carry_the_tenant_of_the_outer_fire() {
+    let (ext, queue) = with_memory(nesting().register_fn::<Inner>(
+        "sees",
+        |_, cx| {
+            assert_eq!((cx.tenant(), cx.depth()), (Some("acme"), 1));
+            Ok(Verdict::Continue)
+        },
+        HandlerOptions::new(),
+    ))
+    .await;
+    ext.point(Outer::default()).for_tenant("acme").fire().await.unwrap();
+    for job in jobs(&queue).await {
+        assert_eq!(job.meta.tenant.as_deref(), Some("acme"));
+    }
+}
+
 #[derive(ExtensionPoint)]
 struct Recursive(u32);
 
@@ -522,6 +539,16 @@ async fn one_fire_can_change_the_options_of_all_its_jobs_or_of_one() {
     assert_eq!(fired.queued().len(), 2);
     let error = ext.point(Ordered::default()).priority(10).fire().await.unwrap_err();
     assert!(error.to_string().contains("from 0 (first) to 9 (last)"), "{error}");
+    for (options, named) in [
+        (
+            AsyncOptions::new().timeout(secs(1)).backoff(Backoff::default()),
+            "`backoff`, `timeout` cannot be changed",
+        ),
+        (AsyncOptions::new().retries(0), "`retries` is 0"),
+    ] {
+        let error = ext.point(Ordered::default()).options_for::<Later>(options).fire().await.unwrap_err();
+        assert!(error.to_string().contains(named), "{error}");
+    }
     ext.fire(Ordered::default()).await.unwrap();
     assert_eq!(jobs(&queue).await[3].queue, "later", "nothing stays on the instance");
 }

@@ -115,7 +115,8 @@ impl<'a, P: ExtensionPoint> Fire<'a, P> {
         self.all(|options| options.tags(tags))
     }
 
-    /// Changes the options of one handler's job, by type: queue, delay, priority, uniqueness and tags.
+    /// Changes the options of one handler's job, by type: queue, delay, priority, attempts, uniqueness and tags. Any other option
+    /// is an error of the fire.
     pub fn options_for<H: 'static>(mut self, options: AsyncOptions) -> Self {
         self.overrides().one.push((Which::Type(TypeId::of::<H>()), options));
         self
@@ -151,7 +152,7 @@ impl<'a, P: ExtensionPoint> Fire<'a, P> {
         self
     }
 
-    /// The tenant that the jobs carry along.
+    /// The tenant that the jobs of this fire, and of those nested in it, carry along.
     pub fn for_tenant(mut self, tenant: impl Into<String>) -> Self {
         self.overrides().tenant = Some(tenant.into());
         self

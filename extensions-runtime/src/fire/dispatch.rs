@@ -85,7 +85,7 @@ impl Extensions {
     ) -> Result<Fired<P>, FireError> {
         let started = self.profiling().then(Instant::now);
         let Some(table) = self.registry().table::<P>() else { return unhandled(point, mode) };
-        let cx = Context::new(self.id(), P::info().name);
+        let cx = self.context::<P>(mode);
         let mut run = Run::new(self, table, mode, &cx);
         if table.all_plain {
             run.plain(&mut point)
@@ -118,7 +118,7 @@ impl Extensions {
     ) -> Result<Fired<P>, FireError> {
         let started = self.profiling().then(Instant::now);
         let Some(table) = self.registry().table::<P>() else { return unhandled(point, mode) };
-        let cx = Context::new(self.id(), P::info().name);
+        let cx = self.context::<P>(mode);
         let mut run = Run::new(self, table, mode, &cx);
         if !table.all_plain {
             return Err(refused(point, table));
@@ -160,6 +160,14 @@ impl Extensions {
         let span = tracing::debug_span!("fire", point = P::info().name, depth = cx.depth());
         span.in_scope(|| run.plain(&mut point));
         Ok(run.prepare(point)?.keep_for(outer))
+    }
+
+    #[inline]
+    fn context<P: ExtensionPoint>(&self, mode: &Mode) -> Context {
+        match mode.overrides.as_ref().and_then(|overrides| overrides.tenant.as_deref()) {
+            None => Context::new(self.id(), P::info().name),
+            Some(tenant) => Context::for_tenant(self.id(), P::info().name, tenant),
+        }
     }
 
     fn descend<P: ExtensionPoint>(&self, outer: &Context) -> Result<Context, FireError> {

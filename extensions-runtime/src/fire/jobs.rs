@@ -158,7 +158,7 @@ impl<P: ExtensionPoint> JobMaker<'_, P> {
         };
         let shared = match &mut self.shared {
             Some(shared) => shared,
-            none => none.insert(Shared::new(self.table, self.mode, self.cx, point)?),
+            none => none.insert(Shared::new(self.table, self.cx, point)?),
         };
         let handler = entry.info.key();
         let unique = match &options.unique {
@@ -191,12 +191,7 @@ impl<P: ExtensionPoint> JobMaker<'_, P> {
 }
 
 impl Shared {
-    fn new<P: ExtensionPoint>(
-        table: &PointTable<P>,
-        mode: &Mode,
-        cx: &Context,
-        point: &P,
-    ) -> Result<Self, FireErrorKind> {
+    fn new<P: ExtensionPoint>(table: &PointTable<P>, cx: &Context, point: &P) -> Result<Self, FireErrorKind> {
         let encode = table
             .encode
             .ok_or_else(|| FireErrorKind::Unserializable("the point is not queued".to_owned()))?;
@@ -213,7 +208,7 @@ impl Shared {
         }
         let mut meta = JobMeta::new(cx.root());
         meta.depth = cx.depth();
-        meta.tenant = mode.overrides.as_ref().and_then(|overrides| overrides.tenant.clone());
+        meta.tenant = cx.tenant().map(str::to_owned);
         meta.traceparent = cx.extensions().traceparent();
         Ok(Self { payload: payload.into(), meta, value: None })
     }
@@ -249,9 +244,20 @@ fn overridden<'a, P: ExtensionPoint>(
     let mine = overrides.one.iter().filter(|(which, _)| which.is(&entry.info)).map(|(_, options)| options);
     let mut options = entry.options.clone();
     for change in [&overrides.all].into_iter().chain(mine) {
+        let fixed = change.fixed_per_handler();
+        if !fixed.is_empty() {
+            let message = format!(
+                "{} cannot be changed for one fire: every job of a handler has the same; write it on the handler",
+                fixed.join(", ")
+            );
+            return Err(FireErrorKind::Option(message));
+        }
         apply(&mut options, change, P::info());
     }
-    let checked = AsyncOptions::new().queue(options.queue.as_str()).priority(options.priority);
+    let checked = AsyncOptions::new()
+        .queue(options.queue.as_str())
+        .priority(options.priority)
+        .max_attempts(options.max_attempts);
     match checked.resolve(P::info()) {
         Ok(_) => Ok(Cow::Owned(options)),
         Err(wrong) => Err(FireErrorKind::Option(wrong.join("; "))),
@@ -269,7 +275,7 @@ fn apply(options: &mut JobOptions, change: &AsyncOptions, point: &PointInfo) {
         options.priority = priority;
     }
     if let Some(max_attempts) = change.max_attempts {
-        options.max_attempts = max_attempts.max(1);
+        options.max_attempts = max_attempts;
     }
     options.tags.extend(change.handler.tags.iter().cloned());
     change.apply_unique(options, point);

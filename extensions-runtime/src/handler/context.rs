@@ -22,6 +22,7 @@ pub struct Context {
 /// What a fire keeps once a handler asked for it.
 struct State {
     root: FireId,
+    tenant: Option<Arc<str>>,
     jobs: Mutex<Vec<NewJob>>,
 }
 
@@ -37,9 +38,16 @@ impl Context {
         Self { instance, depth: 0, point, outer: None, state: OnceLock::new() }
     }
 
+    /// The context of an outermost fire for a tenant.
+    pub(crate) fn for_tenant(instance: InstanceId, point: &'static str, tenant: &str) -> Self {
+        let state = State { root: FireId::new(), tenant: Some(tenant.into()), jobs: Mutex::default() };
+        Self { state: OnceLock::from(Box::new(state)), ..Self::new(instance, point) }
+    }
+
     /// The context of a fire of `point` from within this one.
     pub(crate) fn nested(&self, point: &'static str) -> Self {
-        let state = State { root: self.root(), jobs: Mutex::default() };
+        let outer = self.state();
+        let state = State { root: outer.root, tenant: outer.tenant.clone(), jobs: Mutex::default() };
         Self {
             instance: self.instance,
             depth: self.depth + 1,
@@ -50,7 +58,8 @@ impl Context {
     }
 
     fn state(&self) -> &State {
-        self.state.get_or_init(|| Box::new(State { root: FireId::new(), jobs: Mutex::default() }))
+        self.state
+            .get_or_init(|| Box::new(State { root: FireId::new(), tenant: None, jobs: Mutex::default() }))
     }
 
     /// The outermost fire's id.
@@ -107,6 +116,12 @@ impl Context {
     #[must_use]
     pub fn resource<T: ?Sized + Send + Sync + 'static>(&self) -> Option<Arc<T>> {
         self.extensions().resource::<T>()
+    }
+
+    /// The tenant of this fire, or of the one that it is nested in.
+    #[must_use]
+    pub fn tenant(&self) -> Option<&str> {
+        self.state.get()?.tenant.as_deref()
     }
 
     /// How many fires this one is nested in; 0 for the outermost.

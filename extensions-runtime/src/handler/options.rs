@@ -224,6 +224,21 @@ impl AsyncOptions {
         Ok(found)
     }
 
+    /// What is set here that belongs to a handler and not to its single jobs.
+    pub(crate) fn fixed_per_handler(&self) -> Vec<&'static str> {
+        let named = [
+            ("`name`", self.handler.name.is_some()),
+            ("`aliases`", !self.handler.aliases.is_empty()),
+            ("`order`", self.handler.priority.is_some()),
+            ("`group`", self.handler.group.is_some()),
+            ("`backoff`", self.backoff.is_some()),
+            ("`timeout`", self.timeout.is_some()),
+            ("`retry_until`", self.retry_until.is_some()),
+            ("callbacks", !self.callbacks.is_empty()),
+        ];
+        named.into_iter().filter(|(_, set)| *set).map(|(name, _)| name).collect()
+    }
+
     /// Changes what makes two jobs the same, where this says anything about it.
     pub(crate) fn apply_unique(&self, options: &mut JobOptions, point: &PointInfo) {
         match self.unique {
