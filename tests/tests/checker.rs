@@ -8,7 +8,7 @@ use extensions::job::{
     AttemptError, ErrorKind, FireId, HandlerKey, JobId, JobMeta, JobRecord, JobState, NewJob, Payload,
     UniqueKey, UniqueLock, UniqueUntil, WorkerId,
 };
-use extensions::queue::{ClaimRequest, KnownHandler, Memory, QueueBackend, Settle, Settlement};
+use extensions::queue::{ClaimRequest, KnownHandler, Memory, QueueBackend, Settle, Settlement, TakeLost};
 use extensions::time::{Timestamp, secs};
 use tests::crash::{Entry, Event, Evidence, Invariant, Ledger, Moment, Outcome, RunId, Terms, judge};
 
@@ -384,7 +384,7 @@ async fn a_store_is_asked_for_keys_of_ended_jobs_only_and_left_as_it_was() {
         handlers: [known].into(),
         max: 1,
         lease: secs(30),
-        lost: true,
+        lost: TakeLost::All,
     };
     let claimed = queue.reserve(request).await.unwrap().jobs.remove(0);
     let end = Settle::Complete { keep: true };
