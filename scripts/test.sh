@@ -43,8 +43,9 @@ set_up() {
 # Everything but what says that all is well.
 interesting() {
   sed -E 's/\x1b\[[0-9;]*m//g' "$1" |
-    grep -vE '^test .* \.\.\. ok$|^running [0-9]+ tests?$|^ *$|^ *(Compiling|Downloading|Downloaded|Updating|Locking|Adding|Blocking|Finished|Fresh|Checking) ' |
-    sed -E 's/^ *(Running|Doc-tests) ([^ ]+ ?[^ (]*).*$/-- \2/'
+    grep -vE '^test .* (\.\.\. ok$|has been running for over )|^running [0-9]+ tests?$|^ *$|^ *(Compiling|Downloading|Downloaded|Updating|Locking|Adding|Blocking|Finished|Fresh|Checking|Executable) ' |
+    sed -E 's/^ *Running unittests [^ ]+ \(.*\/([^\/]+)-[0-9a-f]+\)$/-- unit tests of \1/; s/^ *Doc-tests /-- doctests of /' |
+    sed -E 's/^ *(Running) ([^ ]+ ?[^ (]*).*$/-- \2/'
 }
 
 step() {

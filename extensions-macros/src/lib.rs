@@ -24,7 +24,7 @@ use crate::parse::attributes::Kind;
 
 /// Makes a struct or an enum an extension point: something that can be fired and that handlers are attached to.
 ///
-/// ```ignore
+/// ```
 /// use extensions::prelude::*;
 /// use serde::{Deserialize, Serialize};
 ///
@@ -76,9 +76,18 @@ pub fn extension_point(input: TokenStream) -> TokenStream {
 
 /// Attaches a handler to a point: a struct that implements one of the handler traits, or a function.
 ///
-/// ```ignore
+/// ```
 /// use std::sync::Arc;
 /// use extensions::prelude::*;
+/// # use serde::{Deserialize, Serialize};
+/// # #[derive(Serialize, Deserialize, ExtensionPoint)]
+/// # #[extension_point(queued)]
+/// # pub struct OrderPlaced { pub email: String }
+/// # #[derive(ExtensionPoint)]
+/// # #[extension_point(interruptible)]
+/// # pub struct BeforeOrderSubmit { pub total_cents: u64 }
+/// # pub struct Db;
+/// # pub struct Limits { order: u64 }
 ///
 /// #[extension_handler(OrderPlaced, priority = 10, tags = ["stock"])]
 /// struct UpdateInventory {
@@ -140,9 +149,20 @@ pub fn extension_handler(args: TokenStream, item: TokenStream) -> TokenStream {
 
 /// Makes a handler run in the background: `fire` queues a job for it, a worker runs it.
 ///
-/// ```ignore
+/// ```
 /// use std::sync::Arc;
 /// use extensions::prelude::*;
+/// # use serde::{Deserialize, Serialize};
+/// # #[derive(Serialize, Deserialize, ExtensionPoint)]
+/// # #[extension_point(queued)]
+/// # pub struct OrderPlaced { pub email: String }
+/// # pub struct Mailer;
+/// # impl Mailer { async fn send(&self, _: &str) -> Result<(), BoxError> { Ok(()) } }
+/// # pub struct PdfRenderer;
+/// # struct NotifyAdmin;
+/// # impl OnFailure<OrderPlaced> for NotifyAdmin {
+/// #     async fn on_failure(&self, _: &OrderPlaced, _: &JobError, _: &Job) {}
+/// # }
 ///
 /// #[extension_handler(OrderPlaced)]
 /// #[async_handler(queue = "emails", retries = 3, backoff = "exponential", backoff_seconds = 10, timeout = 120,
@@ -214,8 +234,12 @@ pub fn async_handler(args: TokenStream, item: TokenStream) -> TokenStream {
 
 /// Declares a handler whose code is in another program: this one queues jobs for it and cannot run them.
 ///
-/// ```ignore
+/// ```
 /// use extensions::prelude::*;
+/// # use serde::{Deserialize, Serialize};
+/// # #[derive(Serialize, Deserialize, ExtensionPoint)]
+/// # #[extension_point(queued)]
+/// # pub struct OrderPlaced { pub email: String }
 ///
 /// declare_handler!(OrderPlaced => "generate_invoice", queue = "documents", max_attempts = 5);
 /// ```

@@ -232,7 +232,8 @@ fn the_table_of_states_names_all_of_them_and_says_which_have_ended() {
     let mut states: Vec<_> =
         JobState::ALL.iter().map(|state| (state.to_string(), state.is_final())).collect();
     let mut sorted = documented;
-    (sorted.sort(), states.sort());
+    sorted.sort();
+    states.sort();
     assert_eq!(sorted, states);
 }
 

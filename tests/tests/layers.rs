@@ -195,7 +195,8 @@ fn only_the_queue_module_names_a_concrete_backend() {
 #[test]
 fn only_time_rs_reads_the_machines_clock() {
     for (file, text) in sources(&runtime()) {
-        if file == "time.rs" {
+        // A file of tests may name its folders after the time.
+        if file == "time.rs" || file.ends_with("/tests.rs") {
             continue;
         }
         for clock in ["SystemTime", "UNIX_EPOCH", "now_v7", "Utc::now", "Local::now"] {
