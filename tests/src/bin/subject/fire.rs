@@ -74,8 +74,8 @@ impl Firer {
         let event = match self.ext.fire(point).await {
             Ok(fired) => Event::Answered {
                 fire,
-                queued: fired.queued().iter().map(|job| job.id()).collect(),
-                duplicates: fired.duplicates().iter().map(|job| job.of()).collect(),
+                queued: fired.queued().iter().map(extensions::fire::QueuedJob::id).collect(),
+                duplicates: fired.duplicates().iter().map(extensions::fire::DuplicateJob::of).collect(),
             },
             Err(error) => self.push_again(fire, &error).await,
         };
