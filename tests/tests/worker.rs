@@ -9,7 +9,7 @@ use extensions::ExtensionsBuilder;
 use extensions::job::{ErrorKind, FireId, HandlerKey, JobId, JobMeta, JobRecord, JobState, NewJob, WorkerId};
 use extensions::prelude::*;
 use extensions::queue::{
-    AdminOutcome, ClaimRequest, JobFilter, KnownHandler, Memory, QueueBackend, Retention,
+    AdminOutcome, ClaimRequest, JobFilter, KnownHandler, Memory, QueueBackend, Retention, TakeLost,
 };
 use extensions::time::{Clock, ManualClock};
 use extensions::worker::StopReason;
@@ -517,17 +517,21 @@ async fn a_worker_without_a_queue_or_without_queues_is_an_error() {
     );
 }
 
-/// Claims everything and dies over it, twice: the jobs then have a `lost_count` of 1.
-async fn lose_all(queue: &Memory, clock: &ManualClock, jobs: usize) {
+fn request() -> ClaimRequest {
     let known = KnownHandler { handler: HandlerKey::new("Task", "perform"), max_version: 1 };
-    let request = ClaimRequest {
+    ClaimRequest {
         worker: WorkerId::new(),
         queues: vec!["default".into()],
         handlers: [known].into(),
         max: 100,
         lease: secs(1),
-        lost: extensions::queue::TakeLost::All,
-    };
+        lost: TakeLost::All,
+    }
+}
+
+/// Claims everything and dies over it, twice: the jobs then have a `lost_count` of 1.
+async fn lose_all(queue: &Memory, clock: &ManualClock, jobs: usize) {
+    let request = request();
     for claims in [1, jobs] {
         for _ in 0..claims {
             assert!(!queue.reserve(request.clone()).await.unwrap().jobs.is_empty());
@@ -552,5 +556,36 @@ async fn jobs_that_were_lost_run_one_after_the_other_without_a_pause() {
         assert_eq!(job.lost_count, 1);
     }
     assert!(started.elapsed() < Duration::from_secs(3), "idle beside lost jobs: {:?}", started.elapsed());
+    worker.abort();
+}
+
+struct Short;
+impl AsyncHandler<Task> for Short {
+    async fn handle(&self, _: &Task, _: &Job) -> HandlerResult {
+        tokio::time::sleep(4 * MS).await;
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_lost_job_is_not_kept_out_by_a_worker_that_always_has_others_to_run() {
+    let clock = Arc::new(ManualClock::default());
+    let queue = Memory::with_clock(Arc::clone(&clock) as Arc<dyn Clock>);
+    let options = AsyncOptions::new().name("perform");
+    let bench =
+        Bench::on(Extensions::builder().register_async::<Task, _>(Short, options), Arc::new(queue.clone()))
+            .await;
+    bench.ext.fire_many((0..1_500).map(|_| task("short"))).await;
+    let ext = bench.ext.clone();
+    let worker = tokio::spawn(async move { ext.worker().concurrency(2).run_until(pending()).await });
+    let busy = async || bench.queue.stats().await.unwrap()[0].count(JobState::Completed) > 50;
+    while !busy().await {
+        tokio::time::sleep(MS).await;
+    }
+    let lost = queue.reserve(ClaimRequest { max: 1, ..request() }).await.unwrap().jobs.remove(0);
+    clock.advance(secs(2));
+    bench.until(lost.id, JobState::Completed).await;
+    let waiting = bench.queue.stats().await.unwrap()[0].count(JobState::Available);
+    assert!(waiting > 0, "it ran only after everything else");
     worker.abort();
 }

@@ -29,6 +29,8 @@ use crate::queue::{
 const FALLBACK_POLL: Duration = Duration::from_secs(5);
 /// How often a worker that is to end when all is drained looks whether it is.
 const DRAIN_POLL: Duration = Duration::from_millis(100);
+/// How often a busy worker looks for jobs that were lost before.
+const LOST_LOOK: Duration = Duration::from_millis(100);
 const FIRST_RETRY: Duration = Duration::from_millis(100);
 const LONGEST_RETRY: Duration = Duration::from_secs(5);
 /// How long the last settlements may take at shut-down.
@@ -68,6 +70,10 @@ pub(super) struct Worker {
     lost_here: usize,
     /// Which lost jobs the last claim took in.
     last_took: TakeLost,
+    /// When to look for lost jobs even if every slot could be filled with others.
+    next_lost_look: Instant,
+    /// Whether a claim is under way that may bring a lost job, for which a slot is kept free.
+    keeps_slot: bool,
     failures: u32,
 }
 
@@ -113,6 +119,8 @@ impl Worker {
             running: JoinSet::new(),
             lost_here: 0,
             last_took: TakeLost::All,
+            next_lost_look: Instant::now() + LOST_LOOK,
+            keeps_slot: false,
             failures: 0,
         }
     }
@@ -199,6 +207,7 @@ impl Worker {
                 }
                 news = pending.news() => {
                     pending = Pending::Nothing;
+                    self.keeps_slot = false;
                     match news {
                         News::Look => {}
                         News::Claimed(asked, Ok(claimed)) if !claimed.jobs.is_empty() => self.take_in(claimed, asked),
@@ -222,7 +231,9 @@ impl Worker {
 
     /// Whether a claim may bring now what the last one could not.
     fn may_find_more(&self) -> bool {
-        self.take_lost() > self.last_took || (self.stop_when.is_some() && self.is_at_rest())
+        self.take_lost() > self.last_took
+            || self.is_lost_look_due()
+            || (self.stop_when.is_some() && self.is_at_rest())
     }
 
     /// A claim, if there is room for enough jobs to be worth one.
@@ -231,12 +242,19 @@ impl Worker {
             self.measured_at = Instant::now();
         }
         let here = self.running.len() + self.buffer.len();
-        let room = (self.concurrency + self.window.size()).saturating_sub(here);
+        let looks_for_lost = self.running.len() < self.concurrency && self.is_lost_look_due();
+        let room =
+            (self.concurrency + self.window.size()).saturating_sub(here).max(usize::from(looks_for_lost));
         let max = room.min(usize::try_from(self.jobs_left).unwrap_or(usize::MAX));
-        if max == 0 || (!self.buffer.is_empty() && room * 2 < self.window.size()) {
+        let has_enough = !self.buffer.is_empty() && room * 2 < self.window.size();
+        if max == 0 || (has_enough && !looks_for_lost) {
             return Pending::Nothing;
         }
         self.last_took = self.take_lost();
+        self.keeps_slot = self.last_took > TakeLost::None;
+        if self.keeps_slot {
+            self.next_lost_look = Instant::now() + LOST_LOOK;
+        }
         let request = ClaimRequest {
             worker: self.info.id,
             queues: self.order.draw(fastrand::f64),
@@ -254,13 +272,22 @@ impl Worker {
 
     /// A job that was lost before is claimed only to be started at once, and one that may be to blame only when no other such runs.
     fn take_lost(&self) -> TakeLost {
-        if self.running.len() >= self.concurrency || !self.buffer.is_empty() {
+        if self.running.len() >= self.concurrency {
             TakeLost::None
         } else if self.lost_here > 0 {
             TakeLost::Uncounted
         } else {
             TakeLost::All
         }
+    }
+
+    fn is_lost_look_due(&self) -> bool {
+        !self.buffer.is_empty() && self.next_lost_look <= Instant::now()
+    }
+
+    /// How many jobs may run now: every so often a slot stays free for a job that was lost before, which others would keep out.
+    fn slots(&self) -> usize {
+        self.concurrency - usize::from(self.keeps_slot || self.is_lost_look_due())
     }
 
     fn take_in(&mut self, claimed: Claimed, asked: Instant) {
@@ -270,14 +297,20 @@ impl Worker {
         let jobs: Vec<Job> =
             claimed.jobs.into_iter().map(|job| Job::new(job, self.extensions.clone())).collect();
         self.leases.add(&jobs, asked, self.lease);
-        self.buffer.extend(jobs);
+        // A job that was lost before comes alone, and starts before the others.
+        if let [alone] = &jobs[..] {
+            self.buffer.push_front(alone.clone());
+        } else {
+            self.buffer.extend(jobs);
+        }
     }
 
     fn start_buffered(&mut self, executor: &Arc<Executor>) {
         if self.buffer.is_empty() {
             return;
         }
-        while self.running.len() < self.concurrency {
+        let slots = self.slots();
+        while self.running.len() < slots {
             let Some(job) = self.buffer.pop_front() else { break };
             let lost = job.claimed().lost_count > 0;
             let executor = Arc::clone(executor);
