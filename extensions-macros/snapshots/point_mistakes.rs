@@ -25,6 +25,7 @@ const _: () = {
         queued: false,
         interruptible: true,
         version: 2u32,
+        fields: &[],
         unique_by: &[],
         upcast: __ext::None,
         deprecated: __ext::None,

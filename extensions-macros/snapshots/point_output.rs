@@ -13,6 +13,7 @@ const _: () = {
         queued: false,
         interruptible: false,
         version: 1u32,
+        fields: &[],
         unique_by: &[],
         upcast: __ext::None,
         deprecated: __ext::None,

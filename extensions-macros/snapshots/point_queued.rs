@@ -14,6 +14,7 @@ const _: () = {
         queued: true,
         interruptible: false,
         version: 2u32,
+        fields: &["catalogId", "source"],
         unique_by: &["catalogId", "source"],
         upcast: __ext::Some(import_from_v1),
         deprecated: __ext::Some(__ext::Deprecation {

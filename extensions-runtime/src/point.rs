@@ -112,6 +112,8 @@ pub struct PointInfo {
     pub interruptible: bool,
     /// The version of its payload.
     pub version: u32,
+    /// The keys of its payload; empty where they are not known (enums, flattened fields).
+    pub fields: &'static [&'static str],
     /// The fields that make two of it the same, for unique jobs; empty: the whole payload.
     pub unique_by: &'static [&'static str],
     /// What turns older payloads into today's.
@@ -125,6 +127,13 @@ impl PointInfo {
     #[must_use]
     pub fn path(&self) -> String {
         format!("{}::{}", self.module_path, self.type_name)
+    }
+}
+
+impl PointInfo {
+    /// Whether the payload may have this key, as far as is known.
+    pub(crate) fn may_have(&self, key: &str) -> bool {
+        self.fields.is_empty() || self.fields.contains(&key)
     }
 }
 

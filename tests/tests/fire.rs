@@ -270,6 +270,32 @@ async fn uniqueness_drops_the_second_job_and_names_the_first() {
     assert!(error.to_string().contains("`unique_by` of `one` names the field `nothing`"), "{error}");
 }
 
+#[derive(Serialize, Deserialize, ExtensionPoint)]
+#[extension_point(queued, unique_by = coupon)]
+struct Redeemed {
+    id: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    coupon: Option<String>,
+}
+
+struct Redeem;
+impl AsyncHandler<Redeemed> for Redeem {
+    async fn handle(&self, _: &Redeemed, _: &Job) -> HandlerResult {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_field_that_is_left_out_of_the_payload_counts_as_null_in_the_key() {
+    let options = AsyncOptions::new().unique(true);
+    let (ext, _queue) =
+        with_memory(Extensions::builder().register_async::<Redeemed, _>(Redeem, options)).await;
+    let redeemed = |id, coupon: Option<&str>| Redeemed { id, coupon: coupon.map(str::to_owned) };
+    let first = ext.fire(redeemed(1, None)).await.unwrap();
+    assert_eq!(ext.fire(redeemed(2, None)).await.unwrap().duplicates()[0].of(), first.queued()[0].id());
+    assert_eq!(ext.fire(redeemed(3, Some("X"))).await.unwrap().queued().len(), 1);
+}
+
 #[tokio::test]
 async fn a_panic_is_that_handlers_error_and_the_next_fire_works() {
     let (ext, queue) = with_memory(ordered().register_fn::<Ordered>(
@@ -539,6 +565,7 @@ async fn one_fire_can_change_the_options_of_all_its_jobs_or_of_one() {
     assert_eq!(fired.queued().len(), 2);
     let error = ext.point(Ordered::default()).priority(10).fire().await.unwrap_err();
     assert!(error.to_string().contains("from 0 (first) to 9 (last)"), "{error}");
+    assert_eq!(error.report().point, "Ordered");
     for (options, named) in [
         (
             AsyncOptions::new().timeout(secs(1)).backoff(Backoff::default()),

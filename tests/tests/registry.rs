@@ -275,11 +275,18 @@ async fn registration_by_hand_starts_from_the_types_own_options_and_then_from_th
 
 #[tokio::test]
 async fn options_that_cannot_be_are_all_reported() {
-    let wrong = AsyncOptions::new().retries(0).priority(10).queue("a b").unique_for(secs(1));
+    let wrong =
+        AsyncOptions::new().retries(0).priority(10).queue("a b").unique_for(secs(1)).unique_by(["idd"]);
     let said =
         problems(Extensions::builder().register_async::<Sold, _>(Pdf, wrong).queue(Memory::new())).await;
-    assert_eq!(said.len(), 4, "{said:#?}");
-    for part in ["`retries` is 0", "`priority` is 10", "`queue` is \"a b\"", "`unique_for` needs `unique`"] {
+    assert_eq!(said.len(), 6, "{said:#?}");
+    for part in [
+        "`unique_by` names `idd`, which the payload of `Sold` does not have; it has id",
+        "`retries` is 0",
+        "`priority` is 10",
+        "`queue` is \"a b\"",
+        "`unique_for` needs `unique`",
+    ] {
         assert!(
             said.iter().any(|text| text.contains(part) && text.contains("registry.rs:")),
             "{part}: {said:#?}"
@@ -308,4 +315,15 @@ async fn a_callback_for_another_point_is_a_problem() {
         problems(Extensions::builder().register_async::<Elsewhere, _>(Any, options).queue(Memory::new()))
             .await;
     assert!(said[0].contains("a callback is for the point `Sold`, not for `Elsewhere`"), "{said:?}");
+}
+
+#[tokio::test]
+async fn what_main_prints_of_an_error_says_what_to_do() {
+    let error = linked().resource(Mailer("smtp")).build().await.unwrap_err();
+    assert!(format!("{error:?}").contains(".queue_url(\"sqlite://jobs.db\")"), "{error:?}");
+    assert!(format!("{error:#?}").contains("NoQueue"), "{error:#?}");
+    let error =
+        Extensions::builder().queue_url("sqlite:///no/such/folder/jobs.db").build().await.unwrap_err();
+    let said = format!("{error:?}");
+    assert!(said.contains("/no/such/folder") && said.matches("No such file").count() <= 1, "{said}");
 }

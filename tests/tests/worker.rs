@@ -589,3 +589,14 @@ async fn a_lost_job_is_not_kept_out_by_a_worker_that_always_has_others_to_run() 
     assert!(waiting > 0, "it ran only after everything else");
     worker.abort();
 }
+
+#[test]
+fn a_worker_outside_tokio_is_an_error_and_no_panic() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let bench = runtime.block_on(Bench::new(discovered()));
+    let mut task = std::task::Context::from_waker(std::task::Waker::noop());
+    let std::task::Poll::Ready(ended) = std::pin::pin!(bench.ext.worker().run()).poll(&mut task) else {
+        panic!("it waits")
+    };
+    assert!(ended.unwrap_err().to_string().contains("#[tokio::main]"));
+}

@@ -24,6 +24,8 @@ pub(crate) struct Point {
     pub(crate) queued: bool,
     pub(crate) version: u32,
     pub(crate) upcast: Option<ExprPath>,
+    /// All keys of the serialised form; none where they are not known.
+    pub(crate) fields: Vec<String>,
     /// Keys of the serialised form.
     pub(crate) unique_by: Vec<String>,
     pub(crate) deprecated: Option<Deprecated>,
@@ -58,6 +60,7 @@ pub(crate) fn check(input: &DeriveInput, errors: &mut Errors) -> Point {
         output: output(&options, errors),
         queued,
         version: options.version.value().map_or(1, |version| version.0),
+        fields: if queued { serialized::all_keys(input) } else { Vec::new() },
         unique_by: unique_by(input, options.unique_by.given(), errors),
         upcast: options.upcast.into_value().map(|path| path.0),
         deprecated: Deprecated::read(&input.attrs),

@@ -18,6 +18,8 @@ struct Serde {
     untagged: bool,
     /// The field has no key of its own: it is left out, or its fields stand in its place.
     keyless: bool,
+    /// The serialised form has other keys than the fields' own.
+    opaque: bool,
 }
 
 impl Serde {
@@ -39,7 +41,13 @@ impl Serde {
             "tag" => self.tag = Some(meta.value()?.parse()?),
             "content" => self.content = Some(meta.value()?.parse()?),
             "untagged" => self.untagged = true,
-            "skip" | "skip_serializing" | "flatten" => self.keyless = true,
+            "skip" | "skip_serializing" => self.keyless = true,
+            "flatten" => (self.keyless, self.opaque) = (true, true),
+            "transparent" => self.opaque = true,
+            "into" | "remote" => {
+                self.opaque = true;
+                skip_value(meta)?;
+            }
             _ => skip_value(meta)?,
         }
         Ok(())
@@ -83,6 +91,16 @@ pub(crate) fn keys(input: &DeriveInput) -> Vec<Key<'_>> {
     let Data::Struct(data) = &input.data else { return Vec::new() };
     let rule = Serde::of(&input.attrs).rename_all;
     keys_of(&data.fields, rule.as_deref())
+}
+
+/// Every key of a struct's serialised form; none where they cannot be told.
+pub(crate) fn all_keys(input: &DeriveInput) -> Vec<String> {
+    let Data::Struct(data) = &input.data else { return Vec::new() };
+    let opaque = |attrs: &[Attribute]| Serde::of(attrs).opaque;
+    if opaque(&input.attrs) || data.fields.iter().any(|field| opaque(&field.attrs)) {
+        return Vec::new();
+    }
+    keys(input).into_iter().filter_map(|key| key.name).collect()
 }
 
 fn keys_of<'i>(fields: &'i Fields, rule: Option<&str>) -> Vec<Key<'i>> {

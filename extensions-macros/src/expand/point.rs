@@ -28,7 +28,7 @@ pub(crate) fn expand(point: &Point) -> TokenStream {
 }
 
 fn info(point: &Point) -> TokenStream {
-    let Point { name, queued, version, unique_by, .. } = point;
+    let Point { name, queued, version, fields, unique_by, .. } = point;
     let type_name = syn::ext::IdentExt::unraw(&point.ident).to_string();
     let interruptible = matches!(point.output, Output::Verdict);
     let upcast = option(point.upcast.as_ref());
@@ -44,6 +44,7 @@ fn info(point: &Point) -> TokenStream {
             queued: #queued,
             interruptible: #interruptible,
             version: #version,
+            fields: &[#(#fields),*],
             unique_by: &[#(#unique_by),*],
             upcast: #upcast,
             deprecated: #deprecated,

@@ -66,7 +66,7 @@ impl FireError {
     }
 
     pub(super) fn with_report(mut self, report: FireReport) -> Self {
-        self.0.report = report;
+        self.0.report = FireReport { point: self.0.point_name.to_owned(), ..report };
         self
     }
 
@@ -106,8 +106,12 @@ impl FireError {
     }
 }
 
+/// `{:?}` is what `main` prints of an error, so it reads like `{}`; `{:#?}` shows the parts.
 impl fmt::Debug for FireError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !f.alternate() {
+            return fmt::Display::fmt(self, f);
+        }
         f.debug_struct("FireError")
             .field("point", &self.0.point_name)
             .field("kind", &self.0.kind)

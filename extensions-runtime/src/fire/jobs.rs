@@ -163,7 +163,7 @@ impl<P: ExtensionPoint> JobMaker<'_, P> {
         let handler = entry.info.key();
         let unique = match &options.unique {
             Some(unique) => {
-                let chosen = shared.chosen(&unique.by, &entry.info.name)?;
+                let chosen = shared.chosen(&unique.by, &entry.info.name, P::info())?;
                 Some(UniqueLock {
                     key: UniqueKey::of(&handler, &chosen),
                     ttl: unique.ttl,
@@ -213,8 +213,13 @@ impl Shared {
         Ok(Self { payload: payload.into(), meta, value: None })
     }
 
-    /// The part of the payload that makes a unique key.
-    fn chosen(&mut self, fields: &[String], handler: &str) -> Result<Value, FireErrorKind> {
+    /// The part of the payload that makes a unique key; a field that was left out counts as null.
+    fn chosen(
+        &mut self,
+        fields: &[String],
+        handler: &str,
+        point: &PointInfo,
+    ) -> Result<Value, FireErrorKind> {
         let unserializable = |error: serde_json::Error| FireErrorKind::Unserializable(error.to_string());
         let value = match &mut self.value {
             Some(value) => value,
@@ -225,13 +230,14 @@ impl Shared {
         }
         let mut chosen = Map::new();
         for field in fields {
-            let Some(part) = value.get(field) else {
+            let part = value.get(field).cloned();
+            if part.is_none() && !point.fields.contains(&field.as_str()) {
                 let message = format!(
                     "`unique_by` of `{handler}` names the field `{field}`, which the payload does not have"
                 );
                 return Err(FireErrorKind::Option(message));
-            };
-            chosen.insert(field.clone(), part.clone());
+            }
+            chosen.insert(field.clone(), part.unwrap_or_default());
         }
         Ok(Value::Object(chosen))
     }

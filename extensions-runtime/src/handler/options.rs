@@ -310,6 +310,13 @@ impl AsyncOptions {
         for (option, _) in extras.into_iter().filter(|(_, set)| *set && !unique) {
             wrong.push(format!("`{option}` needs `unique`; add `unique = true`"));
         }
+        for field in self.unique_by.iter().flatten().filter(|field| !point.may_have(field)) {
+            wrong.push(format!(
+                "`unique_by` names `{field}`, which the payload of `{}` does not have; it has {}",
+                point.type_name,
+                point.fields.join(", ")
+            ));
+        }
         if !wrong.is_empty() {
             return Err(wrong);
         }

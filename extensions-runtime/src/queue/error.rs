@@ -89,8 +89,18 @@ impl QueueError {
     }
 }
 
+/// `{:?}` is what `main` prints of an error, so it reads like `{}` with the causes; `{:#?}` shows the parts.
 impl fmt::Debug for QueueError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !f.alternate() {
+            fmt::Display::fmt(self, f)?;
+            let mut cause = std::error::Error::source(self);
+            while let Some(error) = cause {
+                write!(f, ": {error}")?;
+                cause = error.source();
+            }
+            return Ok(());
+        }
         f.debug_struct("QueueError")
             .field("kind", &self.kind)
             .field("operation", &self.operation)

@@ -6,7 +6,6 @@ use crate::point::Location;
 use crate::queue::QueueError;
 
 /// Why an instance could not be built: every problem, not only the first.
-#[derive(Debug)]
 pub struct BuildError {
     problems: Vec<BuildProblem>,
 }
@@ -34,14 +33,17 @@ impl fmt::Display for BuildError {
     }
 }
 
-impl std::error::Error for BuildError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.problems.iter().find_map(|problem| match problem {
-            BuildProblem::Queue(error) => Some(error as _),
-            _ => None,
-        })
+/// `{:?}` is what `main` prints of an error, so it reads like `{}`; `{:#?}` shows the parts.
+impl fmt::Debug for BuildError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !f.alternate() {
+            return fmt::Display::fmt(self, f);
+        }
+        f.debug_struct("BuildError").field("problems", &self.problems).finish()
     }
 }
+
+impl std::error::Error for BuildError {}
 
 /// One thing that is wrong at start-up.
 #[derive(Debug)]
@@ -169,15 +171,7 @@ impl fmt::Display for BuildProblem {
                  builder, or set EXTENSIONS_QUEUE_URL",
                 handlers.join(", ")
             ),
-            Self::Queue(error) => {
-                write!(f, "the queue cannot be opened: {error}")?;
-                let mut source = std::error::Error::source(error);
-                while let Some(cause) = source {
-                    write!(f, ": {cause}")?;
-                    source = cause.source();
-                }
-                Ok(())
-            }
+            Self::Queue(error) => write!(f, "the queue cannot be opened: {error:?}"),
         }
     }
 }

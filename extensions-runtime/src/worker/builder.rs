@@ -121,9 +121,10 @@ impl WorkerBuilder {
     ///
     /// # Errors
     ///
-    /// `Unsupported` where the instance has no queue, `InvalidConfig` for options that cannot be. An unreachable queue is no error: the worker
+    /// `Unsupported` where the instance has no queue, `InvalidConfig` for options that cannot be, or outside a Tokio runtime. An unreachable queue is no error: the worker
     /// tries until it is back.
     pub async fn run(self) -> Result<WorkerReport, QueueError> {
+        needs_tokio()?;
         let signal = shutdown::signal().map_err(|error| {
             QueueError::new(QueueErrorKind::Other, "work", "signals cannot be listened for")
                 .with_source(error)
@@ -144,6 +145,7 @@ impl WorkerBuilder {
         mut self,
         shutdown: impl Future<Output = ()> + Send,
     ) -> Result<WorkerReport, QueueError> {
+        needs_tokio()?;
         let Some(queue) = self.extensions.queue().cloned() else { return Err(no_queue("work")) };
         let order = self.order.take().unwrap_or_else(|| every_queue(&self.extensions));
         if order.names().is_empty() {
@@ -152,6 +154,14 @@ impl WorkerBuilder {
         }
         Worker::new(self.extensions.clone(), queue, order, &self).run(shutdown).await
     }
+}
+
+fn needs_tokio() -> Result<(), QueueError> {
+    let missing = |error| {
+        let hint = "a worker runs on Tokio; await it in a Tokio runtime, such as that of `#[tokio::main]`";
+        QueueError::new(QueueErrorKind::InvalidConfig, "work", hint).with_source(error)
+    };
+    tokio::runtime::Handle::try_current().map(|_| ()).map_err(missing)
 }
 
 fn every_queue(extensions: &Extensions) -> QueueOrder {

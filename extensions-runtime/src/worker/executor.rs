@@ -226,7 +226,7 @@ impl Executor {
     async fn owed_callback(&self, runner: &dyn JobRunner, job: &Job) {
         let lost = || self.error(job, ErrorKind::Lost, "no error was kept".to_owned());
         let error = job.claimed().last_error.clone().unwrap_or_else(lost);
-        add(&self.counts.callbacks);
+        add(&self.counts.owed_callbacks);
         self.pay_callback(runner, job, &JobError::new(&error)).await;
     }
 

@@ -25,7 +25,7 @@ pub struct WorkerReport {
     /// Settlements refused because the lease was gone.
     pub lost: u64,
     /// Owed `on_failure` calls made for other workers.
-    pub callbacks: u64,
+    pub owed_callbacks: u64,
     /// Why it ended.
     pub stopped: StopReason,
 }
@@ -57,7 +57,7 @@ pub(super) struct Counts {
     pub(super) snoozed: AtomicU64,
     pub(super) released: AtomicU64,
     pub(super) lost: AtomicU64,
-    pub(super) callbacks: AtomicU64,
+    pub(super) owed_callbacks: AtomicU64,
 }
 
 pub(super) fn add(count: &AtomicU64) {
@@ -76,7 +76,7 @@ impl Counts {
             snoozed: get(&self.snoozed),
             released: get(&self.released),
             lost: get(&self.lost),
-            callbacks: get(&self.callbacks),
+            owed_callbacks: get(&self.owed_callbacks),
             stopped,
         }
     }

@@ -132,6 +132,7 @@ impl Worker {
         if self.known.is_empty() {
             tracing::warn!("this worker knows no async handler and will find nothing to do");
         }
+        self.warn_of_unused_queues();
         if let Err(error) = self.queue.beat(self.info.clone()).await {
             tracing::warn!(%error, "the worker could not announce itself; trying again");
         }
@@ -168,6 +169,16 @@ impl Worker {
         let report = self.counts.report(stopped);
         tracing::info!(worker = %self.info.id, ?report, "worker stopped");
         Ok(report)
+    }
+
+    /// A queue that no handler here uses is most likely misspelt.
+    fn warn_of_unused_queues(&self) {
+        let handlers = self.extensions.registry().handlers().iter();
+        let used: Vec<_> =
+            handlers.filter_map(|info| info.options.as_ref()).map(|options| &options.queue).collect();
+        for queue in self.info.queues.iter().filter(|queue| !used.contains(queue) && **queue != "default") {
+            tracing::warn!(%queue, ?used, "no handler of this instance uses this queue by default; is its name right?");
+        }
     }
 
     async fn work(
