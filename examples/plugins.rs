@@ -21,8 +21,14 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use extensions::prelude::*;
+use lexopt::Arg;
 use plugin as _;
 use plugin_api::ShippingQuoted;
+
+const USAGE: &str = "\
+plugins
+
+  lists the handlers that came in by linking, and asks them for quotes; there are no options";
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -30,6 +36,12 @@ async fn main() -> ExitCode {
 }
 
 async fn run() -> Result<(), BoxError> {
+    if let Some(arg) = lexopt::Parser::from_env().next()? {
+        return match arg {
+            Arg::Long("help") | Arg::Short('h') => examples::help(USAGE).map(|_: Option<()>| ()),
+            _ => Err(arg.unexpected().into()),
+        };
+    }
     let mut out = std::io::stdout().lock();
     let ext = Extensions::builder().discover().strict(true).build().await?;
 

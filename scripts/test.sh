@@ -4,7 +4,8 @@
 #   bash scripts/test.sh             all of it
 #   bash scripts/test.sh TEXT        only tests whose name contains TEXT
 #
-# Shows each runner's closing lines and tables, not the tests that passed. Goes on after a failure, and ends with 1 if there was one.
+# Takes some 4 to 10 minutes on two cores, most of it the first build. Shows each runner's closing lines and tables, not the tests that
+# passed. Goes on after a failure, and ends with 1 if there was one.
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
 
@@ -51,6 +52,7 @@ interesting() {
 step() {
   local name=$1 started=$SECONDS status
   shift
+  echo "== $name …"
   "$@" </dev/null >"$log" 2>&1
   status=$?
   grep '^test result:' "$log" >>"$closing"

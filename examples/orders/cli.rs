@@ -30,8 +30,8 @@ orders [--orders N] [--seed N] [--db PATH] [--json]
         let mut parser = lexopt::Parser::from_env();
         while let Some(arg) = parser.next()? {
             match arg {
-                Long("orders") => args.orders = parser.value()?.parse()?,
-                Long("seed") => args.seed = parser.value()?.parse()?,
+                Long("orders") => args.orders = examples::value(&mut parser, "--orders", str::parse)?,
+                Long("seed") => args.seed = examples::value(&mut parser, "--seed", str::parse)?,
                 Long("db") => args.db = Some(parser.value()?.into()),
                 Long("json") => args.json = true,
                 Long("help") | Short('h') => return examples::help(Self::USAGE),

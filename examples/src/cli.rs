@@ -6,17 +6,23 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use extensions::BoxError;
+use lexopt::ValueExt;
 use serde::Serialize;
 
-/// Ends a program: reports the error, if there is one, on standard error. The exit code is 2 for arguments that can't be, 1
+/// Ends a program: reports the error, if there is one, on standard error, with the causes that it does not name itself. The exit code is 2 for arguments that can't be, 1
 /// for any other error.
 #[must_use]
 pub fn finish(result: Result<(), BoxError>) -> ExitCode {
     let Err(error) = result else { return ExitCode::SUCCESS };
-    eprintln!("error: {error}");
+    let mut said = error.to_string();
+    eprintln!("error: {said}");
     let mut source = error.source();
     while let Some(cause) = source {
-        eprintln!("  because: {cause}");
+        let text = cause.to_string();
+        if !said.contains(&text) {
+            eprintln!("  because: {text}");
+            said = text;
+        }
         source = cause.source();
     }
     if error.is::<lexopt::Error>() {
@@ -35,6 +41,20 @@ pub fn print<S: Serialize + Display>(summary: &S, json: bool) -> Result<(), BoxE
     let text = if json { serde_json::to_string(summary)? } else { summary.to_string() };
     writeln!(std::io::stdout(), "{text}")?;
     Ok(())
+}
+
+/// The value of an option; an error names the option.
+///
+/// # Errors
+///
+/// If there is no value, or it can't be.
+pub fn value<T, E: Into<BoxError>>(
+    parser: &mut lexopt::Parser,
+    option: &str,
+    parse: impl FnOnce(&str) -> Result<T, E>,
+) -> Result<T, lexopt::Error> {
+    let text = parser.value()?.string()?;
+    parse(&text).map_err(|error| format!("{option} {text}: {}", error.into()).into())
 }
 
 /// Answers `--help`: prints the usage, and leaves nothing to do.

@@ -6,5 +6,5 @@ mod cli;
 mod work;
 
 pub use crate::chance::chance;
-pub use crate::cli::{finish, help, print, sqlite_url};
+pub use crate::cli::{finish, help, print, sqlite_url, value};
 pub use crate::work::{Done, bar, work_while};

@@ -1,8 +1,11 @@
 //! The command line.
 
+use std::fmt;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use examples::value;
 use extensions::BoxError;
 use lexopt::prelude::*;
 
@@ -12,7 +15,7 @@ webhooks [OPTIONS] PATH|-
   PATH             deliveries, one JSON object a line; - for standard input
   --role ROLE      all (fire and work), produce (fire), work (work until nothing is left)
   --queue URL      the queue, such as sqlite://jobs.db ($EXTENSIONS_QUEUE_URL, or a temporary one)
-  --archive FILE   the SQLite file that the handlers write (a temporary one)
+  --archive FILE   the SQLite file that the handlers write (a temporary one, gone when the process ends)
   --wait SECONDS   with --role work: how long to wait for a first job (0)
   --concurrency N  with --role work: how many jobs to run at once (64)
   --fail-rate F    the share of first attempts to let fail, from 0 to 1 (0)
@@ -49,6 +52,7 @@ impl Args {
     pub(crate) fn parse() -> Result<Option<Self>, BoxError> {
         let mut role = "all".to_owned();
         let mut input = None;
+        let mut only_for_work = None;
         let mut args = Self {
             role: Role::Work,
             queue: std::env::var("EXTENSIONS_QUEUE_URL").ok().filter(|url| !url.is_empty()),
@@ -63,14 +67,23 @@ impl Args {
         let mut parser = lexopt::Parser::from_env();
         while let Some(arg) = parser.next()? {
             match arg {
-                Long("role") => role = parser.value()?.parse()?,
-                Long("queue") => args.queue = Some(parser.value()?.parse()?),
+                Long("role") => role = parser.value()?.string()?,
+                Long("queue") => args.queue = Some(parser.value()?.string()?),
                 Long("archive") => args.archive = Some(parser.value()?.into()),
-                Long("wait") => args.wait = Some(parser.value()?.parse_with(seconds)?),
-                Long("concurrency") => args.concurrency = parser.value()?.parse()?,
-                Long("fail-rate") => args.fail_rate = parser.value()?.parse_with(share)?,
-                Long("handler-ms") => args.handler_time = Duration::from_millis(parser.value()?.parse()?),
-                Long("seed") => args.seed = parser.value()?.parse()?,
+                Long("wait") => {
+                    args.wait = Some(value(&mut parser, "--wait", seconds)?);
+                    only_for_work = Some("--wait");
+                }
+                Long("concurrency") => {
+                    args.concurrency = value(&mut parser, "--concurrency", str::parse::<NonZeroUsize>)?.get();
+                    only_for_work = Some("--concurrency");
+                }
+                Long("fail-rate") => args.fail_rate = value(&mut parser, "--fail-rate", share)?,
+                Long("handler-ms") => {
+                    args.handler_time =
+                        Duration::from_millis(value(&mut parser, "--handler-ms", str::parse)?);
+                }
+                Long("seed") => args.seed = value(&mut parser, "--seed", str::parse)?,
                 Long("json") => args.json = true,
                 Long("help") | Short('h') => return examples::help(USAGE),
                 Value(path) if input.is_none() => {
@@ -82,14 +95,38 @@ impl Args {
         args.role = match (role.as_str(), input) {
             ("all", Some(input)) => Role::All(input),
             ("produce", Some(input)) => Role::Produce(input),
-            ("work", _) => Role::Work,
+            ("work", None) => Role::Work,
+            ("work", Some(input)) => {
+                return Err(wrong(&format!("--role work reads no deliveries; leave out {input}")));
+            }
             ("all" | "produce", None) => return Err(wrong("PATH is missing; - reads standard input")),
-            _ => return Err(wrong("--role is all, produce or work")),
+            _ => return Err(wrong(&format!("--role {role}: it is all, produce or work"))),
         };
-        if args.queue.is_none() && !matches!(args.role, Role::All(_)) {
-            return Err(wrong("--queue is missing: processes share a queue that they both name"));
+        if let (Some(option), Role::All(_) | Role::Produce(_)) = (only_for_work, &args.role) {
+            return Err(wrong(&format!("{option} is for --role work")));
+        }
+        match (&args.role, args.queue.as_deref()) {
+            (Role::Produce(_) | Role::Work, None) => {
+                return Err(wrong("--queue is missing: processes share a queue that they both name"));
+            }
+            (Role::Produce(_) | Role::Work, Some(url)) if url.starts_with("memory:") => {
+                return Err(wrong("--queue memory: is seen by one process only; --role all can use it"));
+            }
+            _ => {}
+        }
+        if matches!(args.role, Role::Work) && args.archive.is_none() {
+            eprintln!("warning: without --archive, what is archived here is gone when this process ends");
         }
         Ok(Some(args))
+    }
+}
+
+impl fmt::Display for Input {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Stdin => f.write_str("standard input"),
+            Self::File(path) => path.display().fmt(f),
+        }
     }
 }
 

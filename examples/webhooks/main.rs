@@ -50,7 +50,7 @@ async fn run() -> Result<(), BoxError> {
     let Some(args) = Args::parse()? else { return Ok(()) };
     let folder = tempfile::tempdir()?;
     let archive = args.archive.clone().unwrap_or_else(|| folder.path().join("archive.db"));
-    let archive = Arc::new(Archive::open(&archive)?);
+    let archive = Arc::new(Archive::open(&archive).map_err(|error| format!("--archive: {error}"))?);
     let queue = args.queue.clone().unwrap_or_else(|| examples::sqlite_url(&folder.path().join("queue.db")));
 
     let ext = Extensions::builder()

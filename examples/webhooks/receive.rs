@@ -44,13 +44,16 @@ pub(crate) async fn receive(ext: &Extensions, input: &Input) -> Result<Received,
     let mut last = 0;
     let bar = examples::bar("deliveries", None);
     loop {
-        let batch = batch(&mut lines).await?;
+        let batch = batch(&mut lines).await.map_err(|error| format!("{input}: {error}"))?;
         if batch.is_empty() {
             break;
         }
         let (mut numbers, mut deliveries) = (Vec::new(), Vec::new());
         for line in batch {
             last += 1;
+            if line.trim_ascii().is_empty() {
+                continue; // files of lines often end with one
+            }
             if let Some(delivery) = received.understand(last, &line) {
                 numbers.push(last);
                 deliveries.push(delivery);
@@ -75,7 +78,7 @@ impl Received {
             }
             Err(error) => {
                 self.rejected += 1;
-                eprintln!("line {number} rejected: {error}");
+                eprintln!("line {number} rejected: {}", reason(&error));
                 None
             }
         }
@@ -93,6 +96,15 @@ impl Received {
                 eprintln!("line {number} failed: {error}");
             }
         }
+    }
+}
+
+/// What is wrong with a line, and at which column. The line that the error names is always the first: it is of the text that was parsed.
+fn reason(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    match text.strip_suffix(&format!(" at line {} column {}", error.line(), error.column())) {
+        Some(what) => format!("{what} (column {})", error.column()),
+        None => text,
     }
 }
 
@@ -115,8 +127,7 @@ async fn open(input: &Input) -> Result<Box<dyn AsyncBufRead + Send + Unpin>, Box
     Ok(match input {
         Input::Stdin => Box::new(BufReader::new(tokio::io::stdin())),
         Input::File(path) => {
-            let file =
-                tokio::fs::File::open(path).await.map_err(|error| format!("{}: {error}", path.display()))?;
+            let file = tokio::fs::File::open(path).await.map_err(|error| format!("{input}: {error}"))?;
             Box::new(BufReader::new(file))
         }
     })

@@ -14,22 +14,52 @@
 //! | [`plugins`] | handlers from other crates, and linkers that drop them |
 //! | [`upgrading`] | new names, new versions, programs of different age side by side |
 
+// The pages link to each other and to the source by file, which is right in the repository. A definition before a page wins over its
+// own, and points to the item or module.
+
+/// [`ExtensionPoint`]: crate::ExtensionPoint
+/// [`Verdict`]: crate::Verdict
+/// [`rename_point`]: crate::ExtensionsBuilder::rename_point
+/// [upgrading]: upgrading
+/// [`QueuedPoint`]: crate::QueuedPoint
+/// [`Queued`]: crate::Queued
 #[doc = include_str!("docs/points.md")]
 pub mod points {}
 
+/// [`Handler`]: crate::Handler
+/// [`AwaitedHandler`]: crate::AwaitedHandler
+/// [`AsyncHandler`]: crate::AsyncHandler
+/// [`BlockingHandler`]: crate::BlockingHandler
+/// [async handlers]: async_handlers
+/// [`BuildError`]: crate::BuildError
+/// [`HandlerError`]: crate::HandlerError
+/// [`HandlerError::permanent`]: crate::HandlerError::permanent
+/// [`retry_after`]: crate::HandlerError::retry_after
+/// [`snooze`]: crate::HandlerError::snooze
+/// [`cancel`]: crate::HandlerError::cancel
+/// [`Context`]: crate::Context
+/// [`Job`]: crate::Job
 #[doc = include_str!("docs/handlers.md")]
 pub mod handlers {}
 
+/// [`Extensions`]: crate::Extensions
+/// [`BuildError`]: crate::BuildError
+/// [`Fired`]: crate::Fired
+/// [`FireError`]: crate::FireError
+/// [`FireErrorKind`]: crate::FireErrorKind
 #[doc = include_str!("docs/firing.md")]
 pub mod firing {}
 
+/// [`WorkerReport`]: crate::WorkerReport
+/// [lifecycle]: lifecycle
+/// [guarantees]: guarantees
+/// [async handlers]: async_handlers
 #[doc = include_str!("docs/workers.md")]
 pub mod workers {}
 
+/// [`Memory`]: crate::queue::Memory
 #[doc = include_str!("docs/testing.md")]
 pub mod testing {}
-
-// The pages of the folder `docs` link to each other by file. A definition before a page wins over its own, and points to the module.
 
 /// [guarantees]: guarantees
 #[doc = include_str!("docs/async.md")]
