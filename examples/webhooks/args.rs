@@ -97,13 +97,14 @@ impl Args {
             ("produce", Some(input)) => Role::Produce(input),
             ("work", None) => Role::Work,
             ("work", Some(input)) => {
-                return Err(wrong(&format!("--role work reads no deliveries; leave out {input}")));
+                eprintln!("note: --role work reads no deliveries; {input} is not looked at");
+                Role::Work
             }
             ("all" | "produce", None) => return Err(wrong("PATH is missing; - reads standard input")),
             _ => return Err(wrong(&format!("--role {role}: it is all, produce or work"))),
         };
         if let (Some(option), Role::All(_) | Role::Produce(_)) = (only_for_work, &args.role) {
-            return Err(wrong(&format!("{option} is for --role work")));
+            eprintln!("note: {option} is for --role work");
         }
         match (&args.role, args.queue.as_deref()) {
             (Role::Produce(_) | Role::Work, None) => {

@@ -51,9 +51,6 @@ pub(crate) async fn receive(ext: &Extensions, input: &Input) -> Result<Received,
         let (mut numbers, mut deliveries) = (Vec::new(), Vec::new());
         for line in batch {
             last += 1;
-            if line.trim_ascii().is_empty() {
-                continue; // files of lines often end with one
-            }
             if let Some(delivery) = received.understand(last, &line) {
                 numbers.push(last);
                 deliveries.push(delivery);
