@@ -652,3 +652,47 @@ async fn a_boxed_point_travels_with_its_type_and_is_fired() {
     assert_eq!(report.queued.len(), 2);
     assert_eq!(jobs(&queue).await.len(), 2);
 }
+
+#[derive(ExtensionPoint)]
+#[extension_point(output = Done)]
+struct Task;
+#[derive(Debug, PartialEq, Eq)]
+struct Done;
+
+#[tokio::test]
+async fn an_output_without_a_size_is_an_output() {
+    let done = |_: &mut Task, _: &Context| Ok(Done);
+    let ext =
+        Extensions::builder().register_fn::<Task>("done", done, HandlerOptions::new()).build().await.unwrap();
+    assert_eq!(ext.fire(Task).await.unwrap().outputs().collect::<Vec<_>>(), [&Done]);
+}
+
+#[derive(Serialize, Deserialize, ExtensionPoint)]
+#[extension_point(queued)]
+struct Wide {
+    id: u128,
+}
+struct Widely;
+impl AsyncHandler<Wide> for Widely {
+    async fn handle(&self, _: &Wide, _: &Job) -> HandlerResult {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn every_digit_of_a_number_counts_in_a_unique_key() {
+    let unique = AsyncOptions::new().unique(true);
+    let (ext, queue) = with_memory(Extensions::builder().register_async::<Wide, _>(Widely, unique)).await;
+    for id in [1, 2, 2] {
+        ext.fire(Wide { id: (1 << 100) + id }).await.unwrap();
+    }
+    assert_eq!(jobs(&queue).await.len(), 2);
+}
+
+#[tokio::test]
+async fn the_error_of_the_deepest_nesting_is_said_once() {
+    let recurse = |point: &mut Recursive, cx: &Context| Ok(drop(cx.fire_sync(Recursive(point.0 + 1))?));
+    let builder = Extensions::builder().register_fn::<Recursive>("recurse", recurse, HandlerOptions::new());
+    let error = builder.build().await.unwrap().fire_sync(Recursive(0)).unwrap_err();
+    assert_eq!(error.to_string().matches("deeper than 64").count(), 1);
+}

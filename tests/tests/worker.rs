@@ -600,3 +600,108 @@ fn a_worker_outside_tokio_is_an_error_and_no_panic() {
     };
     assert!(ended.unwrap_err().to_string().contains("#[tokio::main]"));
 }
+
+#[derive(Serialize, Deserialize, ExtensionPoint)]
+#[extension_point(queued)]
+struct Nap;
+
+#[extension_handler(Nap)]
+#[async_handler(blocking, timeout = "200ms", retries = 1)]
+fn nap(_: &Nap) {
+    std::thread::sleep(60 * MS);
+}
+
+struct Boom;
+impl Drop for Boom {
+    fn drop(&mut self) {
+        assert!(std::thread::panicking(), "dropped half way");
+    }
+}
+
+#[derive(Debug)]
+struct Unspeakable;
+impl std::fmt::Display for Unspeakable {
+    fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        panic!("not to be shown")
+    }
+}
+impl std::error::Error for Unspeakable {}
+
+struct Treacherous;
+impl AsyncHandler<Task> for Treacherous {
+    async fn handle(&self, task: &Task, _: &Job) -> HandlerResult {
+        if task.what == "shown" {
+            return Err(Unspeakable.into());
+        }
+        let _boom = Boom;
+        pending().await
+    }
+}
+
+#[tokio::test]
+async fn a_panic_while_a_handler_is_dropped_or_its_error_shown_is_a_failed_attempt() {
+    let options = AsyncOptions::new().retries(1).timeout(20 * MS);
+    let bench = Bench::new(Extensions::builder().register_async::<Task, _>(Treacherous, options)).await;
+    for (what, kind, text) in [
+        ("dropped", ErrorKind::Panicked, "dropped half way"),
+        ("shown", ErrorKind::Failed, "panics when it is shown"),
+    ] {
+        let (report, job) = bench.drain(what).await;
+        assert_eq!((report.dead, job.state, job.errors[0].kind), (1, JobState::Dead, kind), "{what}");
+        assert!(job.errors[0].message.contains(text), "{:?}", job.errors);
+    }
+}
+
+#[tokio::test]
+async fn a_queue_that_is_named_twice_gives_its_jobs_once() {
+    let bench = Bench::new(discovered()).await;
+    bench.ext.fire_many((0..10).map(|_| task("once"))).await;
+    let worker = bench.ext.worker().queues(["default", "default"]).stop_when_drained();
+    let report = worker.run_until(pending()).await.unwrap();
+    assert_eq!((report.completed, report.lost, bench.log.lines().len()), (10, 0, 10));
+}
+
+#[test]
+fn the_time_out_of_a_blocking_handler_counts_from_its_start() {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .max_blocking_threads(1)
+        .enable_all()
+        .build();
+    runtime.unwrap().block_on(async {
+        let bench = Bench::new(discovered()).await;
+        bench.ext.fire_many((0..8).map(|_| Nap)).await;
+        let report = bench.ext.worker().stop_when_drained().run_until(pending()).await.unwrap();
+        assert_eq!((report.completed, report.dead), (8, 0), "eight times 60 ms one after the other");
+    });
+}
+
+#[tokio::test]
+async fn a_dropped_worker_says_goodbye_and_gives_back_what_it_held() {
+    let bench = Bench::new(endless(false)).await;
+    let id = bench.ext.fire(Long { id: 1 }).await.unwrap().queued()[0].id();
+    let log = Arc::clone(&bench.log);
+    let worker = bench.ext.worker();
+    tokio::select! {
+        _ = worker.run_until(pending()) => panic!("it ended"),
+        () = log.started.notified() => {}
+    }
+    let job = bench.until(id, JobState::Available).await;
+    assert_eq!(job.attempt, 0);
+    assert!(bench.queue.workers().await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn the_largest_values_of_every_option_work() {
+    let bench = Bench::new(discovered()).await;
+    bench.ext.fire(task("ok")).await.unwrap();
+    let worker = bench
+        .ext
+        .worker()
+        .concurrency(usize::MAX)
+        .prefetch(usize::MAX)
+        .lease(Duration::MAX)
+        .grace(Duration::MAX);
+    let report = worker.max_time(Duration::MAX).stop_when_drained().run_until(pending()).await.unwrap();
+    assert_eq!(report.completed, 1);
+}

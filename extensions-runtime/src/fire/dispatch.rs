@@ -9,7 +9,7 @@ use tracing::Instrument;
 use super::builder::Mode;
 use super::jobs::Prepared;
 use super::report::SkipReason;
-use super::tally::Tally;
+use super::tally::{Tally, is_unit};
 use super::{FireError, FireErrorKind, FireReport, Fired};
 use crate::handler::{Context, HandlerError, HandlerResult};
 use crate::instance::Extensions;
@@ -212,7 +212,7 @@ impl<'a, P: ExtensionPoint> Run<'a, P> {
             let InlineCall::Plain(handler) = &entry.call else { continue };
             if self.quiet {
                 match catch_unwind(AssertUnwindSafe(|| handler.call(point, self.cx))) {
-                    Ok(Ok(_)) if size_of::<P::Output>() == 0 => continue,
+                    Ok(Ok(_)) if is_unit::<P::Output>() => continue,
                     result => {
                         if self.note(entry, (flat(result), None)).is_break() {
                             return;

@@ -160,11 +160,12 @@ impl fmt::Display for FireError {
     }
 }
 
+/// What a handler said is part of the message, and so is not given as a source again.
 impl std::error::Error for FireError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match &self.0.kind {
-            FireErrorKind::PushFailed(error) => Some(error),
-            _ => self.0.report.errors.first().and_then(|failure| failure.error.source()),
+            FireErrorKind::PushFailed(error) => error.source(),
+            _ => None,
         }
     }
 }

@@ -5,15 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use serde_json::{Map, Value};
-
 use super::builder::{Mode, Overrides};
 use super::report::{DuplicateJob, QueuedJob, SkipReason};
 use super::tally::Tally;
 use super::{FireError, FireErrorKind, Fired};
 use crate::handler::{AsyncOptions, Context, JobOptions};
 use crate::instance::Extensions;
-use crate::job::{JobId, JobMeta, NewJob, Payload, UniqueKey, UniqueLock};
+use crate::job::{JobId, JobMeta, NewJob, Payload, UniqueKey, UniqueLock, canonical_fields, canonical_json};
 use crate::point::{ExtensionPoint, PointInfo};
 use crate::queue::{Pushed, QueueError};
 use crate::registry::{PointTable, QueuedEntry};
@@ -141,8 +139,6 @@ struct JobMaker<'a, P: ExtensionPoint> {
 struct Shared {
     payload: Payload,
     meta: JobMeta,
-    /// The payload as a value, for unique keys.
-    value: Option<Value>,
 }
 
 impl<P: ExtensionPoint> JobMaker<'_, P> {
@@ -210,36 +206,24 @@ impl Shared {
         meta.depth = cx.depth();
         meta.tenant = cx.tenant().map(str::to_owned);
         meta.traceparent = cx.extensions().traceparent();
-        Ok(Self { payload: payload.into(), meta, value: None })
+        Ok(Self { payload: payload.into(), meta })
     }
 
     /// The part of the payload that makes a unique key; a field that was left out counts as null.
-    fn chosen(
-        &mut self,
-        fields: &[String],
-        handler: &str,
-        point: &PointInfo,
-    ) -> Result<Value, FireErrorKind> {
+    fn chosen(&self, fields: &[String], handler: &str, point: &PointInfo) -> Result<String, FireErrorKind> {
         let unserializable = |error: serde_json::Error| FireErrorKind::Unserializable(error.to_string());
-        let value = match &mut self.value {
-            Some(value) => value,
-            none => none.insert(serde_json::from_slice(self.payload.as_bytes()).map_err(unserializable)?),
-        };
+        let payload = std::str::from_utf8(self.payload.as_bytes())
+            .map_err(|error| FireErrorKind::Unserializable(error.to_string()))?;
         if fields.is_empty() {
-            return Ok(value.clone());
+            return canonical_json(payload).map_err(unserializable);
         }
-        let mut chosen = Map::new();
-        for field in fields {
-            let part = value.get(field).cloned();
-            if part.is_none() && !point.fields.contains(&field.as_str()) {
-                let message = format!(
-                    "`unique_by` of `{handler}` names the field `{field}`, which the payload does not have"
-                );
-                return Err(FireErrorKind::Option(message));
-            }
-            chosen.insert(field.clone(), part.unwrap_or_default());
+        if let Some(field) = fields.iter().find(|field| !point.may_have(field)) {
+            let message = format!(
+                "`unique_by` of `{handler}` names the field `{field}`, which the payload does not have"
+            );
+            return Err(FireErrorKind::Option(message));
         }
-        Ok(Value::Object(chosen))
+        canonical_fields(payload, fields).map_err(unserializable)
     }
 }
 

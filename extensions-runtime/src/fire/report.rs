@@ -168,7 +168,7 @@ impl<P: ExtensionPoint> Fired<P> {
         self.point
     }
 
-    /// What the inline handlers returned, in the order in which they ran. Outputs of no size, `()` above all, are not kept.
+    /// What the inline handlers returned, in the order in which they ran. An output of `()` is not kept.
     pub fn outputs(&self) -> impl Iterator<Item = &P::Output> {
         self.tally.iter().flat_map(|tally| tally.outputs.iter().map(|(_, output)| output))
     }

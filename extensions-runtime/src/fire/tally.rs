@@ -1,5 +1,6 @@
 //! What a fire notes while it runs; nothing is allocated until there is something to note.
 
+use std::any::TypeId;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
@@ -42,7 +43,7 @@ impl<P: ExtensionPoint> Tally<P> {
     ) -> ControlFlow<()> {
         match result {
             Ok(output) => {
-                if size_of::<P::Output>() == 0 {
+                if is_unit::<P::Output>() {
                     return ControlFlow::Continue(());
                 }
                 Self::output(tally, handler, output)
@@ -72,4 +73,10 @@ impl<P: ExtensionPoint> Tally<P> {
             None => ControlFlow::Continue(()),
         }
     }
+}
+
+/// Whether a point has no outputs.
+#[inline]
+pub(super) fn is_unit<T: 'static>() -> bool {
+    TypeId::of::<T>() == TypeId::of::<()>()
 }

@@ -116,8 +116,8 @@ impl fmt::Display for HandlerError {
 }
 
 fn chain(error: &(dyn std::error::Error + 'static), f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    write!(f, "{error}")?;
     let mut said = error.to_string();
+    f.write_str(&said)?;
     let mut source = error.source();
     while let Some(error) = source {
         let text = error.to_string();

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 pub use self::envelope::{ENVELOPE_VERSION, Envelope, EnvelopeError};
 pub use self::id::{FireId, HandlerKey, JobId, QueueName, WorkerId};
 pub use self::state::{JobState, UnknownState};
-pub use self::unique::{UniqueKey, UniqueUntil, canonical_json};
+pub use self::unique::{UniqueKey, UniqueUntil, canonical_fields, canonical_json};
 use crate::time::Timestamp;
 
 /// How many attempts' errors a job keeps; older ones go first.

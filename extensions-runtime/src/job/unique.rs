@@ -1,11 +1,12 @@
 //! Unique keys: what makes two jobs the same.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
 use super::HandlerKey;
@@ -16,13 +17,13 @@ use super::HandlerKey;
 pub struct UniqueKey(Arc<str>);
 
 impl UniqueKey {
-    /// The key for a handler and the part of the payload that counts.
+    /// The key for a handler and the canonical JSON of the part of the payload that counts.
     #[must_use]
-    pub fn of(handler: &HandlerKey, chosen: &Value) -> Self {
+    pub fn of(handler: &HandlerKey, canonical: &str) -> Self {
         let mut hash = Sha256::new();
         hash.update(handler.as_str().as_bytes());
         hash.update([0]);
-        hash.update(canonical_json(chosen).as_bytes());
+        hash.update(canonical.as_bytes());
         let mut text = String::with_capacity(32);
         for byte in hash.finalize().iter().take(16) {
             let _ = write!(text, "{byte:02x}");
@@ -60,72 +61,109 @@ pub enum UniqueUntil {
     Start,
 }
 
-/// JSON with the keys of every object sorted, so that equal values give equal text.
-#[must_use]
-pub fn canonical_json(value: &Value) -> String {
-    let mut out = String::new();
-    write_canonical(value, &mut out);
-    out
+/// JSON with the keys of every object sorted, so that equal values give equal text. Numbers stay as they are written, however
+/// many digits they have.
+///
+/// # Errors
+///
+/// If the text is not JSON.
+pub fn canonical_json(json: &str) -> serde_json::Result<String> {
+    let mut out = String::with_capacity(json.len());
+    write_canonical(serde_json::from_str(json)?, &mut out)?;
+    Ok(out)
 }
 
-fn write_canonical(value: &Value, out: &mut String) {
-    match value {
-        Value::Object(map) => {
-            let mut entries: Vec<_> = map.iter().collect();
-            entries.sort_by_key(|(key, _)| *key);
-            out.push('{');
-            for (i, (key, value)) in entries.into_iter().enumerate() {
-                if i > 0 {
-                    out.push(',');
-                }
-                let _ = write!(out, "{}", Value::String(key.clone()));
-                out.push(':');
-                write_canonical(value, out);
-            }
-            out.push('}');
+/// The canonical JSON of some of an object's fields; null for one that is not there.
+///
+/// # Errors
+///
+/// If the text is not the JSON of an object.
+pub fn canonical_fields(json: &str, fields: &[String]) -> serde_json::Result<String> {
+    let all: BTreeMap<String, &RawValue> = serde_json::from_str(json)?;
+    let chosen = fields.iter().map(|field| (field.clone(), all.get(field).copied())).collect();
+    let mut out = String::new();
+    write_object(chosen, &mut out)?;
+    Ok(out)
+}
+
+fn write_canonical(value: &RawValue, out: &mut String) -> serde_json::Result<()> {
+    let text = value.get();
+    match text.as_bytes().first() {
+        Some(b'{') => {
+            let fields: BTreeMap<String, &RawValue> = serde_json::from_str(text)?;
+            write_object(fields.into_iter().map(|(key, value)| (key, Some(value))).collect(), out)
         }
-        Value::Array(items) => {
+        Some(b'[') => {
+            let items: Vec<&RawValue> = serde_json::from_str(text)?;
             out.push('[');
-            for (i, item) in items.iter().enumerate() {
+            for (i, item) in items.into_iter().enumerate() {
                 if i > 0 {
                     out.push(',');
                 }
-                write_canonical(item, out);
+                write_canonical(item, out)?;
             }
             out.push(']');
+            Ok(())
         }
-        scalar => {
-            let _ = write!(out, "{scalar}");
+        Some(b'"') => {
+            out.push_str(&serde_json::to_string(&serde_json::from_str::<String>(text)?)?);
+            Ok(())
+        }
+        _ => {
+            out.push_str(text);
+            Ok(())
         }
     }
+}
+
+fn write_object(fields: BTreeMap<String, Option<&RawValue>>, out: &mut String) -> serde_json::Result<()> {
+    out.push('{');
+    for (i, (key, value)) in fields.into_iter().enumerate() {
+        if i > 0 {
+            out.push(',');
+        }
+        out.push_str(&serde_json::to_string(&key)?);
+        out.push(':');
+        match value {
+            Some(value) => write_canonical(value, out)?,
+            None => out.push_str("null"),
+        }
+    }
+    out.push('}');
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{HandlerKey, UniqueKey, canonical_json};
-    use serde_json::{Map, Value, json};
+    use super::{HandlerKey, UniqueKey, canonical_fields, canonical_json};
 
-    fn reversed(value: &Value) -> Value {
-        match value {
-            Value::Object(map) => {
-                Value::Object(map.iter().rev().map(|(k, v)| (k.clone(), reversed(v))).collect::<Map<_, _>>())
-            }
-            other => other.clone(),
-        }
+    #[test]
+    fn the_order_of_keys_and_the_spelling_of_strings_do_not_matter_at_any_depth() {
+        let canonical = r#"{"a":null,"b":{"x":[1,{"p":"\"quoted\"","q":2}],"y":1.50}}"#;
+        let other = r#" {"b": {"y": 1.50, "x": [1, {"q": 2, "\u0070": "\u0022quoted\""}]}, "a": null} "#;
+        assert_eq!(canonical_json(other).unwrap(), canonical);
+        assert_eq!(canonical_json(canonical).unwrap(), canonical);
+        assert!(canonical_json("{").is_err());
     }
 
     #[test]
-    fn the_order_of_keys_does_not_matter_at_any_depth() {
-        let value = json!({"b": {"y": 1, "x": [1, {"q": 2, "p": "\"quoted\""}]}, "a": null});
-        assert_eq!(canonical_json(&value), canonical_json(&reversed(&value)));
-        assert_eq!(canonical_json(&value), r#"{"a":null,"b":{"x":[1,{"p":"\"quoted\"","q":2}],"y":1}}"#);
+    fn every_digit_counts() {
+        let (a, b) = (u128::MAX.to_string(), (u128::MAX - 1).to_string());
+        assert_ne!(canonical_json(&a).unwrap(), canonical_json(&b).unwrap());
+    }
+
+    #[test]
+    fn fields_are_chosen_in_any_order_and_a_missing_one_is_null() {
+        let chosen = |json: &str| canonical_fields(json, &["b".into(), "a".into()]).unwrap();
+        assert_eq!(chosen(r#"{"c":1,"b":[2],"a":{"y":1,"x":2}}"#), r#"{"a":{"x":2,"y":1},"b":[2]}"#);
+        assert_eq!(chosen(r#"{"b":1}"#), r#"{"a":null,"b":1}"#);
     }
 
     #[test]
     fn handler_and_payload_both_count() {
         let (a, b) = (HandlerKey::new("P", "a"), HandlerKey::new("P", "b"));
-        assert_eq!(UniqueKey::of(&a, &json!({"n": 1})), UniqueKey::of(&a, &json!({"n": 1})));
-        assert_ne!(UniqueKey::of(&a, &json!({"n": 1})), UniqueKey::of(&b, &json!({"n": 1})));
-        assert_ne!(UniqueKey::of(&a, &json!({"n": 1})), UniqueKey::of(&a, &json!({"n": 2})));
+        assert_eq!(UniqueKey::of(&a, "1"), UniqueKey::of(&a, "1"));
+        assert_ne!(UniqueKey::of(&a, "1"), UniqueKey::of(&b, "1"));
+        assert_ne!(UniqueKey::of(&a, "1"), UniqueKey::of(&a, "2"));
     }
 }

@@ -122,6 +122,7 @@ impl<P: Queued, H: AsyncHandler<P>> JobRunner for AsyncRunner<P, H> {
     fn run<'a>(&'a self, job: &'a Job) -> BoxFuture<'a, Result<(), RunError>> {
         Box::pin(async move {
             let point = self.common.decode(job)?;
+            job.begin();
             self.handler.handle(&point, job).await.map_err(RunError::Handler)
         })
     }
@@ -135,10 +136,22 @@ impl<P: Queued, H: BlockingHandler<P>> JobRunner for BlockingRunner<P, H> {
             let point = self.common.decode(job)?;
             let (handler, job) = (Arc::clone(&self.handler), job.clone());
             let span = tracing::Span::current();
-            let ran =
-                tokio::task::spawn_blocking(move || span.in_scope(|| handler.handle(&point, &job))).await;
+            let mut thread = NotLater(tokio::task::spawn_blocking(move || {
+                job.begin();
+                span.in_scope(|| handler.handle(&point, &job))
+            }));
+            let ran = (&mut thread.0).await;
             ran.unwrap_or_else(|failed| HandlerResult::Err(joined(failed))).map_err(RunError::Handler)
         })
+    }
+}
+
+/// Keeps a handler that still waits for a thread from running once nobody waits for it any more.
+struct NotLater(tokio::task::JoinHandle<HandlerResult>);
+
+impl Drop for NotLater {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }
 

@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 use std::future::Future;
 use std::time::Duration;
 
+use super::WorkerReport;
 use super::order::QueueOrder;
 use super::run::Worker;
-use super::{WorkerReport, shutdown};
+use super::shutdown::Signals;
 use crate::instance::{Extensions, no_queue};
 use crate::job::QueueName;
 use crate::queue::{QueueError, QueueErrorKind};
@@ -28,6 +29,9 @@ pub struct WorkerBuilder {
     pub(super) max_jobs: Option<u64>,
     pub(super) max_time: Option<Duration>,
 }
+
+const LONGEST_LEASE: Duration = Duration::from_secs(24 * 3600);
+const MOST_SLOTS: usize = 100_000;
 
 /// When a worker ends by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,34 +57,34 @@ impl WorkerBuilder {
 
     /// The queues, the most urgent first: one is served only when those before it are empty.
     pub fn queues<Q: Into<QueueName>>(mut self, queues: impl IntoIterator<Item = Q>) -> Self {
-        self.order = Some(QueueOrder::Strict(queues.into_iter().map(Into::into).collect()));
+        self.order = Some(QueueOrder::strict(queues.into_iter().map(Into::into)));
         self
     }
 
     /// The queues with weights: `payments` at 6 comes first six times as often as `default` at 1. A weight of 0 counts as 1.
     pub fn weights<Q: Into<QueueName>>(mut self, weights: impl IntoIterator<Item = (Q, u32)>) -> Self {
-        let weights = weights.into_iter().map(|(queue, weight)| (queue.into(), weight));
-        self.order = Some(QueueOrder::Weighted(weights.collect()));
+        self.order =
+            Some(QueueOrder::weighted(weights.into_iter().map(|(queue, weight)| (queue.into(), weight))));
         self
     }
 
-    /// How many jobs run at once; default 64, at least 1.
+    /// How many jobs run at once; default 64, at least 1, at most 100,000.
     pub fn concurrency(mut self, slots: usize) -> Self {
-        self.concurrency = slots.max(1);
+        self.concurrency = slots.clamp(1, MOST_SLOTS);
         self
     }
 
     /// The most jobs to claim ahead of free slots; default 500. How many are claimed follows how fast they are used up: none ahead
     /// where handlers are slow.
     pub fn prefetch(mut self, jobs: usize) -> Self {
-        self.prefetch = jobs;
+        self.prefetch = jobs.min(MOST_SLOTS);
         self
     }
 
     /// How long a claim holds without a heartbeat: after so long the jobs of a worker that died are taken up by others. Default 30 s, at
-    /// least 1 s.
+    /// least 1 s, at most a day.
     pub fn lease(mut self, lease: Duration) -> Self {
-        self.lease = lease.max(Duration::from_secs(1));
+        self.lease = lease.clamp(Duration::from_secs(1), LONGEST_LEASE);
         self
     }
 
@@ -117,7 +121,10 @@ impl WorkerBuilder {
     }
 
     /// Works until SIGTERM, SIGINT or SIGHUP, or until one of the options ends it. A second signal ends the process at once, with
-    /// 128 plus its number.
+    /// 128 plus its number; so does any signal once the worker has ended, since the signals' own effect cannot be brought back.
+    ///
+    /// A blocking handler that never returns keeps its thread, and a Tokio runtime waits for such threads when it is dropped: end the
+    /// process itself (`std::process::exit`, or `Runtime::shutdown_timeout`) where handlers may hang.
     ///
     /// # Errors
     ///
@@ -125,11 +132,11 @@ impl WorkerBuilder {
     /// tries until it is back.
     pub async fn run(self) -> Result<WorkerReport, QueueError> {
         needs_tokio()?;
-        let signal = shutdown::signal().map_err(|error| {
+        let signals = Signals::listen().map_err(|error| {
             QueueError::new(QueueErrorKind::Other, "work", "signals cannot be listened for")
                 .with_source(error)
         })?;
-        self.run_until(signal).await
+        self.run_until(signals.first()).await
     }
 
     /// Works until the future ends, or until one of the options ends it. Signals are left alone.

@@ -1,7 +1,7 @@
 //! Runs one job and settles it.
 
 use std::future::Future;
-use std::pin::pin;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
@@ -137,7 +137,7 @@ impl Executor {
     }
 
     async fn handler_failed(&self, runner: &dyn JobRunner, job: &Job, error: HandlerError) {
-        let message = error.to_string();
+        let message = said(&error);
         match error.into_failure() {
             // Told to stop, it has stopped half way: that is the shut-down's doing, not a failed attempt.
             Failure::Failed(_) if job.stopping() == Some(Stop::Shutdown) => self.give_back(job).await,
@@ -304,19 +304,26 @@ impl Drop for LeaveOnPanic<'_> {
     }
 }
 
+/// What an error says, even where saying it panics.
+fn said(error: &HandlerError) -> String {
+    catch_unwind(AssertUnwindSafe(|| error.to_string()))
+        .unwrap_or_else(|_| "an error that panics when it is shown".to_owned())
+}
+
 /// Runs the handler until it returns, panics, is out of time, or must stop.
 async fn run(runner: &dyn JobRunner, job: &Job) -> Ended {
-    let mut running = pin!(task::catching(runner.run(job)));
+    let mut running = Box::pin(task::catching(runner.run(job)));
     let timeout = async {
         match runner.options().timeout {
             Some(timeout) => {
+                job.begun().await;
                 tokio::time::sleep(timeout).await;
                 timeout
             }
             None => std::future::pending().await,
         }
     };
-    tokio::select! {
+    let ended = tokio::select! {
         biased;
         returned = &mut running => match returned {
             Ok(result) => Ended::Returned(result),
@@ -324,6 +331,11 @@ async fn run(runner: &dyn JobRunner, job: &Job) -> Ended {
         },
         why = must_stop(job) => Ended::Stopped(why),
         after = timeout => Ended::TimedOut(after),
+    };
+    // What the handler held is dropped here, which may panic too.
+    match catch_unwind(AssertUnwindSafe(|| drop(running))) {
+        Ok(()) => ended,
+        Err(panic) => Ended::Panicked(panic_text(&*panic)),
     }
 }
 

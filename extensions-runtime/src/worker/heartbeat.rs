@@ -4,16 +4,20 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::job::{Job, Stop};
+use tokio::sync::oneshot;
+
 use crate::job::JobId;
 use crate::queue::{Extend, Extended, QueueBackend, WorkerInfo};
 use crate::task::block_on;
 
 /// How often a worker says that it lives.
 pub(super) const BEAT: Duration = Duration::from_secs(5);
+
+/// How long a worker waits for its goodbye to be heard.
+const GOODBYE: Duration = Duration::from_secs(10);
 
 /// How soon a failed heartbeat is tried again.
 const AGAIN: Duration = Duration::from_millis(500);
@@ -95,17 +99,24 @@ impl Leases {
     }
 }
 
-/// The thread that beats.
+/// The thread that beats, and says goodbye when the worker ends, however it ends.
 #[derive(Debug)]
 pub(super) struct Heartbeat {
     shared: Arc<Shared>,
-    thread: Option<JoinHandle<()>>,
+    left: oneshot::Receiver<()>,
 }
 
 #[derive(Debug, Default)]
 struct Shared {
     over: Mutex<bool>,
     changed: Condvar,
+}
+
+impl Shared {
+    fn end(&self) {
+        *self.over.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.changed.notify_all();
+    }
 }
 
 impl Heartbeat {
@@ -116,20 +127,27 @@ impl Heartbeat {
         lease: Duration,
     ) -> std::io::Result<Self> {
         let shared = Arc::new(Shared::default());
+        let (leaving, left) = oneshot::channel();
         let beating = Beating { queue, leases, worker, lease, shared: Arc::clone(&shared) };
-        let thread =
-            std::thread::Builder::new().name("extensions-heartbeat".into()).spawn(move || beating.run())?;
-        Ok(Self { shared, thread: Some(thread) })
+        std::thread::Builder::new().name("extensions-heartbeat".into()).spawn(move || {
+            beating.run();
+            let _ = leaving.send(());
+        })?;
+        Ok(Self { shared, left })
+    }
+
+    /// Ends the beats, and waits until the worker has said goodbye.
+    pub(super) async fn end(mut self) {
+        self.shared.end();
+        if tokio::time::timeout(GOODBYE, &mut self.left).await.is_err() {
+            tracing::warn!("the worker's goodbye takes long; it is left behind");
+        }
     }
 }
 
 impl Drop for Heartbeat {
     fn drop(&mut self) {
-        *self.shared.over.lock().unwrap_or_else(PoisonError::into_inner) = true;
-        self.shared.changed.notify_all();
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
+        self.shared.end();
     }
 }
 
@@ -154,6 +172,9 @@ impl Beating {
             if now >= next_beat {
                 next_beat = now + if self.beat() { BEAT } else { AGAIN };
             }
+        }
+        if let Err(error) = block_on(self.queue.leave(self.worker.id)) {
+            tracing::warn!(%error, "the worker could not say goodbye; its entry will time out");
         }
     }
 

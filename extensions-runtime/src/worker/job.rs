@@ -21,6 +21,8 @@ struct Inner {
     extensions: Extensions,
     stop: AtomicU8,
     stopped: Notify,
+    begun: OnceLock<()>,
+    beginning: Notify,
     progress: Mutex<Option<Progress>>,
     next_attempt_at: OnceLock<Timestamp>,
 }
@@ -44,6 +46,8 @@ impl Job {
             extensions,
             stop: AtomicU8::new(0),
             stopped: Notify::new(),
+            begun: OnceLock::new(),
+            beginning: Notify::new(),
             progress: Mutex::default(),
             next_attempt_at: OnceLock::new(),
         }))
@@ -90,6 +94,25 @@ impl Job {
                 Some(why) if Some(why) > than => return why,
                 _ => notified.await,
             }
+        }
+    }
+
+    /// Says that the handler itself runs now, which is later than its claim where it waits for a thread.
+    pub(crate) fn begin(&self) {
+        let _ = self.0.begun.set(());
+        self.0.beginning.notify_waiters();
+    }
+
+    /// Waits until the handler itself runs.
+    pub(crate) async fn begun(&self) {
+        loop {
+            let notified = self.0.beginning.notified();
+            tokio::pin!(notified);
+            notified.as_mut().enable();
+            if self.0.begun.get().is_some() {
+                return;
+            }
+            notified.await;
         }
     }
 

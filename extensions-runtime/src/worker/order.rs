@@ -12,6 +12,29 @@ pub(super) enum QueueOrder {
 }
 
 impl QueueOrder {
+    /// A queue that is named twice has its first place.
+    pub(super) fn strict(queues: impl Iterator<Item = QueueName>) -> Self {
+        let mut order: Vec<QueueName> = Vec::new();
+        for queue in queues {
+            if !order.contains(&queue) {
+                order.push(queue);
+            }
+        }
+        Self::Strict(order)
+    }
+
+    /// A queue that is named twice has the sum of its weights.
+    pub(super) fn weighted(weights: impl Iterator<Item = (QueueName, u32)>) -> Self {
+        let mut order: Vec<(QueueName, u32)> = Vec::new();
+        for (queue, weight) in weights {
+            match order.iter_mut().find(|(known, _)| *known == queue) {
+                Some((_, sum)) => *sum = sum.saturating_add(weight),
+                None => order.push((queue, weight)),
+            }
+        }
+        Self::Weighted(order)
+    }
+
     pub(super) fn names(&self) -> Vec<QueueName> {
         match self {
             Self::Strict(queues) => queues.clone(),
@@ -39,6 +62,16 @@ impl QueueOrder {
 #[cfg(test)]
 mod tests {
     use super::QueueOrder;
+
+    #[test]
+    fn a_queue_that_is_named_twice_is_served_once() {
+        let strict = QueueOrder::strict(["a", "b", "a"].map(Into::into).into_iter());
+        assert_eq!(strict.names(), ["a", "b"]);
+        let weighted =
+            QueueOrder::weighted([("a", 1), ("b", 2), ("a", 3)].map(|(q, w)| (q.into(), w)).into_iter());
+        let QueueOrder::Weighted(weights) = &weighted else { panic!("{weighted:?}") };
+        assert_eq!(*weights, [("a".into(), 4), ("b".into(), 2)]);
+    }
 
     #[test]
     fn strict_order_never_changes() {

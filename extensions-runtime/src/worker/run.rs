@@ -33,10 +33,19 @@ const DRAIN_POLL: Duration = Duration::from_millis(100);
 const LOST_LOOK: Duration = Duration::from_millis(100);
 const FIRST_RETRY: Duration = Duration::from_millis(100);
 const LONGEST_RETRY: Duration = Duration::from_secs(5);
+/// How long the jobs of dropped handlers may take to be given back.
+const LAST_RELEASES: Duration = Duration::from_secs(2);
 /// How long the last settlements may take at shut-down.
 const FLUSH: Duration = Duration::from_secs(10);
 
 type Step<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+/// A claimed job that was not started yet.
+struct Buffered {
+    job: Job,
+    /// Held until the end of a job that was lost before.
+    lost: Option<Arc<()>>,
+}
 
 /// What the loop waits for besides running jobs.
 enum Pending {
@@ -63,11 +72,10 @@ pub(super) struct Worker {
     leases: Arc<Leases>,
     counts: Arc<Counts>,
     extensions: Extensions,
-    buffer: VecDeque<Job>,
-    measured_at: Instant,
-    running: JoinSet<bool>,
-    /// How many jobs that were lost before are here: one at a time.
-    lost_here: usize,
+    buffer: VecDeque<Buffered>,
+    running: JoinSet<Duration>,
+    /// Held once for every job here that was lost before: one at a time.
+    lost_here: Arc<()>,
     /// Which lost jobs the last claim took in.
     last_took: TakeLost,
     /// When to look for lost jobs even if every slot could be filled with others.
@@ -110,14 +118,13 @@ impl Worker {
             stop_when: options.stop_when,
             max_time: options.max_time,
             jobs_left: options.max_jobs.unwrap_or(u64::MAX),
-            window: Window::new(options.prefetch),
+            window: Window::new(options.concurrency, options.prefetch),
             leases: Arc::default(),
             counts: Arc::default(),
             extensions,
             buffer: VecDeque::new(),
-            measured_at: Instant::now(),
             running: JoinSet::new(),
-            lost_here: 0,
+            lost_here: Arc::default(),
             last_took: TakeLost::All,
             next_lost_look: Instant::now() + LOST_LOOK,
             keeps_slot: false,
@@ -162,10 +169,7 @@ impl Worker {
         let stopped = self.work(&executor, shutdown).await;
         drop(upkeep);
         self.finish(executor, settling).await;
-        drop(heartbeat);
-        if let Err(error) = self.queue.leave(self.info.id).await {
-            tracing::warn!(%error, "the worker could not say goodbye; its entry will time out");
-        }
+        heartbeat.end().await;
         let report = self.counts.report(stopped);
         tracing::info!(worker = %self.info.id, ?report, "worker stopped");
         Ok(report)
@@ -249,9 +253,6 @@ impl Worker {
 
     /// A claim, if there is room for enough jobs to be worth one.
     fn claim(&mut self) -> Pending {
-        if self.window.measure(self.measured_at.elapsed()) {
-            self.measured_at = Instant::now();
-        }
         let here = self.running.len() + self.buffer.len();
         let looks_for_lost = self.running.len() < self.concurrency && self.is_lost_look_due();
         let room =
@@ -285,7 +286,7 @@ impl Worker {
     fn take_lost(&self) -> TakeLost {
         if self.running.len() >= self.concurrency {
             TakeLost::None
-        } else if self.lost_here > 0 {
+        } else if Arc::strong_count(&self.lost_here) > 1 {
             TakeLost::Uncounted
         } else {
             TakeLost::All
@@ -304,15 +305,19 @@ impl Worker {
     fn take_in(&mut self, claimed: Claimed, asked: Instant) {
         self.note_success();
         self.jobs_left = self.jobs_left.saturating_sub(u64::try_from(claimed.jobs.len()).unwrap_or(u64::MAX));
-        self.lost_here += claimed.jobs.iter().filter(|job| job.lost_count > 0).count();
         let jobs: Vec<Job> =
             claimed.jobs.into_iter().map(|job| Job::new(job, self.extensions.clone())).collect();
         self.leases.add(&jobs, asked, self.lease);
+        let lost_here = &self.lost_here;
+        let buffered =
+            |job: Job| Buffered { lost: (job.claimed().lost_count > 0).then(|| Arc::clone(lost_here)), job };
+        let mut buffered = jobs.into_iter().map(buffered);
         // A job that was lost before comes alone, and starts before the others.
-        if let [alone] = &jobs[..] {
-            self.buffer.push_front(alone.clone());
+        if buffered.len() == 1 {
+            self.buffer.extend(buffered.next());
+            self.buffer.rotate_right(1);
         } else {
-            self.buffer.extend(jobs);
+            self.buffer.extend(buffered);
         }
     }
 
@@ -322,21 +327,21 @@ impl Worker {
         }
         let slots = self.slots();
         while self.running.len() < slots {
-            let Some(job) = self.buffer.pop_front() else { break };
-            let lost = job.claimed().lost_count > 0;
+            let Some(Buffered { job, lost }) = self.buffer.pop_front() else { break };
             let executor = Arc::clone(executor);
             self.running.spawn(async move {
+                let _lost_until_it_ends = lost;
+                let started = Instant::now();
                 executor.execute(job).await;
-                lost
+                started.elapsed()
             });
         }
         self.leases.busy.store(u32::try_from(self.running.len()).unwrap_or(u32::MAX), Ordering::Relaxed);
     }
 
-    fn note_ended(&mut self, ended: Result<bool, tokio::task::JoinError>) {
-        self.window.note_ended();
+    fn note_ended(&mut self, ended: Result<Duration, tokio::task::JoinError>) {
         match ended {
-            Ok(lost) => self.lost_here -= usize::from(lost),
+            Ok(took) => self.window.note_ended(took),
             Err(error) => tracing::error!(%error, "an executor died; its job is left to its lease"),
         }
     }
@@ -409,27 +414,38 @@ impl Worker {
 
     /// Gives back what was not started, waits for what runs, then stops it; then everything is settled.
     async fn finish(&mut self, executor: Arc<Executor>, settling: JoinHandle<()>) {
-        for job in std::mem::take(&mut self.buffer) {
+        for Buffered { job, .. } in std::mem::take(&mut self.buffer) {
             let executor = Arc::clone(&executor);
             self.running.spawn(async move {
                 executor.give_back(&job).await;
-                false
+                Duration::ZERO
             });
         }
         if tokio::time::timeout(self.grace, drain(&mut self.running)).await.is_err() {
             tracing::warn!(jobs = self.running.len(), "the grace is over; running handlers are told to stop");
             self.leases.stop_all(Stop::Shutdown);
-            let _ = tokio::time::timeout(LAST_WORDS + FLUSH, drain(&mut self.running)).await;
-            self.running.shutdown().await;
+            let _ = tokio::time::timeout(LAST_WORDS + LAST_RELEASES, drain(&mut self.running)).await;
+        }
+        let stuck = self.running.len();
+        if stuck > 0 {
+            tracing::error!(
+                jobs = stuck,
+                "handlers block their threads and cannot be stopped; their leases are given up"
+            );
+            // Not awaited: a task that blocks its thread never sees that it is aborted.
+            self.running.abort_all();
+            self.running.detach_all();
         }
         drop(executor);
-        if tokio::time::timeout(FLUSH, settling).await.is_err() {
+        // A stuck executor would keep the settler for ever.
+        let patience = if stuck > 0 { LAST_RELEASES } else { FLUSH };
+        if tokio::time::timeout(patience, settling).await.is_err() && stuck == 0 {
             tracing::error!("the last settlements could not be stored; their leases will end");
         }
     }
 }
 
-async fn drain(running: &mut JoinSet<bool>) {
+async fn drain(running: &mut JoinSet<Duration>) {
     while running.join_next().await.is_some() {}
 }
 

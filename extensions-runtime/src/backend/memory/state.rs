@@ -263,7 +263,10 @@ impl State {
 
     fn choose(&self, request: &ClaimRequest) -> Vec<JobId> {
         let mut chosen = Vec::new();
-        let queues: Vec<_> = request.queues.iter().filter(|queue| !self.paused.contains(queue)).collect();
+        let mut seen = HashSet::new();
+        let queues =
+            request.queues.iter().filter(|queue| !self.paused.contains(queue) && seen.insert(*queue));
+        let queues: Vec<_> = queues.collect();
         let callbacks = [&self.index.owed];
         let attempts = [&self.index.ready, &self.index.lost];
         let attempts = &attempts[..if request.lost == TakeLost::All { 2 } else { 1 }];

@@ -70,13 +70,22 @@ impl Config {
         Ok(())
     }
 
-    pub(super) fn checked(self) -> Result<Self, QueueError> {
+    pub(super) fn checked(mut self) -> Result<Self, QueueError> {
         if self.path.as_os_str() == ":memory:" {
             return Err(invalid("a queue needs a file; for one in memory write `memory:`".to_owned()));
         }
+        if self.path.as_os_str().is_empty() {
+            return Err(invalid(
+                "a queue needs a file; write its path, such as `sqlite://jobs.db`".to_owned(),
+            ));
+        }
+        self.busy_timeout = self.busy_timeout.min(LONGEST_PATIENCE);
         Ok(self)
     }
 }
+
+/// Longer waits for a lock count as this one.
+const LONGEST_PATIENCE: Duration = Duration::from_secs(24 * 3600);
 
 fn invalid(context: String) -> QueueError {
     QueueError::new(QueueErrorKind::InvalidConfig, "connect", context)
@@ -168,6 +177,7 @@ mod tests {
     #[test]
     fn what_is_wrong_is_refused_with_what_to_write() {
         let table = [
+            ("sqlite:", "write its path"),
             ("sqlite://x.db?sinchronous=full", "did you mean `synchronous`"),
             ("sqlite://x.db?busy=5s", "did you mean `busy_timeout`"),
             ("sqlite://x.db?synchronous=off", "write `normal` or `full`"),

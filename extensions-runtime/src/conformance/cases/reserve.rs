@@ -71,6 +71,13 @@ cases! {
         assert_eq!(claimed_ids(&claimed), [batch[1].id, batch[3].id, batch[0].id]);
     }
 
+    [12 13] => a_queue_that_is_named_twice_is_served_once(bench) {
+        let id = bench.pushed().await;
+        let mut request = bench.request(10);
+        request.queues.extend(request.queues.clone());
+        assert_eq!(claimed_ids(&bench.reserve(request).await.jobs), [id]);
+    }
+
     [13] Priority => the_smaller_priority_goes_first(bench) {
         let batch: Vec<_> = [5, 0, 9, 3].map(|priority| NewJob { priority, ..job() }).into();
         bench.push(batch.clone()).await;

@@ -40,6 +40,16 @@ cases! {
         assert_ends(wait).await;
     }
 
+    [32 7] Lease => a_push_of_a_stored_and_a_new_job_ends_a_wait(bench) {
+        let stored = job();
+        bench.push([stored.clone()]).await;
+        bench.take().await;
+        let wait = waits(&bench.backend, &nothing_claimed(&bench).await);
+        settle_down().await;
+        bench.push([stored, job()]).await;
+        assert_ends(wait).await;
+    }
+
     [32] => a_push_between_claim_and_wait_is_not_missed(bench) {
         for _ in 0..20 {
             let claimed = nothing_claimed(&bench).await;

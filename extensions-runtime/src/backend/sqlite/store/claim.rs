@@ -1,7 +1,7 @@
 //! Claiming jobs (Q12–Q18).
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, VecDeque};
+use std::collections::{BinaryHeap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -166,7 +166,8 @@ impl Tx<'_> {
             conn.prepare_cached("SELECT paused, changed FROM extensions_queues WHERE queue = ?1")?;
         let mut open = Vec::with_capacity(request.queues.len());
         let mut cursor = 0;
-        for name in &request.queues {
+        let mut seen = HashSet::with_capacity(request.queues.len());
+        for name in request.queues.iter().filter(|name| seen.insert(*name)) {
             let Some(queue) = self.names.queue(conn, name)? else { continue };
             let (paused, changed): (bool, u64) =
                 select.query_row([queue], |row| Ok((row.get(0)?, row.get(1)?)))?;

@@ -32,6 +32,7 @@ impl Tx<'_> {
         let conn = self.conn;
         let mut insert = conn.prepare_cached(INSERT)?;
         let mut last: Option<(&NewJob, i64)> = None;
+        let mut touched = None;
         let mut answers = Vec::with_capacity(batch.jobs.len());
         for (job, meta) in batch.jobs.iter().zip(&batch.metas) {
             if let Some(answer) = self.lock_for(job, now)? {
@@ -63,8 +64,9 @@ impl Tx<'_> {
                 meta,
                 job.payload.as_bytes(),
             ])?;
-            if stored > 0 && last.is_none_or(|(_, before)| before != lane) {
+            if stored > 0 && touched != Some(lane) {
                 self.touch_lane(lane)?;
+                touched = Some(lane);
             }
             last = Some((job, lane));
             answers.push(Pushed::Queued);
