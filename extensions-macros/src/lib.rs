@@ -116,10 +116,10 @@ pub fn extension_point(input: TokenStream) -> TokenStream {
 /// | `name = "…"` | the type's or function's name | the name in listings and queues: 1 to 200 bytes, no `/`, no white space |
 /// | `aliases = ["…"]` | none | earlier names, under which jobs may still be stored |
 /// | `priority = n` | 100 | an `i32`; lower runs first |
-/// | `tags = ["…"]` | none | each can be disabled and enabled at run time |
-/// | `group = "…"` | none | likewise |
+/// | `tags = ["…"]` | none | tags of the handler, shown in the report and in listings |
+/// | `group = "…"` | none | a group, shown in listings |
 /// | `awaited` | off; on for an `async fn` | the fire awaits the handler, which implements `AwaitedHandler` |
-/// | `on_unavailable = "deny"`, `"allow"` | `"deny"` | what an inline handler of an interruptible point counts as where it did not run |
+/// | `on_unavailable = "deny"`, `"allow"` | `"deny"` | kept for guards, the inline handlers of an interruptible point; nothing asks it yet |
 /// | `with = path` | none | a constructor `fn(&Resources) -> Result<Self, BoxError>`; also as `Self::new` |
 /// | `crate = "…"` | `"extensions"` | the name of the dependency, where it is renamed |
 ///
