@@ -92,8 +92,8 @@ pub mod __private {
     };
     pub use crate::policy::Backoff;
     pub use crate::registry::{
-        HandlerDecl, Injectable, Injector, LinkedAsyncOptions, LinkedDeclaration, LinkedHandler, LinkedPoint,
-        OnUnavailable, Registrar, Res, Resources,
+        FieldDefault, HandlerDecl, Injectable, Injector, LinkedAsyncOptions, LinkedDeclaration,
+        LinkedHandler, LinkedPoint, OnUnavailable, Registrar, Res, Resources,
     };
     pub use crate::worker::Job;
 }
