@@ -137,6 +137,8 @@ pub fn extension_point(input: TokenStream) -> TokenStream {
 /// about the fire or the job, `Res<T>`, `Arc<T>` and `Option`s of them are resources. A function on several points takes no
 /// point. It returns the point's output, a `Result` of it, or nothing. An `async fn` is awaited by the fire; with
 /// `#[async_handler]` a plain `fn` runs on the blocking pool. The function itself stays as it is and can be called.
+/// It stands in a module or inside another function; in an `impl` the compiler says "`const` items in this context need a
+/// name".
 ///
 /// # Attributes beside it
 ///
