@@ -87,8 +87,8 @@ pub mod __private {
     };
     pub use crate::instance::Extensions;
     pub use crate::point::{
-        Deprecation, DynFire, ExtensionPoint, Interruptible, Location, PointInfo, PointSlot, Queued,
-        QueuedPoint, assert_interruptible, fire_boxed,
+        Deprecation, DynFire, ExtensionPoint, Interruptible, Location, PointInfo, PointSlot, QueuedPoint,
+        QueuedType, assert_interruptible, fire_boxed,
     };
     pub use crate::policy::Backoff;
     pub use crate::registry::{
