@@ -18,7 +18,7 @@ const _: () = {
         let __ext_2 = __ext_injector.field::<Res<dyn Cache>>("cache");
         __ext::Some(ReserveStock {
             db: __ext_0?,
-            count: <AtomicU64 as __ext::Default>::default(),
+            count: <AtomicU64 as __ext::FieldDefault>::field_default(),
             #[cfg(feature = "cache")]
             cache: __ext_2?,
         })

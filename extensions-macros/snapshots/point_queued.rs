@@ -38,7 +38,7 @@ const _: () = {
         __ext::LinkedPoint { info : & __EXT_INFO }
     }
     #[automatically_derived]
-    impl __ext::Queued for ImportCatalog {}
+    impl __ext::QueuedType for ImportCatalog {}
     use ::extensions::__private::typetag;
     #[typetag::serde(name = "catalog.import")]
     #[automatically_derived]

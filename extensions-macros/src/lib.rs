@@ -116,10 +116,10 @@ pub fn extension_point(input: TokenStream) -> TokenStream {
 /// | `name = "…"` | the type's or function's name | the name in listings and queues: 1 to 200 bytes, no `/`, no white space |
 /// | `aliases = ["…"]` | none | earlier names, under which jobs may still be stored |
 /// | `priority = n` | 100 | an `i32`; lower runs first |
-/// | `tags = ["…"]` | none | each can be disabled and enabled at run time |
-/// | `group = "…"` | none | likewise |
+/// | `tags = ["…"]` | none | tags of the handler, shown in the report and in listings |
+/// | `group = "…"` | none | a group, shown in listings |
 /// | `awaited` | off; on for an `async fn` | the fire awaits the handler, which implements `AwaitedHandler` |
-/// | `on_unavailable = "deny"`, `"allow"` | `"deny"` | what an inline handler of an interruptible point counts as where it did not run |
+/// | `on_unavailable = "deny"`, `"allow"` | `"deny"` | kept for guards, the inline handlers of an interruptible point; nothing asks it yet |
 /// | `with = path` | none | a constructor `fn(&Resources) -> Result<Self, BoxError>`; also as `Self::new` |
 /// | `crate = "…"` | `"extensions"` | the name of the dependency, where it is renamed |
 ///
@@ -137,6 +137,8 @@ pub fn extension_point(input: TokenStream) -> TokenStream {
 /// about the fire or the job, `Res<T>`, `Arc<T>` and `Option`s of them are resources. A function on several points takes no
 /// point. It returns the point's output, a `Result` of it, or nothing. An `async fn` is awaited by the fire; with
 /// `#[async_handler]` a plain `fn` runs on the blocking pool. The function itself stays as it is and can be called.
+/// It stands in a module or inside another function; in an `impl` the compiler says "`const` items in this context need a
+/// name".
 ///
 /// # Attributes beside it
 ///

@@ -1,14 +1,51 @@
 //! The nearest valid word for a misspelt one.
 
-/// The candidate closest to `word`, if it is close enough to be what was meant.
+use crate::keys;
+
+/// Words of other job frameworks and short forms, with what is meant here; the first that is valid counts.
+const SYNONYMS: &[(&str, &[&str])] = &[
+    ("attempt", &[keys::MAX_ATTEMPTS]),
+    ("attempts", &[keys::MAX_ATTEMPTS]),
+    ("constructor", &[keys::WITH]),
+    ("dedupe", &[keys::UNIQUE]),
+    ("max_retries", &[keys::MAX_ATTEMPTS]),
+    ("max_tries", &[keys::MAX_ATTEMPTS]),
+    ("prio", &[keys::PRIORITY]),
+    ("retry", &[keys::RETRIES]),
+    ("tries", &[keys::MAX_ATTEMPTS]),
+    ("ttl", &[keys::UNIQUE_FOR]),
+    ("uniq", &[keys::UNIQUE, keys::UNIQUE_BY]),
+];
+
+/// The candidate that is most likely what was meant: a known synonym, else the closest by typing errors, else the shortest
+/// of which `word` is the beginning, or the longest that is the beginning of `word`.
 pub(crate) fn nearest<'a>(word: &str, candidates: &[&'a str]) -> Option<&'a str> {
     let word = word.to_lowercase();
+    synonym(&word, candidates).or_else(|| misspelt(&word, candidates)).or_else(|| cut(&word, candidates))
+}
+
+fn synonym<'a>(word: &str, candidates: &[&'a str]) -> Option<&'a str> {
+    let (_, meant) = SYNONYMS.iter().find(|(synonym, _)| *synonym == word)?;
+    meant.iter().find_map(|meant| candidates.iter().find(|candidate| *candidate == meant)).copied()
+}
+
+fn misspelt<'a>(word: &str, candidates: &[&'a str]) -> Option<&'a str> {
     candidates
         .iter()
-        .map(|candidate| (distance(&word, candidate), *candidate))
-        .filter(|(distance, candidate)| *distance <= tolerance(&word, candidate))
+        .map(|candidate| (distance(word, candidate), *candidate))
+        .filter(|(distance, candidate)| *distance <= tolerance(word, candidate))
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
+}
+
+/// One letter is the beginning of too much to mean anything.
+fn cut<'a>(word: &str, candidates: &[&'a str]) -> Option<&'a str> {
+    let longer = candidates.iter().filter(|candidate| word.len() > 1 && candidate.starts_with(word));
+    let shorter = candidates.iter().filter(|candidate| candidate.len() > 1 && word.starts_with(**candidate));
+    longer
+        .min_by_key(|candidate| candidate.len())
+        .or(shorter.max_by_key(|candidate| candidate.len()))
+        .copied()
 }
 
 /// ``; did you mean `queue`?`` or the list of what is valid.
@@ -30,7 +67,7 @@ pub(crate) fn list(words: &[&str]) -> String {
 }
 
 fn tolerance(word: &str, candidate: &str) -> usize {
-    (word.len().max(candidate.len()) / 3).max(1)
+    ((word.len().max(candidate.len()) + 1) / 3).max(1)
 }
 
 /// Edit distance in which swapping two neighbours is one edit.
@@ -60,24 +97,78 @@ fn distance(from: &str, to: &str) -> usize {
 mod tests {
     use super::*;
 
-    const KEYS: &[&str] = &["queue", "delay", "retries", "retry_until", "unique", "unique_for"];
+    use crate::keys::{ASYNC, HANDLER, POINT};
+
+    fn all_find(candidates: &[&str], pairs: &[(&str, &str)]) {
+        for (word, meant) in pairs {
+            assert_eq!(nearest(word, candidates), Some(*meant), "{word}");
+        }
+    }
 
     #[test]
     fn a_typing_error_finds_its_word() {
-        assert_eq!(nearest("queu", KEYS), Some("queue"));
-        assert_eq!(nearest("qeuue", KEYS), Some("queue"));
-        assert_eq!(nearest("Retries", KEYS), Some("retries"));
-        assert_eq!(nearest("uniqe_for", KEYS), Some("unique_for"));
+        let pairs = [
+            ("queu", "queue"),
+            ("qeuue", "queue"),
+            ("Retries", "retries"),
+            ("retires", "retries"),
+            ("uniqe_for", "unique_for"),
+            ("time_out", "timeout"),
+            ("backof", "backoff"),
+            ("prioritiy", "priority"),
+            ("tag", "tags"),
+        ];
+        all_find(ASYNC, &pairs);
+        all_find(
+            HANDLER,
+            &[("prioritiy", "priority"), ("alias", "aliases"), ("nmae", "name"), ("await", "awaited")],
+        );
+        all_find(POINT, &[("queue", "queued"), ("interuptible", "interruptible"), ("versoin", "version")]);
+    }
+
+    #[test]
+    fn a_beginning_finds_its_word_and_a_word_its_beginning() {
+        all_find(
+            ASYNC,
+            &[("que", "queue"), ("retry", "retries"), ("uniq_by", "unique_by"), ("tags_of", "tags")],
+        );
+        all_find(
+            ASYNC,
+            &[("queue_name", "queue"), ("unique_for_seconds", "unique_for"), ("delay_seconds", "delay")],
+        );
+        all_find(HANDLER, &[("on", "on_unavailable")]);
+        all_find(&["max", "jitter"], &[("maximum", "max"), ("jit", "jitter")]);
+    }
+
+    #[test]
+    fn a_synonym_finds_what_is_valid_there() {
+        let pairs = [
+            ("attempts", "max_attempts"),
+            ("max_retries", "max_attempts"),
+            ("tries", "max_attempts"),
+            ("prio", "priority"),
+            ("uniq", "unique"),
+            ("ttl", "unique_for"),
+        ];
+        all_find(ASYNC, &pairs);
+        all_find(HANDLER, &[("prio", "priority"), ("constructor", "with")]);
+        all_find(POINT, &[("uniq", "unique_by")]);
+        assert_eq!(nearest("ttl", POINT), None);
     }
 
     #[test]
     fn a_foreign_word_finds_none_and_lists_all() {
-        assert_eq!(nearest("colour", KEYS), None);
+        assert_eq!(nearest("colour", ASYNC), None);
+        assert_eq!(nearest("colour", HANDLER), None);
+        assert_eq!(nearest("hidden", POINT), None);
+        assert_eq!(nearest("mode", HANDLER), None);
+        assert_eq!(nearest("x", ASYNC), None);
         assert_eq!(hint("colour", &["a", "b", "c"]), "valid are `a`, `b` and `c`");
     }
 
     #[test]
     fn the_closer_of_two_wins() {
-        assert_eq!(nearest("uniqu", KEYS), Some("unique"));
+        assert_eq!(nearest("uniqu", ASYNC), Some("unique"));
+        assert_eq!(nearest("unique_fr", ASYNC), Some("unique_for"));
     }
 }

@@ -87,13 +87,13 @@ pub mod __private {
     };
     pub use crate::instance::Extensions;
     pub use crate::point::{
-        Deprecation, DynFire, ExtensionPoint, Interruptible, Location, PointInfo, PointSlot, Queued,
-        QueuedPoint, assert_interruptible, fire_boxed,
+        Deprecation, DynFire, ExtensionPoint, Interruptible, Location, PointInfo, PointSlot, QueuedPoint,
+        QueuedType, assert_interruptible, fire_boxed,
     };
     pub use crate::policy::Backoff;
     pub use crate::registry::{
-        HandlerDecl, Injectable, Injector, LinkedAsyncOptions, LinkedDeclaration, LinkedHandler, LinkedPoint,
-        OnUnavailable, Registrar, Res, Resources,
+        FieldDefault, HandlerDecl, Injectable, Injector, LinkedAsyncOptions, LinkedDeclaration,
+        LinkedHandler, LinkedPoint, OnUnavailable, Registrar, Res, Resources,
     };
     pub use crate::worker::Job;
 }

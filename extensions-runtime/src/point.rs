@@ -67,21 +67,60 @@ pub fn fire_boxed<P: ExtensionPoint>(point: P, extensions: &Extensions) -> DynFi
     Box::pin(async move { extensions.fire(point).await.map(crate::fire::Fired::into_report) })
 }
 
-/// A queued point as a bound for generic code: it can be fired, boxed, written and read. Implemented by
-/// `#[derive(ExtensionPoint)]` with `#[extension_point(queued)]`; not for all that could be, so that a point that isn't
-/// queued is one error of the compiler's and not four.
+/// A queued point as a bound for generic code: it can be fired, boxed, written and read. All that
+/// `#[derive(ExtensionPoint)]` with `#[extension_point(queued)]` is on has it.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a queued point",
     label = "this point cannot cross a process boundary",
     note = "add `#[extension_point(queued)]` to `{Self}` and derive `Serialize` and `Deserialize` for it"
 )]
-pub trait Queued: ExtensionPoint + QueuedPoint + QueuedPayload {}
+pub trait Queued: QueuedType + Serialize + DeserializeOwned {}
 
-/// What a queued point's type must be able to do: `Serialize` and `DeserializeOwned`.
+#[diagnostic::do_not_recommend]
+impl<P: QueuedType + Serialize + DeserializeOwned> Queued for P {}
+
+/// What the derive implements for a queued point, and what the framework itself asks of one.
 ///
-/// A bound of its own, since the compiler lists all implementors of a direct one where it is missing.
-pub trait QueuedPayload: Serialize + DeserializeOwned {}
-impl<T: Serialize + DeserializeOwned> QueuedPayload for T {}
+/// It is no more than [`Queued`], but without `serde`'s traits as bounds: where they are missing, the derive's first error says
+/// what to write, and the handlers of the point have none.
+#[doc(hidden)]
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a queued point",
+    label = "this point cannot cross a process boundary",
+    note = "add `#[extension_point(queued)]` to `{Self}` and derive `Serialize` and `Deserialize` for it"
+)]
+pub trait QueuedType: ExtensionPoint + QueuedPoint + QueuedPayload {}
+
+/// What a queued point's type must be able to do: be written and read. All that is `Serialize` and `DeserializeOwned` is.
+///
+/// It has methods instead of these two as bounds, so that where one is missing the compiler says what to write and doesn't list
+/// what else implements `serde`'s traits.
+#[diagnostic::on_unimplemented(
+    message = "the queued point `{Self}` cannot be written and read",
+    label = "this point is missing `Serialize`, `Deserialize`, or both",
+    note = "add `#[derive(serde::Serialize, serde::Deserialize)]` to `{Self}`; no field of it may be borrowed"
+)]
+pub trait QueuedPayload: Sized {
+    #[doc(hidden)]
+    fn __to_vec(&self) -> Result<Vec<u8>, serde_json::Error>;
+    #[doc(hidden)]
+    fn __from_slice(json: &[u8]) -> Result<Self, serde_json::Error>;
+    #[doc(hidden)]
+    fn __from_value(json: Value) -> Result<Self, serde_json::Error>;
+}
+
+#[diagnostic::do_not_recommend]
+impl<T: Serialize + DeserializeOwned> QueuedPayload for T {
+    fn __to_vec(&self) -> Result<Vec<u8>, serde_json::Error> {
+        serde_json::to_vec(self)
+    }
+    fn __from_slice(json: &[u8]) -> Result<Self, serde_json::Error> {
+        serde_json::from_slice(json)
+    }
+    fn __from_value(json: Value) -> Result<Self, serde_json::Error> {
+        serde_json::from_value(json)
+    }
+}
 
 /// A point whose inline handlers can veto, as a bound. Implemented by `#[derive(ExtensionPoint)]` with
 /// `#[extension_point(interruptible)]`.

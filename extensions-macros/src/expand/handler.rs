@@ -60,7 +60,7 @@ fn build(ident: &Ident, build: &Build) -> TokenStream {
                     let variable = variable(i);
                     quote! { #variable? }
                 } else {
-                    quote! { <#ty as __ext::Default>::default() }
+                    quote! { <#ty as __ext::FieldDefault>::field_default() }
                 };
                 quote! { #(#cfgs)* #member: #value }
             });

@@ -90,13 +90,13 @@ fn implementation(point: &Point) -> TokenStream {
     }
 }
 
-/// `Queued` comes first: what is missing for it is told in better words than what is missing for `typetag`. That one writes
+/// `QueuedType` comes first: what is missing for it is told in better words than what is missing for `typetag`. That one writes
 /// paths that begin with `typetag::`, hence the import.
 fn queued(point: &Point) -> TokenStream {
     let Point { root, ident, name, .. } = point;
     quote! {
         #[automatically_derived]
-        impl __ext::Queued for #ident {}
+        impl __ext::QueuedType for #ident {}
         use #root::__private::typetag;
         #[typetag::serde(name = #name)]
         #[automatically_derived]

@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::callback::{DynCallback, FailureCallback, RetryCallback};
 use super::{HandlerOptions, OnFailure, OnRetry};
 use crate::job::{QueueName, UniqueUntil};
-use crate::point::{PointInfo, Queued};
+use crate::point::{PointInfo, QueuedType};
 use crate::policy::Backoff;
 
 /// The built-in default of `timeout`.
@@ -187,18 +187,18 @@ impl AsyncOptions {
     }
 
     /// Called at least once when a job of this handler on the point `P` has ended without success.
-    pub fn on_failure<P: Queued, C: OnFailure<P>>(self, callback: C) -> Self {
+    pub fn on_failure<P: QueuedType, C: OnFailure<P>>(self, callback: C) -> Self {
         let callback: Arc<dyn DynCallback<P>> = Arc::new(FailureCallback(callback));
         self.callback::<P>(Which::Failure, callback)
     }
 
     /// Called after a failed attempt, on the point `P`, that will be tried again.
-    pub fn on_retry<P: Queued, C: OnRetry<P>>(self, callback: C) -> Self {
+    pub fn on_retry<P: QueuedType, C: OnRetry<P>>(self, callback: C) -> Self {
         let callback: Arc<dyn DynCallback<P>> = Arc::new(RetryCallback(callback));
         self.callback::<P>(Which::Retry, callback)
     }
 
-    fn callback<P: Queued>(mut self, which: Which, callback: Arc<dyn DynCallback<P>>) -> Self {
+    fn callback<P: QueuedType>(mut self, which: Which, callback: Arc<dyn DynCallback<P>>) -> Self {
         self.callbacks.push(ErasedCallback {
             which,
             point: TypeId::of::<P>(),
@@ -209,7 +209,7 @@ impl AsyncOptions {
     }
 
     /// The callbacks for `P`; the name of the point of one that is for another.
-    pub(crate) fn callbacks_for<P: Queued>(&self) -> Result<Callbacks<P>, &'static str> {
+    pub(crate) fn callbacks_for<P: QueuedType>(&self) -> Result<Callbacks<P>, &'static str> {
         let mut found = Callbacks { on_failure: None, on_retry: None };
         for erased in &self.callbacks {
             if erased.point != TypeId::of::<P>() {

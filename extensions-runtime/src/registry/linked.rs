@@ -60,7 +60,7 @@ pub struct HandlerDecl {
     pub tags: &'static [&'static str],
     /// Its group.
     pub group: Option<&'static str>,
-    /// What `allows` makes of a guard that could not run.
+    /// What a guard that could not run is to count as. Kept for later; nothing asks it yet.
     pub on_unavailable: OnUnavailable,
     /// Set where it is marked `#[deprecated]`.
     pub deprecated: Option<Deprecation>,

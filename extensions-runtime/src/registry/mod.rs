@@ -16,6 +16,8 @@ pub use self::linked::{
 };
 pub use self::registrar::Registrar;
 pub(crate) use self::registrar::{Renames, Wanted};
+#[doc(hidden)]
+pub use self::resources::FieldDefault;
 pub use self::resources::{Injectable, Injector, Res, Resources};
 pub(crate) use self::runner::{JobRunner, RunError};
 pub(crate) use self::table::{InlineCall, InlineEntry, PointTable, QueuedEntry};

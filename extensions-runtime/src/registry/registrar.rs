@@ -18,7 +18,7 @@ use crate::handler::{
     HandlerInfo, HandlerKind, HandlerOptions, JobOptions,
 };
 use crate::job::HandlerKey;
-use crate::point::{Deprecation, ExtensionPoint, Location, PointInfo, Queued};
+use crate::point::{Deprecation, ExtensionPoint, Location, PointInfo, QueuedType};
 use crate::queue::{Capabilities, KnownHandler};
 
 /// New names for points and handlers of other people's crates, by path.
@@ -208,7 +208,7 @@ impl<'a> Registrar<'a> {
     }
 
     /// Registers an async handler.
-    pub fn queued<P: Queued, H: AsyncHandler<P>>(
+    pub fn queued<P: QueuedType, H: AsyncHandler<P>>(
         &mut self,
         decl: &'static HandlerDecl,
         make: fn(&mut Injector<'_>) -> Option<H>,
@@ -220,7 +220,7 @@ impl<'a> Registrar<'a> {
     }
 
     /// Registers a blocking async handler.
-    pub fn blocking<P: Queued, H: BlockingHandler<P>>(
+    pub fn blocking<P: QueuedType, H: BlockingHandler<P>>(
         &mut self,
         decl: &'static HandlerDecl,
         make: fn(&mut Injector<'_>) -> Option<H>,
@@ -235,7 +235,7 @@ impl<'a> Registrar<'a> {
     }
 
     /// Registers a handler whose code is in another binary.
-    pub fn declare<P: Queued>(&mut self, decl: &'static HandlerDecl, options: AsyncOptions) {
+    pub fn declare<P: QueuedType>(&mut self, decl: &'static HandlerDecl, options: AsyncOptions) {
         let wanted = Wanted { type_id: None, ..Wanted::from_decl::<()>(decl) };
         self.add_job::<P>(wanted, HandlerKind::Declared, options, |_| None);
     }
@@ -259,7 +259,7 @@ impl<'a> Registrar<'a> {
         self.add_inline::<P>(wanted, InlineCall::Awaited(Arc::new(AwaitedShim(handler))));
     }
 
-    pub(crate) fn add_queued<P: Queued, H: AsyncHandler<P>>(
+    pub(crate) fn add_queued<P: QueuedType, H: AsyncHandler<P>>(
         &mut self,
         wanted: Wanted,
         handler: Arc<H>,
@@ -270,7 +270,7 @@ impl<'a> Registrar<'a> {
         });
     }
 
-    fn add_job<P: Queued>(
+    fn add_job<P: QueuedType>(
         &mut self,
         mut wanted: Wanted,
         kind: HandlerKind,
@@ -301,7 +301,7 @@ impl<'a> Registrar<'a> {
         let info = self.info(wanted, &point, kind, Some(resolved.clone()));
         let runner = runner(Common { info: Arc::clone(&info), options: resolved.clone(), callbacks });
         let builder = self.builder::<P>();
-        builder.encode = Some(serde_json::to_vec::<P>);
+        builder.encode = Some(P::__to_vec);
         builder.runners.extend(runner);
         builder.queued.push(QueuedEntry { info, options: resolved });
     }
@@ -429,7 +429,7 @@ impl std::fmt::Debug for Registrar<'_> {
     }
 }
 
-fn resolved<P: Queued>(options: &AsyncOptions) -> Result<(JobOptions, Callbacks<P>), Vec<String>> {
+fn resolved<P: QueuedType>(options: &AsyncOptions) -> Result<(JobOptions, Callbacks<P>), Vec<String>> {
     let callbacks = options.callbacks_for::<P>().map_err(|other| {
         vec![format!(
             "a callback is for the point `{other}`, not for `{}`; write `.on_failure::<{}, _>(…)`",

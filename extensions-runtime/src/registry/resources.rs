@@ -69,6 +69,26 @@ impl<T: ?Sized + fmt::Debug> fmt::Debug for Res<T> {
     }
 }
 
+/// A field of a handler that is not injected.
+///
+/// `Default` under another name: where it is missing, `#[inject]` is what was forgotten more often than `#[derive(Default)]`.
+#[doc(hidden)]
+#[diagnostic::on_unimplemented(
+    message = "a field without `#[inject]` comes from `Default`, which `{Self}` does not implement",
+    label = "neither injected nor `Default`",
+    note = "write `#[inject]` on the field, derive `Default` for its type, or name a constructor of the handler: `with = path`"
+)]
+pub trait FieldDefault: Sized {
+    fn field_default() -> Self;
+}
+
+#[diagnostic::do_not_recommend]
+impl<T: Default> FieldDefault for T {
+    fn field_default() -> Self {
+        T::default()
+    }
+}
+
 /// A type that can be injected: `Arc<T>`, `Res<T>`, or `Option` of one for a resource that may be missing.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be injected",

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::handler::{
     AsyncHandler, BlockingHandler, Callbacks, HandlerError, HandlerInfo, HandlerResult, JobOptions,
 };
-use crate::point::Queued;
+use crate::point::QueuedType;
 use crate::worker::{Job, JobError};
 use crate::{BoxError, BoxFuture};
 
@@ -39,10 +39,10 @@ impl fmt::Debug for dyn JobRunner {
 }
 
 /// Reads a point of any version up to today's.
-pub(crate) fn decode<P: Queued>(payload: &[u8], version: u32) -> Result<P, String> {
+pub(crate) fn decode<P: QueuedType>(payload: &[u8], version: u32) -> Result<P, String> {
     let info = P::info();
     if version == info.version {
-        return serde_json::from_slice(payload).map_err(|error| error.to_string());
+        return P::__from_slice(payload).map_err(|error| error.to_string());
     }
     if version > info.version {
         return Err(format!("the payload has version {version}, newer than this program's {}", info.version));
@@ -56,7 +56,7 @@ pub(crate) fn decode<P: Queued>(payload: &[u8], version: u32) -> Result<P, Strin
     };
     let value = upcast(version, value)
         .map_err(|error: BoxError| format!("`upcast` from version {version}: {error}"))?;
-    serde_json::from_value(value).map_err(|error| format!("after `upcast` from version {version}: {error}"))
+    P::__from_value(value).map_err(|error| format!("after `upcast` from version {version}: {error}"))
 }
 
 /// What every runner has.
@@ -76,7 +76,7 @@ pub(crate) struct BlockingRunner<P, H> {
     pub(crate) common: Common<P>,
 }
 
-impl<P: Queued> Common<P> {
+impl<P: QueuedType> Common<P> {
     fn decode(&self, job: &Job) -> Result<P, RunError> {
         decode(job.payload(), job.point_version()).map_err(RunError::Undecodable)
     }
@@ -116,7 +116,7 @@ macro_rules! common {
     };
 }
 
-impl<P: Queued, H: AsyncHandler<P>> JobRunner for AsyncRunner<P, H> {
+impl<P: QueuedType, H: AsyncHandler<P>> JobRunner for AsyncRunner<P, H> {
     common!();
 
     fn run<'a>(&'a self, job: &'a Job) -> BoxFuture<'a, Result<(), RunError>> {
@@ -128,7 +128,7 @@ impl<P: Queued, H: AsyncHandler<P>> JobRunner for AsyncRunner<P, H> {
     }
 }
 
-impl<P: Queued, H: BlockingHandler<P>> JobRunner for BlockingRunner<P, H> {
+impl<P: QueuedType, H: BlockingHandler<P>> JobRunner for BlockingRunner<P, H> {
     common!();
 
     fn run<'a>(&'a self, job: &'a Job) -> BoxFuture<'a, Result<(), RunError>> {

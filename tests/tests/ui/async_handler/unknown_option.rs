@@ -13,4 +13,12 @@ struct Typo;
 #[async_handler(group = "billing")]
 struct Other;
 
+#[extension_handler(Q)]
+#[async_handler(retry = 3, que = "emails", prio = 1, uniq, ttl = 60, queue_name = "emails")]
+struct Near;
+
+#[extension_handler(Q)]
+#[async_handler(max_retries = 3)]
+struct Synonym;
+
 fn main() {}

@@ -16,4 +16,17 @@ impl Handler<P> for Bare {
     }
 }
 
+struct Db;
+
+#[extension_handler(P)]
+struct ForgotInject {
+    db: std::sync::Arc<Db>,
+}
+
+impl Handler<P> for ForgotInject {
+    fn handle(&self, _: &mut P, _: &Context) -> HandlerResult {
+        Ok(())
+    }
+}
+
 fn main() {}

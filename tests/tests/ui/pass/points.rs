@@ -77,4 +77,10 @@ fn main() {
     let ping: Box<dyn QueuedPoint> = Box::new(Delivery::Push { commits: 3 });
     let back: Box<dyn QueuedPoint> = serde_json::from_str(&serde_json::to_string(&ping).unwrap()).unwrap();
     assert_eq!(back.point_info().name, "Delivery");
+    assert_eq!(through_json(Delivery::Push { commits: 3 }).point_info().name, "Delivery");
+}
+
+/// `Queued` is enough for generic code to write and read a point.
+fn through_json<P: Queued>(point: P) -> P {
+    serde_json::from_str(&serde_json::to_string(&point).unwrap()).unwrap()
 }

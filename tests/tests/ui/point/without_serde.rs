@@ -6,4 +6,9 @@ struct NoSerde {
     id: u64,
 }
 
+// Its handlers say nothing more.
+#[extension_handler(NoSerde)]
+#[async_handler]
+async fn handler(_: &NoSerde) {}
+
 fn main() {}
