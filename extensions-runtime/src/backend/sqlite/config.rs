@@ -177,7 +177,7 @@ mod tests {
     #[test]
     fn what_is_wrong_is_refused_with_what_to_write() {
         let table = [
-            ("sqlite:", "write its path"),
+            ("sqlite:", "the URL names no file"),
             ("sqlite://x.db?sinchronous=full", "did you mean `synchronous`"),
             ("sqlite://x.db?busy=5s", "did you mean `busy_timeout`"),
             ("sqlite://x.db?synchronous=off", "write `normal` or `full`"),

@@ -286,6 +286,8 @@ async fn what_cannot_be_opened_says_why() {
     assert_eq!(garbage.kind(), QueueErrorKind::Corrupt, "{garbage}");
     let unknown = Sqlite::from_url("sqlite://x.db?busy=1s").await.unwrap_err();
     assert_eq!(unknown.kind(), QueueErrorKind::InvalidConfig);
+    let nowhere = Sqlite::open("").await.unwrap_err();
+    assert!(nowhere.to_string().contains("a queue needs a file"), "{nowhere}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
