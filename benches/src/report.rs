@@ -55,7 +55,7 @@ impl Row {
             unit: "ns",
             ratio_limit: ratio,
             ratio_best_peer: None,
-            goal: format!("at most {most} x limit"),
+            goal: if most.is_finite() { format!("at most {most} x limit") } else { "none".to_owned() },
             met: ratio <= most,
         }
     }
