@@ -691,7 +691,10 @@ async fn every_digit_of_a_number_counts_in_a_unique_key() {
 
 #[tokio::test]
 async fn the_error_of_the_deepest_nesting_is_said_once() {
-    let recurse = |point: &mut Recursive, cx: &Context| Ok(drop(cx.fire_sync(Recursive(point.0 + 1))?));
+    let recurse = |point: &mut Recursive, cx: &Context| {
+        cx.fire_sync(Recursive(point.0 + 1))?;
+        Ok(())
+    };
     let builder = Extensions::builder().register_fn::<Recursive>("recurse", recurse, HandlerOptions::new());
     let error = builder.build().await.unwrap().fire_sync(Recursive(0)).unwrap_err();
     assert_eq!(error.to_string().matches("deeper than 64").count(), 1);
