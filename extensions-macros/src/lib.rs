@@ -4,6 +4,8 @@
 //! model that cannot be wrong, `expand` writes the code. All mistakes of an item are reported at once, and the item
 //! itself is always written back, so that no second wave of errors follows.
 
+#![forbid(unsafe_code)]
+
 mod check;
 mod duration;
 mod errors;

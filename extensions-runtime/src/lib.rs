@@ -1,6 +1,8 @@
 //! The runtime of the `extensions` framework. Use it through the crate `extensions`, whose docs explain everything;
 //! this crate's own paths are not a stable surface.
 
+#![forbid(unsafe_code)]
+
 mod backend;
 mod builder;
 #[cfg(feature = "testing")]

@@ -13,6 +13,8 @@
 //!
 //! The memory queue is always there.
 
+#![forbid(unsafe_code)]
+
 pub use extensions_macros::{
     ExtensionPoint, async_handler, circuit_breaker, declare_handler, extension_handler, scheduled, when,
 };
