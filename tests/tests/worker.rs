@@ -579,7 +579,9 @@ async fn a_lost_job_is_not_kept_out_by_a_worker_that_always_has_others_to_run() 
     let ext = bench.ext.clone();
     let worker = tokio::spawn(async move { ext.worker().concurrency(2).run_until(pending()).await });
     let busy = async || bench.queue.stats().await.unwrap()[0].count(JobState::Completed) > 50;
+    let deadline = Instant::now() + Duration::from_secs(10);
     while !busy().await {
+        assert!(Instant::now() < deadline, "the worker does nothing");
         tokio::time::sleep(MS).await;
     }
     let lost = queue.reserve(ClaimRequest { max: 1, ..request() }).await.unwrap().jobs.remove(0);
