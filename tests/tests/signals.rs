@@ -1,5 +1,7 @@
 //! Product 10.1, where handlers never yield: signals are heard all the same, and shut-down ends.
 
+#![allow(clippy::print_stdout, reason = "a process that plays a part says on stdout how far it is")]
+
 use std::future::pending;
 use std::io::{BufRead, BufReader, Lines};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
