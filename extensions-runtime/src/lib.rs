@@ -7,6 +7,7 @@ mod backend;
 mod builder;
 #[cfg(feature = "testing")]
 pub mod conformance;
+pub mod features;
 pub mod fire;
 pub mod handler;
 mod instance;

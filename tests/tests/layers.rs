@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 const LAYERS: &[(&str, &[&str])] = &[
     ("time", &[]),
     ("task", &[]),
+    ("features", &[]),
     ("policy", &["time"]),
     ("job", &["time"]),
     ("queue", &["job", "time"]),
@@ -16,13 +17,22 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("point", &["job", "policy", "time"]),
     ("handler", &["point", "job", "policy", "time"]),
     ("registry", &["handler", "point", "queue", "job", "policy", "time"]),
-    ("fire", &["instance", "registry", "handler", "point", "queue", "job", "policy", "time", "task"]),
+    (
+        "fire",
+        &["instance", "registry", "handler", "point", "queue", "job", "policy", "features", "time", "task"],
+    ),
     ("worker", &["instance", "registry", "handler", "point", "queue", "job", "policy", "time", "task"]),
     (
         "instance",
-        &["builder", "fire", "worker", "registry", "handler", "point", "queue", "job", "policy", "time"],
+        &[
+            "builder", "fire", "worker", "registry", "handler", "point", "queue", "job", "policy",
+            "features", "time",
+        ],
     ),
-    ("builder", &["instance", "fire", "registry", "handler", "point", "queue", "job", "policy", "time"]),
+    (
+        "builder",
+        &["instance", "fire", "registry", "handler", "point", "queue", "job", "policy", "features", "time"],
+    ),
     (
         "testing",
         &["instance", "builder", "fire", "worker", "registry", "handler", "point", "queue", "job", "time"],
