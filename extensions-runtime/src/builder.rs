@@ -3,23 +3,27 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::fire::Mode;
+use crate::breaker::{BreakerChange, BreakerLink, BreakerStore, Breakers, Hook};
+use crate::features::{EnvFlags, FeatureFlags};
+use crate::fire::{DynFireLayer, DynPushLayer, FireLayer, Mode, Observer, PushLayer};
 use crate::handler::{
-    AsyncHandler, AsyncOptions, AwaitedHandler, Context, Handler, HandlerOptions, HandlerResult,
+    AnyHandler, AsyncHandler, AsyncOptions, AwaitedHandler, Context, Handler, HandlerOptions, HandlerResult,
 };
 use crate::instance::Extensions;
-use crate::point::{ExtensionPoint, Location, Queued};
+use crate::point::{ExtensionPoint, Queued};
+use crate::policy::BreakerOptions;
 use crate::queue::{QueueBackend, QueueError, Retention};
 use crate::registry::{
-    BuildError, BuildProblem, InlineCall, Registrar, Registry, Renames, Resources, Wanted,
+    BuildError, BuildProblem, Premises, Registrar, Registrations, Registry, Renames, Resources,
 };
 use crate::time::{Clock, SystemClock};
 
 /// The variable that names the queue where the builder does not.
 const QUEUE_URL: &str = "EXTENSIONS_QUEUE_URL";
+/// The variable that names the environment where the builder does not.
+const ENVIRONMENT: &str = "EXTENSIONS_ENV";
 
 /// What holds for a whole instance.
-#[derive(Debug)]
 pub(crate) struct Settings {
     pub(crate) mode: Mode,
     pub(crate) profiling: bool,
@@ -28,21 +32,34 @@ pub(crate) struct Settings {
     pub(crate) retention: Retention,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) traceparent: Option<fn() -> Option<String>>,
+    pub(crate) observers: Vec<Arc<dyn Observer>>,
+    pub(crate) fire_layers: Vec<Arc<dyn DynFireLayer>>,
+    pub(crate) push_layers: Vec<Arc<dyn DynPushLayer>>,
 }
 
-type Registration = Box<dyn FnOnce(&mut Registrar<'_>) + Send>;
+impl Settings {
+    /// Whether fires have more to do than to call their handlers.
+    pub(crate) fn need_attention(&self) -> bool {
+        self.profiling || !self.observers.is_empty() || !self.fire_layers.is_empty()
+    }
+}
 
 /// Makes an [`Extensions`] instance.
 #[must_use = "an instance is made by `.build().await`"]
 pub struct ExtensionsBuilder {
     discover: bool,
     resources: Resources,
-    registrations: Vec<Registration>,
+    registrations: Registrations,
     renames: Renames,
     defaults: AsyncOptions,
     queue: Option<Arc<dyn QueueBackend>>,
     queue_url: Option<String>,
+    environment: Option<String>,
     settings: Settings,
+    features: Arc<dyn FeatureFlags>,
+    breaker: Option<BreakerOptions>,
+    breaker_hooks: Vec<Hook>,
+    breaker_store: Option<Arc<dyn BreakerStore>>,
 }
 
 impl ExtensionsBuilder {
@@ -50,11 +67,12 @@ impl ExtensionsBuilder {
         Self {
             discover: false,
             resources: Resources::default(),
-            registrations: Vec::new(),
+            registrations: Registrations::new(),
             renames: Renames::default(),
             defaults: AsyncOptions::new(),
             queue: None,
             queue_url: None,
+            environment: None,
             settings: Settings {
                 mode: Mode::default(),
                 profiling: false,
@@ -63,7 +81,14 @@ impl ExtensionsBuilder {
                 retention: Retention::default(),
                 clock: Arc::new(SystemClock),
                 traceparent: None,
+                observers: Vec::new(),
+                fire_layers: Vec::new(),
+                push_layers: Vec::new(),
             },
+            features: Arc::new(EnvFlags::new()),
+            breaker: Some(BreakerOptions::new()),
+            breaker_hooks: Vec::new(),
+            breaker_store: None,
         }
     }
 
@@ -99,11 +124,7 @@ impl ExtensionsBuilder {
     /// Registers a plain inline handler.
     #[track_caller]
     pub fn register<P: ExtensionPoint, H: Handler<P>>(self, handler: H, options: HandlerOptions) -> Self {
-        let location = Location::caller();
-        self.later(move |registrar| {
-            let wanted = Wanted::by_hand::<H>(options, location);
-            registrar.add_inline::<P>(wanted, InlineCall::Plain(Arc::new(handler)));
-        })
+        self.register_many(Registrations::new().register::<P, H>(handler, options))
     }
 
     /// Registers a closure as a plain inline handler under a name of its own.
@@ -114,7 +135,7 @@ impl ExtensionsBuilder {
         handler: impl Fn(&mut P, &Context) -> HandlerResult<P::Output> + Send + Sync + 'static,
         options: HandlerOptions,
     ) -> Self {
-        self.register::<P, _>(FnHandler(handler), options.name(name))
+        self.register_many(Registrations::new().register_fn::<P>(name, handler, options))
     }
 
     /// Registers an awaited inline handler.
@@ -124,25 +145,35 @@ impl ExtensionsBuilder {
         handler: H,
         options: HandlerOptions,
     ) -> Self {
-        let location = Location::caller();
-        self.later(move |registrar| {
-            registrar.add_awaited::<P, H>(Wanted::by_hand::<H>(options, location), Arc::new(handler));
-        })
+        self.register_many(Registrations::new().register_awaited::<P, H>(handler, options))
     }
 
     /// Registers an async handler. The options that `#[async_handler]` gives its type are the base; the arguments win.
     #[track_caller]
     pub fn register_async<P: Queued, H: AsyncHandler<P>>(self, handler: H, options: AsyncOptions) -> Self {
-        let location = Location::caller();
-        self.later(move |registrar| {
-            let options = options.or(&Registrar::linked_options::<H>());
-            let wanted = Wanted::by_hand::<H>(options.handler.clone(), location);
-            registrar.add_queued::<P, H>(wanted, Arc::new(handler), options);
-        })
+        self.register_many(Registrations::new().register_async::<P, H>(handler, options))
     }
 
-    fn later(mut self, registration: impl FnOnce(&mut Registrar<'_>) + Send + 'static) -> Self {
-        self.registrations.push(Box::new(registration));
+    /// Registers a handler of every point whose name matches a pattern ([`Registrations::on_any`]).
+    #[track_caller]
+    pub fn on_any<H: AnyHandler>(self, pattern: impl Into<String>, handler: H) -> Self {
+        self.register_many(Registrations::new().on_any(pattern, handler))
+    }
+
+    /// Registers a handler of every point whose name matches a pattern, with options ([`Registrations::on_any_with`]).
+    #[track_caller]
+    pub fn on_any_with<H: AnyHandler>(
+        self,
+        pattern: impl Into<String>,
+        handler: H,
+        options: HandlerOptions,
+    ) -> Self {
+        self.register_many(Registrations::new().on_any_with(pattern, handler, options))
+    }
+
+    /// Registers all handlers of a list.
+    pub fn register_many(mut self, registrations: Registrations) -> Self {
+        self.registrations = self.registrations.and(registrations);
         self
     }
 
@@ -155,6 +186,62 @@ impl ExtensionsBuilder {
     /// Another name for a handler of somebody else's crate, by its path: `"crm::sync::log"`.
     pub fn rename_handler(mut self, path: impl Into<String>, name: impl Into<String>) -> Self {
         self.renames.handlers.insert(path.into(), name.into());
+        self
+    }
+
+    /// The name of the environment, which conditions ask for. Without it `EXTENSIONS_ENV` is used, and else `production`.
+    pub fn environment(mut self, name: impl Into<String>) -> Self {
+        self.environment = Some(name.into());
+        self
+    }
+
+    /// Where feature flags come from, which conditions ask for; default: the environment ([`EnvFlags`]).
+    pub fn features(mut self, flags: impl FeatureFlags) -> Self {
+        self.features = Arc::new(flags);
+        self
+    }
+
+    /// The numbers of the circuit breakers of all handlers that say nothing themselves; default: 5 failures in a row open one for
+    /// 60 s, then 3 calls at a time until 3 successes close it.
+    pub fn circuit_breaker(mut self, options: BreakerOptions) -> Self {
+        self.breaker = Some(options);
+        self
+    }
+
+    /// No circuit breakers, but for handlers that have numbers of their own.
+    pub fn without_circuit_breaker(mut self) -> Self {
+        self.breaker = None;
+        self
+    }
+
+    /// Called with every change of a circuit breaker's state. It runs on the path of the call that made the change. A panic in it is
+    /// logged and changes nothing.
+    pub fn on_breaker_change(mut self, hook: impl Fn(&BreakerChange) + Send + Sync + 'static) -> Self {
+        self.breaker_hooks.push(Arc::new(hook));
+        self
+    }
+
+    /// Where the changes of circuit breakers are shared with other instances and processes.
+    pub fn breaker_store(mut self, store: impl BreakerStore) -> Self {
+        self.breaker_store = Some(Arc::new(store));
+        self
+    }
+
+    /// Told of every fire when it is over.
+    pub fn observer(mut self, observer: impl Observer) -> Self {
+        self.settings.observers.push(Arc::new(observer));
+        self
+    }
+
+    /// Wraps every fire. The first layer is the outermost.
+    pub fn fire_layer(mut self, layer: impl FireLayer) -> Self {
+        self.settings.fire_layers.push(Arc::new(layer));
+        self
+    }
+
+    /// Wraps every push of jobs. The first layer is the outermost.
+    pub fn push_layer(mut self, layer: impl PushLayer) -> Self {
+        self.settings.push_layers.push(Arc::new(layer));
         self
     }
 
@@ -220,15 +307,26 @@ impl ExtensionsBuilder {
     /// without a queue, a queue that cannot be opened.
     pub async fn build(mut self) -> Result<Extensions, BuildError> {
         let queue = self.open_queue().await;
-        let capabilities =
-            queue.as_ref().ok().and_then(|queue| queue.as_ref().map(|queue| queue.capabilities()));
-        let mut registrar = Registrar::new(&self.resources, &self.defaults, &self.renames, capabilities);
+        let clock = Arc::clone(&self.settings.clock);
+        let breakers = Arc::new(Breakers::new(clock, self.breaker_hooks, self.breaker_store.clone()));
+        if let Some(store) = &self.breaker_store {
+            store.attach(BreakerLink::new(&breakers));
+        }
+        let premises = Premises {
+            resources: self.resources,
+            defaults: self.defaults,
+            renames: self.renames,
+            capabilities: queue.as_ref().ok().and_then(|queue| Some(queue.as_ref()?.capabilities())),
+            environment: self.environment.unwrap_or_else(environment),
+            features: self.features,
+            breaker: self.breaker,
+            breakers,
+        };
+        let mut registrar = Registrar::new(&premises);
         if self.discover {
             registrar.discover();
         }
-        for registration in self.registrations {
-            registration(&mut registrar);
-        }
+        self.registrations.apply(&mut registrar);
         let (registry, mut problems) = match registrar.finish() {
             Ok(registry) => (Some(registry), Vec::new()),
             Err(problems) => (None, problems),
@@ -237,14 +335,13 @@ impl ExtensionsBuilder {
             problems.push(BuildProblem::Queue(error));
             None
         });
-        let handlers = registry.as_ref().map(queued_names).unwrap_or_default();
-        if queue.is_none() && problems.is_empty() && !handlers.is_empty() {
-            problems.push(BuildProblem::NoQueue { handlers });
+        if queue.is_none() && problems.is_empty() {
+            problems.extend(registry.as_ref().and_then(Registry::needs_queue));
         }
         match registry {
             Some(registry) if problems.is_empty() => {
                 warn_of_deprecated(&registry);
-                Ok(Extensions::new(registry, self.resources, queue, self.settings))
+                Ok(Extensions::new(registry, premises, queue, self.settings))
             }
             _ => Err(BuildError::new(problems)),
         }
@@ -254,8 +351,7 @@ impl ExtensionsBuilder {
         if let Some(queue) = self.queue.take() {
             return Ok(Some(queue));
         }
-        let from_environment = || std::env::var(QUEUE_URL).ok().filter(|url| !url.is_empty());
-        match self.queue_url.take().or_else(from_environment) {
+        match self.queue_url.take().or_else(|| non_empty_variable(QUEUE_URL)) {
             Some(url) => crate::queue::connect(&url).await.map(Some),
             None => Ok(None),
         }
@@ -267,14 +363,17 @@ impl std::fmt::Debug for ExtensionsBuilder {
         f.debug_struct("ExtensionsBuilder")
             .field("discover", &self.discover)
             .field("registrations", &self.registrations.len())
-            .field("settings", &self.settings)
             .finish_non_exhaustive()
     }
 }
 
-fn queued_names(registry: &Registry) -> Vec<String> {
-    let queued = registry.handlers().iter().filter(|info| info.kind.is_queued());
-    queued.map(|info| format!("`{}`", info.key())).collect()
+/// The environment where the builder names none: the safest to be taken for by mistake.
+fn environment() -> String {
+    non_empty_variable(ENVIRONMENT).unwrap_or_else(|| "production".to_owned())
+}
+
+fn non_empty_variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
 fn warn_of_deprecated(registry: &Registry) {
@@ -288,17 +387,5 @@ fn warn_of_deprecated(registry: &Registry) {
         .collect();
     if !deprecated.is_empty() {
         tracing::warn!("deprecated handlers are registered: {}", deprecated.join(", "));
-    }
-}
-
-struct FnHandler<F>(F);
-
-impl<P, F> Handler<P> for FnHandler<F>
-where
-    P: ExtensionPoint,
-    F: Fn(&mut P, &Context) -> HandlerResult<P::Output> + Send + Sync + 'static,
-{
-    fn handle(&self, point: &mut P, cx: &Context) -> HandlerResult<P::Output> {
-        (self.0)(point, cx)
     }
 }

@@ -32,7 +32,6 @@ pub struct FlagScope<'a> {
 }
 
 impl<'a> FlagScope<'a> {
-    #[cfg_attr(not(test), expect(dead_code, reason = "the conditions that ask come next"))]
     pub(crate) const fn new(
         tenant: Option<&'a str>,
         user: Option<&'a str>,

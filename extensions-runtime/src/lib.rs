@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 mod backend;
+pub mod breaker;
 mod builder;
 #[cfg(feature = "testing")]
 pub mod conformance;
@@ -16,6 +17,7 @@ pub mod point;
 pub mod policy;
 pub mod queue;
 pub mod registry;
+pub mod scope;
 mod task;
 pub mod time;
 pub mod worker;
@@ -24,7 +26,7 @@ use std::future::Future;
 use std::pin::Pin;
 
 pub use self::builder::ExtensionsBuilder;
-pub use self::instance::Extensions;
+pub use self::instance::{Extensions, Registration, SilenceGuard, SwitchGuard, SwitchedOff};
 
 /// Any error that can be sent between threads.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync + 'static>;
@@ -86,7 +88,7 @@ pub mod __private {
     pub use crate::BoxError;
     pub use crate::handler::{
         AsyncHandler, AsyncOptions, AwaitedHandler, BlockingHandler, Context, Handler, HandlerError,
-        HandlerResult, IntoOutput, OnFailure, OnRetry, Verdict, Veto,
+        HandlerResult, IntoOutput, OnFailure, OnRetry, OnUnavailable, Verdict, Veto,
     };
     pub use crate::instance::Extensions;
     pub use crate::point::{
@@ -95,8 +97,8 @@ pub mod __private {
     };
     pub use crate::policy::Backoff;
     pub use crate::registry::{
-        FieldDefault, HandlerDecl, Injectable, Injector, LinkedAsyncOptions, LinkedDeclaration,
-        LinkedHandler, LinkedPoint, OnUnavailable, Registrar, Res, Resources,
+        BreakerDecl, ConditionDecl, Predicate, FieldDefault, HandlerDecl, Injectable, Injector, LinkedAsyncOptions, LinkedDeclaration,
+        LinkedHandler, LinkedPoint, Registrar, Res, Resources,
     };
     pub use crate::worker::Job;
 }

@@ -43,6 +43,82 @@ pub trait ExtensionPoint: Sized + Send + Sync + 'static {
     fn __veto(_output: &Self::Output) -> Option<&Veto> {
         None
     }
+
+    /// The point as JSON, where its type is `Serialize`.
+    #[doc(hidden)]
+    fn __view(&self) -> Option<Result<Value, serde_json::Error>> {
+        None
+    }
+
+    /// A copy, where its type is `Clone`.
+    #[doc(hidden)]
+    fn __copy(&self) -> Option<Self> {
+        None
+    }
+}
+
+/// A point whose type is not known here.
+#[derive(Clone, Copy)]
+pub struct AnyPoint<'a> {
+    name: &'a str,
+    point: &'a dyn Erased,
+}
+
+trait Erased {
+    fn info(&self) -> &'static PointInfo;
+    fn view(&self) -> Option<Result<Value, serde_json::Error>>;
+    fn as_any(&self) -> &dyn Any;
+}
+
+impl<P: ExtensionPoint> Erased for P {
+    fn info(&self) -> &'static PointInfo {
+        P::info()
+    }
+    fn view(&self) -> Option<Result<Value, serde_json::Error>> {
+        self.__view()
+    }
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
+
+impl<'a> AnyPoint<'a> {
+    pub(crate) fn new<P: ExtensionPoint>(name: &'a str, point: &'a P) -> Self {
+        Self { name, point }
+    }
+
+    /// The wire name in this instance.
+    #[must_use]
+    pub const fn name(&self) -> &'a str {
+        self.name
+    }
+
+    /// The description of its type.
+    #[must_use]
+    pub fn info(&self) -> &'static PointInfo {
+        self.point.info()
+    }
+
+    /// The point as JSON; none where its type is not `Serialize`.
+    ///
+    /// # Errors
+    ///
+    /// What the type's own `Serialize` says.
+    pub fn view(&self) -> Option<Result<Value, serde_json::Error>> {
+        self.point.view()
+    }
+
+    /// The point, if it is a `P`.
+    #[must_use]
+    pub fn downcast<P: ExtensionPoint>(&self) -> Option<&'a P> {
+        self.point.as_any().downcast_ref()
+    }
+}
+
+impl fmt::Debug for AnyPoint<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AnyPoint").field("name", &self.name).finish_non_exhaustive()
+    }
 }
 
 /// A point that may cross a process boundary, as an object.

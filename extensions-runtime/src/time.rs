@@ -3,8 +3,8 @@
 //! Everything else takes a [`Clock`] or a [`Timestamp`], so that tests can move time by hand.
 
 use std::fmt;
-use std::sync::Mutex;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::sync::{Mutex, OnceLock};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
@@ -100,6 +100,11 @@ pub const fn secs(seconds: u64) -> Duration {
 pub trait Clock: fmt::Debug + Send + Sync + 'static {
     /// The time now.
     fn now(&self) -> Timestamp;
+
+    /// The time since any fixed start. It never goes back, whatever happens to the time of day.
+    fn elapsed(&self) -> Duration {
+        self.now().since(Timestamp::default())
+    }
 }
 
 /// The machine's clock.
@@ -110,6 +115,11 @@ impl Clock for SystemClock {
     fn now(&self) -> Timestamp {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Timestamp(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+    }
+
+    fn elapsed(&self) -> Duration {
+        static START: OnceLock<Instant> = OnceLock::new();
+        START.get_or_init(Instant::now).elapsed()
     }
 }
 

@@ -4,9 +4,9 @@ use std::any::TypeId;
 use std::time::Duration;
 
 use super::{FireError, Fired};
-use crate::handler::{AsyncOptions, HandlerInfo};
+use crate::handler::{AsyncOptions, HandlerInfo, Which};
 use crate::instance::Extensions;
-use crate::point::ExtensionPoint;
+use crate::point::{ExtensionPoint, Interruptible};
 
 /// A point that is about to be fired, made by [`Extensions::point`].
 #[must_use = "nothing is fired until `.fire().await` or `.fire_sync()`"]
@@ -21,7 +21,20 @@ pub struct Fire<'a, P: ExtensionPoint> {
 pub(crate) struct Mode {
     pub(crate) graceful: bool,
     pub(crate) strict: bool,
+    pub(crate) bypass_breaker: bool,
+    pub(crate) unobserved: bool,
     pub(crate) overrides: Option<Box<Overrides>>,
+}
+
+impl Mode {
+    /// A mode to begin a fire with, where this is the instance's.
+    pub(crate) fn fresh(&self) -> Self {
+        Self { graceful: self.graceful, strict: self.strict, ..Self::default() }
+    }
+
+    pub(super) fn tenant(&self) -> Option<&str> {
+        self.overrides.as_ref()?.tenant.as_deref()
+    }
 }
 
 /// What a fire changes of its handlers' options, and which handlers it chooses.
@@ -32,22 +45,6 @@ pub(crate) struct Overrides {
     only: Vec<Which>,
     except: Vec<Which>,
     pub(crate) tenant: Option<String>,
-}
-
-/// A handler, by type or by name.
-#[derive(Debug, Clone)]
-pub(crate) enum Which {
-    Type(TypeId),
-    Name(String),
-}
-
-impl Which {
-    pub(crate) fn is(&self, info: &HandlerInfo) -> bool {
-        match self {
-            Self::Type(id) => info.type_id == Some(*id),
-            Self::Name(name) => info.name == name.as_str(),
-        }
-    }
 }
 
 impl Overrides {
@@ -87,6 +84,18 @@ impl<'a, P: ExtensionPoint> Fire<'a, P> {
     /// A point without handlers is an error.
     pub fn strict(mut self) -> Self {
         self.mode.strict = true;
+        self
+    }
+
+    /// Open circuit breakers hold back no inline handler of this fire, and its results count for none.
+    pub fn without_circuit_breaker(mut self) -> Self {
+        self.mode.bypass_breaker = true;
+        self
+    }
+
+    /// Observers are not told of this fire.
+    pub fn unobserved(mut self) -> Self {
+        self.mode.unobserved = true;
         self
     }
 
@@ -152,7 +161,7 @@ impl<'a, P: ExtensionPoint> Fire<'a, P> {
         self
     }
 
-    /// The tenant that the jobs of this fire, and of those nested in it, carry along.
+    /// Fires inside this tenant's scope: its handlers run, and the jobs of this fire and of those nested in it carry it along.
     pub fn for_tenant(mut self, tenant: impl Into<String>) -> Self {
         self.overrides().tenant = Some(tenant.into());
         self
@@ -164,7 +173,7 @@ impl<'a, P: ExtensionPoint> Fire<'a, P> {
     ///
     /// As [`Extensions::fire`].
     pub async fn fire(self) -> Result<Fired<P>, FireError> {
-        self.extensions.fire_with(self.point, &self.mode).await
+        self.extensions.fire_with(self.point, &self.mode, None).await
     }
 
     /// Fires without a runtime.
@@ -173,7 +182,49 @@ impl<'a, P: ExtensionPoint> Fire<'a, P> {
     ///
     /// As [`Extensions::fire_sync`].
     pub fn fire_sync(self) -> Result<Fired<P>, FireError> {
-        self.extensions.fire_sync_with(self.point, &self.mode)
+        self.extensions.fire_sync_with(self.point, &self.mode, None)
+    }
+
+    /// Fires, and stops after an output that is enough.
+    pub(super) async fn fire_until(
+        self,
+        enough: &mut (dyn FnMut(&P::Output) -> bool + Send + '_),
+    ) -> Result<Fired<P>, FireError> {
+        self.extensions.fire_with(self.point, &self.mode, Some(enough)).await
+    }
+}
+
+impl<P: Interruptible> Fire<'_, P> {
+    /// Fires and answers whether the guards consent ([`Extensions::allows`]).
+    ///
+    /// # Errors
+    ///
+    /// As [`Extensions::allows`].
+    pub async fn allows(self) -> Result<bool, FireError> {
+        self.fire().await?.into_consent()
+    }
+
+    /// Fires without a runtime and answers whether the guards consent.
+    ///
+    /// # Errors
+    ///
+    /// As [`Extensions::allows`]; and [`FireErrorKind::Awaited`](super::FireErrorKind::Awaited) for a point with awaited handlers.
+    pub fn allows_sync(self) -> Result<bool, FireError> {
+        self.fire_sync()?.into_consent()
+    }
+}
+
+impl Extensions {
+    /// Fires a point and answers whether its guards, the inline handlers, consent: nobody vetoed, and none that denies when it is
+    /// unavailable failed in graceful mode, was muted or disabled, or has an open circuit. No guards at all means yes. It is a fire
+    /// like any other: with consent, async handlers are queued.
+    ///
+    /// # Errors
+    ///
+    /// As [`fire`](Self::fire); [`FireErrorKind::Silenced`](super::FireErrorKind::Silenced) where the guards were not asked because of a
+    /// silence.
+    pub async fn allows<P: Interruptible>(&self, point: P) -> Result<bool, FireError> {
+        self.fire(point).await?.into_consent()
     }
 }
 

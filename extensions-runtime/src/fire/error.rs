@@ -30,6 +30,10 @@ pub enum FireErrorKind {
     HandlersFailed,
     /// A handler vetoed ([`Fired::into_result`](super::Fired::into_result)).
     Vetoed,
+    /// Guards were to be asked, and the instance, the point or the task is silenced.
+    Silenced,
+    /// A layer refused the fire, or ended it.
+    Layer(String),
     /// The jobs could not be queued. Whether some were is unknown; pushing [`FireError::unqueued`] again is safe.
     PushFailed(QueueError),
     /// The payload is larger than a job may be.
@@ -61,7 +65,7 @@ pub enum FireErrorKind {
 
 impl FireError {
     pub(crate) fn new(kind: FireErrorKind, point_name: &'static str) -> Self {
-        let report = FireReport { point: point_name.to_owned(), ..FireReport::default() };
+        let report = FireReport::new(point_name);
         Self(Box::new(Inner { kind, point_name, report, point: None, unqueued: Arc::new([]) }))
     }
 
@@ -137,6 +141,12 @@ impl fmt::Display for FireError {
                 Some(veto) => write!(f, "`{point}` was vetoed by `{}`: {}", veto.by(), veto.reason()),
                 None => write!(f, "`{point}` was vetoed"),
             },
+            FireErrorKind::Silenced => write!(
+                f,
+                "the guards of `{point}` were not asked: it is silenced, which is no consent; where it is to be, silence with \
+                 `.silence().allowing_guards()`"
+            ),
+            FireErrorKind::Layer(error) => write!(f, "a layer ended the fire of `{point}`: {error}"),
             FireErrorKind::PushFailed(error) => {
                 write!(f, "the {} jobs of `{point}` could not be queued: {error}", self.0.unqueued.len())
             }

@@ -3,13 +3,14 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::Instant;
 
 use super::builder::{Mode, Overrides};
-use super::report::{DuplicateJob, QueuedJob, SkipReason};
+use super::gate::{Gate, Held};
+use super::report::{DuplicateJob, QueuedJob};
 use super::tally::Tally;
-use super::{FireError, FireErrorKind, Fired};
-use crate::handler::{AsyncOptions, Context, JobOptions};
+use super::{FireError, FireErrorKind, FireReport, Fired};
+use crate::handler::{AsyncOptions, Context, HandlerKind, JobOptions};
 use crate::instance::Extensions;
 use crate::job::{JobId, JobMeta, NewJob, Payload, UniqueKey, UniqueLock, canonical_fields, canonical_json};
 use crate::point::{ExtensionPoint, PointInfo};
@@ -26,56 +27,58 @@ pub(super) struct Prepared<P: ExtensionPoint> {
     point: P,
     tally: Option<Box<Tally<P>>>,
     jobs: Vec<NewJob>,
+    started: Option<Instant>,
 }
 
 impl<P: ExtensionPoint> Prepared<P> {
-    /// A fire without anything to report or to push.
-    #[inline]
-    pub(super) const fn nothing(point: P) -> Self {
-        Self { point, tally: None, jobs: Vec::new() }
-    }
-
     pub(super) fn new(
         table: &PointTable<P>,
-        mode: &Mode,
-        cx: &Context,
+        gate: Gate<'_>,
         point: P,
-        mut tally: Option<Box<Tally<P>>>,
+        tally: Option<Box<Tally<P>>>,
     ) -> Result<Self, FireError> {
-        let vetoed = tally.as_ref().is_some_and(|tally| tally.report.veto.is_some());
-        if vetoed {
-            return Ok(Self { point, tally, jobs: Vec::new() });
+        let runs_nothing =
+            |report: &FireReport| report.veto.is_some() || report.is_silenced();
+        if tally.as_ref().is_some_and(|tally| runs_nothing(&tally.report)) {
+            return Ok(Self { point, tally, jobs: Vec::new(), started: None });
         }
-        let mut jobs = cx.take_kept();
-        if !table.queued.is_empty() {
-            let mut maker = JobMaker { table, mode, cx, shared: None };
-            for entry in &table.queued {
-                match maker.job(entry, &point) {
-                    Ok(Some(job)) => jobs.push(job),
-                    Ok(None) => Tally::skip(&mut tally, &entry.info, SkipReason::NotChosen),
-                    Err(kind) => {
-                        let report = tally.map(|tally| tally.report).unwrap_or_default();
-                        return Err(FireError::new(kind, P::info().name)
-                            .with_report(report)
-                            .with_point(point));
+        let jobs = gate.cx.take_kept();
+        let mut prepared = Self { point, tally, jobs, started: None };
+        match prepared.make_jobs(table, gate) {
+            Ok(()) => Ok(prepared),
+            Err(kind) => {
+                let report = prepared.tally.map(|tally| tally.report).unwrap_or_default();
+                Err(FireError::new(kind, P::info().name).with_report(report).with_point(prepared.point))
+            }
+        }
+    }
+
+    fn make_jobs(&mut self, table: &PointTable<P>, gate: Gate<'_>) -> Result<(), FireErrorKind> {
+        let mut maker = JobMaker { table, mode: gate.mode, cx: gate.cx, shared: None };
+        for entry in &table.queued {
+            match gate.applies(&entry.at, &self.point) {
+                Ok(()) => self.jobs.push(maker.job(entry, &self.point)?),
+                Err(Held::Skipped(reason)) => Tally::skip(&mut self.tally, &entry.at.info, reason),
+                Err(Held::Failed(error)) => {
+                    Tally::fail(&mut self.tally, &entry.at.info, error);
+                    if !gate.mode.graceful {
+                        return Err(FireErrorKind::HandlerFailed);
                     }
                 }
             }
         }
-        Ok(Self { point, tally, jobs })
-    }
-
-    #[inline]
-    pub(super) fn has_jobs(&self) -> bool {
-        !self.jobs.is_empty()
+        Ok(())
     }
 
     pub(super) fn take_jobs(&mut self) -> Vec<NewJob> {
         std::mem::take(&mut self.jobs)
     }
 
-    /// Pushes the jobs and notes what became of each.
+    /// Pushes the jobs, if there are any, and notes what became of each.
     pub(super) async fn push(mut self, extensions: &Extensions) -> Result<Self, FireError> {
+        if self.jobs.is_empty() {
+            return Ok(self);
+        }
         let jobs: Arc<[NewJob]> = self.take_jobs().into();
         match extensions.push(Arc::clone(&jobs)).await {
             Ok(pushed) => {
@@ -111,16 +114,20 @@ impl<P: ExtensionPoint> Prepared<P> {
             Tally::ensure(&mut self.tally).report.queued.extend(jobs.iter().map(queued));
             outer.keep(jobs);
         }
-        self.into_fired(None)
+        self.into_fired()
     }
 
-    #[inline]
-    pub(super) fn into_fired(self, took: Option<Duration>) -> Fired<P> {
-        let mut fired = Fired::new(self.point, self.tally);
-        if took.is_some() {
-            fired.report_mut().total_time = took;
+    /// Notes when the fire began, where it is timed.
+    pub(super) fn since(mut self, started: Option<Instant>) -> Self {
+        self.started = started;
+        self
+    }
+
+    pub(super) fn into_fired(mut self) -> Fired<P> {
+        if let Some(started) = self.started {
+            Tally::ensure(&mut self.tally).report.total_time = Some(started.elapsed());
         }
-        fired
+        Fired::new(self.point, self.tally)
     }
 }
 
@@ -142,24 +149,21 @@ struct Shared {
 }
 
 impl<P: ExtensionPoint> JobMaker<'_, P> {
-    /// The job of one handler; none if the fire leaves the handler out.
-    fn job(&mut self, entry: &QueuedEntry, point: &P) -> Result<Option<NewJob>, FireErrorKind> {
-        let overrides = self.mode.overrides.as_deref();
-        if overrides.is_some_and(|overrides| !overrides.chooses(&entry.info)) {
-            return Ok(None);
-        }
-        let options = match overrides {
+    /// The job of one handler.
+    fn job(&mut self, entry: &QueuedEntry<P>, point: &P) -> Result<NewJob, FireErrorKind> {
+        let info = &entry.at.info;
+        let options = match self.mode.overrides.as_deref() {
             Some(overrides) => overridden::<P>(entry, overrides)?,
-            None => Cow::Borrowed(&entry.options),
+            None => Cow::Borrowed(&*entry.options),
         };
         let shared = match &mut self.shared {
             Some(shared) => shared,
             none => none.insert(Shared::new(self.table, self.cx, point)?),
         };
-        let handler = entry.info.key();
+        let handler = info.key();
         let unique = match &options.unique {
             Some(unique) => {
-                let chosen = shared.chosen(&unique.by, &entry.info.name, P::info())?;
+                let chosen = shared.chosen(&unique.by, &info.name, P::info())?;
                 Some(UniqueLock {
                     key: UniqueKey::of(&handler, &chosen),
                     ttl: unique.ttl,
@@ -170,7 +174,7 @@ impl<P: ExtensionPoint> JobMaker<'_, P> {
         };
         let mut meta = shared.meta.clone();
         meta.tags.clone_from(&options.tags);
-        Ok(Some(NewJob {
+        Ok(NewJob {
             id: JobId::new(),
             handler,
             point_version: P::info().version,
@@ -180,9 +184,9 @@ impl<P: ExtensionPoint> JobMaker<'_, P> {
             max_attempts: options.max_attempts,
             delay: options.delay,
             unique,
-            on_failure: options.on_failure || entry.info.kind == crate::handler::HandlerKind::Declared,
+            on_failure: options.on_failure || info.kind == HandlerKind::Declared,
             meta,
-        }))
+        })
     }
 }
 
@@ -195,7 +199,7 @@ impl Shared {
         if payload.len() > MAX_PAYLOAD {
             return Err(FireErrorKind::TooLarge { size: payload.len(), limit: MAX_PAYLOAD });
         }
-        if payload.len() > LARGE_PAYLOAD && !table.warned_large.swap(true, Ordering::Relaxed) {
+        if payload.len() > LARGE_PAYLOAD && !table.state.warned_large.swap(true, Ordering::Relaxed) {
             tracing::warn!(
                 point = &*table.name,
                 size = payload.len(),
@@ -204,7 +208,7 @@ impl Shared {
         }
         let mut meta = JobMeta::new(cx.root());
         meta.depth = cx.depth();
-        meta.tenant = cx.tenant().map(str::to_owned);
+        cx.describe_scopes(&mut meta);
         meta.traceparent = cx.extensions().traceparent();
         Ok(Self { payload: payload.into(), meta })
     }
@@ -228,11 +232,11 @@ impl Shared {
 }
 
 fn overridden<'a, P: ExtensionPoint>(
-    entry: &'a QueuedEntry,
+    entry: &'a QueuedEntry<P>,
     overrides: &Overrides,
 ) -> Result<Cow<'a, JobOptions>, FireErrorKind> {
-    let mine = overrides.one.iter().filter(|(which, _)| which.is(&entry.info)).map(|(_, options)| options);
-    let mut options = entry.options.clone();
+    let mine = overrides.one.iter().filter(|(which, _)| which.is(&entry.at.info)).map(|(_, options)| options);
+    let mut options = JobOptions::clone(&entry.options);
     for change in [&overrides.all].into_iter().chain(mine) {
         let fixed = change.fixed_per_handler();
         if !fixed.is_empty() {

@@ -3,14 +3,21 @@
 mod builder;
 mod dispatch;
 mod error;
+mod gate;
 mod jobs;
+mod layer;
 mod many;
+mod observe;
 mod report;
+mod run;
 mod tally;
 
 pub use self::builder::Fire;
 pub(crate) use self::builder::Mode;
 pub use self::error::{FireError, FireErrorKind};
+pub(crate) use self::layer::{DynFireLayer, DynPushLayer};
+pub use self::layer::{FireInfo, FireLayer, FireOutcome, NextFire, NextPush, PushLayer};
+pub use self::observe::{Observed, Observer};
 pub use self::report::{
     DuplicateJob, FireReport, Fired, HandlerFailure, QueuedJob, SkipReason, Skipped, VetoedBy,
 };

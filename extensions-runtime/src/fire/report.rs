@@ -10,6 +10,7 @@ use serde::ser::SerializeStruct;
 use super::error::{FireError, FireErrorKind};
 use super::tally::Tally;
 use crate::handler::{HandlerError, HandlerInfo, Veto};
+use crate::instance::Silence;
 use crate::job::{HandlerKey, JobId, QueueName};
 use crate::point::ExtensionPoint;
 
@@ -34,6 +35,9 @@ pub struct FireReport {
     pub skipped: Vec<Skipped>,
     /// Who vetoed, and why.
     pub veto: Option<VetoedBy>,
+    /// Set where the fire ran nothing because it was silenced.
+    #[serde(serialize_with = "as_bool")]
+    pub(super) silenced: Option<Silence>,
     /// The jobs that were queued. In a nested fire: those that the outermost fire will queue.
     pub queued: Vec<QueuedJob>,
     /// The jobs that were not queued because another holds their unique key.
@@ -42,6 +46,23 @@ pub struct FireReport {
     pub durations: Vec<(String, Duration)>,
     /// How long the fire took; only while profiling is on.
     pub total_time: Option<Duration>,
+}
+
+#[allow(clippy::ref_option, reason = "serde gives a reference")]
+fn as_bool<S: serde::Serializer>(silenced: &Option<Silence>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_bool(silenced.is_some())
+}
+
+impl FireReport {
+    pub(super) fn new(point: &str) -> Self {
+        Self { point: point.to_owned(), ..Self::default() }
+    }
+
+    /// Whether the fire ran nothing because the instance, the point or the task is silenced.
+    #[must_use]
+    pub const fn is_silenced(&self) -> bool {
+        self.silenced.is_some()
+    }
 }
 
 /// A handler and its error.
@@ -69,6 +90,42 @@ pub struct Skipped {
 pub enum SkipReason {
     /// The fire chose other handlers (`only`, `except`).
     NotChosen,
+    /// The instance, the point or the task is silenced.
+    Silenced,
+    /// The handler is muted.
+    Muted,
+    /// A tag of the handler, or its group, is disabled.
+    Disabled,
+    /// One of its conditions does not hold.
+    Condition,
+    /// Its circuit breaker is open.
+    CircuitOpen,
+    /// It belongs to a scope that the fire is not inside of. Only [`plan`](crate::Extensions::plan) lists these.
+    Scope,
+    /// A handler before it gave what the strategy waited for.
+    StoppedEarly,
+}
+
+impl SkipReason {
+    /// Whether a guard that was passed over for it should have been asked.
+    pub(super) const fn is_unavailable(self) -> bool {
+        matches!(self, Self::Silenced | Self::Muted | Self::Disabled | Self::CircuitOpen)
+    }
+}
+
+impl fmt::Display for SkipReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NotChosen => "the fire chose other handlers",
+            Self::Silenced => "silenced",
+            Self::Muted => "muted",
+            Self::Disabled => "its tag or group is disabled",
+            Self::Condition => "a condition does not hold",
+            Self::CircuitOpen => "its circuit is open",
+            Self::Scope => "it belongs to another scope",
+            Self::StoppedEarly => "an earlier handler gave enough",
+        })
+    }
 }
 
 /// Who vetoed a fire.
@@ -78,6 +135,8 @@ pub struct VetoedBy {
     pub handler: Arc<HandlerInfo>,
     /// Its veto.
     pub veto: Veto,
+    /// Whether it is a guard that could not be asked, or that failed, and so counts as a veto.
+    pub unavailable: bool,
 }
 
 impl VetoedBy {
@@ -152,7 +211,7 @@ impl<P: ExtensionPoint> Fired<P> {
         &mut Tally::ensure(&mut self.tally).report
     }
 
-    fn report(&self) -> Option<&FireReport> {
+    pub(super) fn report(&self) -> Option<&FireReport> {
         self.tally.as_ref().map(|tally| &tally.report)
     }
 
@@ -220,10 +279,22 @@ impl<P: ExtensionPoint> Fired<P> {
         self.report().and_then(|report| report.veto.as_ref())
     }
 
-    /// Whether nobody vetoed and no handler failed.
+    /// Whether the fire ran nothing because the instance, the point or the task is silenced.
+    #[must_use]
+    pub fn is_silenced(&self) -> bool {
+        self.report().is_some_and(FireReport::is_silenced)
+    }
+
+    /// Whether a question to guards was answered with silence, which is no consent.
+    fn is_unanswered(&self) -> bool {
+        let silence = self.report().and_then(|report| report.silenced);
+        P::info().interruptible && silence.is_some_and(|silence| !silence.allows_guards)
+    }
+
+    /// Whether nobody vetoed and no handler failed. A silenced fire of an interruptible point is no success: its guards were not asked.
     #[must_use]
     pub fn is_success(&self) -> bool {
-        self.veto().is_none() && self.errors().is_empty()
+        self.veto().is_none() && self.errors().is_empty() && !self.is_unanswered()
     }
 
     /// How long the fire took; only while profiling is on.
@@ -242,22 +313,46 @@ impl<P: ExtensionPoint> Fired<P> {
     ///
     /// # Errors
     ///
-    /// [`FireErrorKind::Vetoed`] for a veto, [`FireErrorKind::HandlersFailed`] for collected errors.
+    /// [`FireErrorKind::Vetoed`] for a veto, [`FireErrorKind::HandlersFailed`] for collected errors, [`FireErrorKind::Silenced`] for a
+    /// question that no guard was asked.
     pub fn into_result(self) -> Result<Self, FireError> {
         if self.is_success() {
             return Ok(self);
         }
-        let kind = if self.veto().is_some() { FireErrorKind::Vetoed } else { FireErrorKind::HandlersFailed };
-        let name = P::info().name;
-        let report = self.tally.map(|tally| tally.report).unwrap_or_default();
-        Err(FireError::new(kind, name).with_report(report).with_point(self.point))
+        let kind = if self.veto().is_some() {
+            FireErrorKind::Vetoed
+        } else if self.is_unanswered() {
+            FireErrorKind::Silenced
+        } else {
+            FireErrorKind::HandlersFailed
+        };
+        let (point, report) = self.into_parts();
+        Err(FireError::new(kind, P::info().name).with_report(report).with_point(point))
+    }
+
+    /// Whether the guards consent.
+    pub(super) fn into_consent(self) -> Result<bool, FireError> {
+        if self.is_unanswered() {
+            return self.into_result().map(|_| false);
+        }
+        Ok(self.veto().is_none())
+    }
+
+    pub(super) fn into_parts(self) -> (P, FireReport) {
+        let report = self.tally.map(|tally| tally.report);
+        (self.point, report.unwrap_or_else(|| FireReport::new(P::info().name)))
+    }
+
+    /// The outputs, by value.
+    pub(super) fn into_outputs(self) -> Vec<P::Output> {
+        let outputs = self.tally.map(|tally| tally.outputs).unwrap_or_default();
+        outputs.into_iter().map(|(_, output)| output).collect()
     }
 
     /// The report alone.
     #[must_use]
     pub fn into_report(self) -> FireReport {
-        let report = self.tally.map(|tally| tally.report);
-        report.unwrap_or_else(|| FireReport { point: P::info().name.to_owned(), ..FireReport::default() })
+        self.into_parts().1
     }
 }
 
@@ -273,9 +368,10 @@ impl<P: ExtensionPoint> fmt::Debug for Fired<P> {
 /// The report as data: the point's name, not its fields.
 impl<P: ExtensionPoint> Serialize for Fired<P> {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut out = serializer.serialize_struct("Fired", 9)?;
+        let mut out = serializer.serialize_struct("Fired", 10)?;
         out.serialize_field("point", P::info().name)?;
         out.serialize_field("success", &self.is_success())?;
+        out.serialize_field("silenced", &self.is_silenced())?;
         out.serialize_field("veto", &self.veto())?;
         out.serialize_field("errors", self.errors())?;
         out.serialize_field("skipped", self.skipped())?;

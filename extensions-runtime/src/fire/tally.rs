@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::report::{FireReport, HandlerFailure, SkipReason, Skipped, VetoedBy};
-use crate::handler::{HandlerInfo, HandlerResult};
+use crate::handler::{HandlerError, HandlerInfo, Veto};
 use crate::point::ExtensionPoint;
 
 pub(super) struct Tally<P: ExtensionPoint> {
@@ -17,7 +17,7 @@ pub(super) struct Tally<P: ExtensionPoint> {
 impl<P: ExtensionPoint> Tally<P> {
     #[cold]
     fn fresh() -> Box<Self> {
-        let report = FireReport { point: P::info().name.to_owned(), ..FireReport::default() };
+        let report = FireReport::new(P::info().name);
         Box::new(Self { report, outputs: Vec::new() })
     }
 
@@ -33,41 +33,33 @@ impl<P: ExtensionPoint> Tally<P> {
         Self::ensure(tally).report.durations.push((handler.name.clone().into_owned(), took));
     }
 
-    /// Notes what a handler gave; breaks where the fire ends with it.
-    #[inline]
-    pub(super) fn absorb(
-        tally: &mut Option<Box<Self>>,
-        handler: &Arc<HandlerInfo>,
-        result: HandlerResult<P::Output>,
-        graceful: bool,
-    ) -> ControlFlow<()> {
-        match result {
-            Ok(output) => {
-                if is_unit::<P::Output>() {
-                    return ControlFlow::Continue(());
-                }
-                Self::output(tally, handler, output)
-            }
-            Err(error) => {
-                let failure = HandlerFailure { handler: Arc::clone(handler), error };
-                Self::ensure(tally).report.errors.push(failure);
-                if graceful { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
-            }
-        }
+    pub(super) fn fail(tally: &mut Option<Box<Self>>, handler: &Arc<HandlerInfo>, error: HandlerError) {
+        let failure = HandlerFailure { handler: Arc::clone(handler), error };
+        Self::ensure(tally).report.errors.push(failure);
     }
 
-    fn output(
+    /// Notes a veto by a guard that could not say what it thinks. The first veto stays.
+    pub(super) fn deny(tally: &mut Option<Box<Self>>, handler: &Arc<HandlerInfo>, reason: String) {
+        let veto = VetoedBy { handler: Arc::clone(handler), veto: Veto::new(reason), unavailable: true };
+        Self::ensure(tally).report.veto.get_or_insert(veto);
+    }
+
+    /// Notes an output; breaks where it is a veto.
+    pub(super) fn output(
         tally: &mut Option<Box<Self>>,
         handler: &Arc<HandlerInfo>,
         output: P::Output,
     ) -> ControlFlow<()> {
         let tally = Self::ensure(tally);
-        let veto =
-            P::__veto(&output).map(|veto| VetoedBy { handler: Arc::clone(handler), veto: veto.clone() });
+        let veto = P::__veto(&output).map(|veto| VetoedBy {
+            handler: Arc::clone(handler),
+            veto: veto.clone(),
+            unavailable: false,
+        });
         tally.outputs.push((Arc::clone(handler), output));
         match veto {
             Some(veto) => {
-                tally.report.veto = Some(veto);
+                tally.report.veto.get_or_insert(veto);
                 ControlFlow::Break(())
             }
             None => ControlFlow::Continue(()),

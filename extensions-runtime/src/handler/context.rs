@@ -4,8 +4,9 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use crate::fire::{FireError, Fired};
 use crate::instance::{Extensions, InstanceId};
-use crate::job::{FireId, NewJob};
+use crate::job::{FireId, JobMeta, NewJob};
 use crate::point::ExtensionPoint;
+use crate::scope::{Frame, ScopeKind};
 
 /// Given to every inline handler.
 ///
@@ -22,8 +23,14 @@ pub struct Context {
 /// What a fire keeps once a handler asked for it.
 struct State {
     root: FireId,
-    tenant: Option<Arc<str>>,
+    frame: Option<Arc<Frame>>,
     jobs: Mutex<Vec<NewJob>>,
+}
+
+impl State {
+    fn new(root: FireId, frame: Option<Arc<Frame>>) -> Self {
+        Self { root, frame, jobs: Mutex::default() }
+    }
 }
 
 /// The fires around a nested one, inmost first.
@@ -38,16 +45,15 @@ impl Context {
         Self { instance, depth: 0, point, outer: None, state: OnceLock::new() }
     }
 
-    /// The context of an outermost fire for a tenant.
-    pub(crate) fn for_tenant(instance: InstanceId, point: &'static str, tenant: &str) -> Self {
-        let state = State { root: FireId::new(), tenant: Some(tenant.into()), jobs: Mutex::default() };
-        Self { state: OnceLock::from(Box::new(state)), ..Self::new(instance, point) }
+    /// The context of an outermost fire inside of scopes.
+    pub(crate) fn within(instance: InstanceId, point: &'static str, frame: Option<Arc<Frame>>) -> Self {
+        let state = frame.map(|frame| Box::new(State::new(FireId::new(), Some(frame))));
+        Self { state: state.map(OnceLock::from).unwrap_or_default(), ..Self::new(instance, point) }
     }
 
     /// The context of a fire of `point` from within this one.
-    pub(crate) fn nested(&self, point: &'static str) -> Self {
-        let outer = self.state();
-        let state = State { root: outer.root, tenant: outer.tenant.clone(), jobs: Mutex::default() };
+    pub(crate) fn nested(&self, point: &'static str, frame: Option<Arc<Frame>>) -> Self {
+        let state = State::new(self.root(), frame);
         Self {
             instance: self.instance,
             depth: self.depth + 1,
@@ -58,8 +64,23 @@ impl Context {
     }
 
     fn state(&self) -> &State {
-        self.state
-            .get_or_init(|| Box::new(State { root: FireId::new(), tenant: None, jobs: Mutex::default() }))
+        self.state.get_or_init(|| Box::new(State::new(FireId::new(), None)))
+    }
+
+    /// What the fire's task was inside of when it began.
+    pub(crate) fn frame(&self) -> Option<&Arc<Frame>> {
+        self.state.get()?.frame.as_ref()
+    }
+
+    /// Notes the fire's scopes in what travels with its jobs.
+    pub(crate) fn describe_scopes(&self, meta: &mut JobMeta) {
+        if let Some(frame) = self.frame() {
+            frame.describe(self.instance, meta);
+        }
+    }
+
+    fn scope_of(&self, kind: ScopeKind) -> Option<&str> {
+        self.frame()?.name(self.instance, kind)
     }
 
     /// The outermost fire's id.
@@ -118,10 +139,28 @@ impl Context {
         self.extensions().resource::<T>()
     }
 
-    /// The tenant of this fire, or of the one that it is nested in.
+    /// The tenant in whose scope the fire runs.
     #[must_use]
     pub fn tenant(&self) -> Option<&str> {
-        self.state.get()?.tenant.as_deref()
+        self.scope_of(ScopeKind::Tenant)
+    }
+
+    /// The user in whose scope the fire runs.
+    #[must_use]
+    pub fn user(&self) -> Option<&str> {
+        self.scope_of(ScopeKind::User)
+    }
+
+    /// The request in whose scope the fire runs.
+    #[must_use]
+    pub fn request(&self) -> Option<&str> {
+        self.scope_of(ScopeKind::Request)
+    }
+
+    /// The inmost other scope in which the fire runs.
+    #[must_use]
+    pub fn scope(&self) -> Option<&str> {
+        self.scope_of(ScopeKind::Custom)
     }
 
     /// How many fires this one is nested in; 0 for the outermost.

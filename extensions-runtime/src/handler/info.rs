@@ -2,12 +2,17 @@
 
 use std::any::TypeId;
 use std::borrow::Cow;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::handler::options::JobOptions;
+use super::condition::Condition;
+use super::options::JobOptions;
+use super::Context;
 use crate::job::HandlerKey;
-use crate::point::{Deprecation, Location};
+use crate::point::{Deprecation, ExtensionPoint, Location};
+use crate::policy::BreakerOptions;
 
 /// The default priority of a handler.
 pub(crate) const DEFAULT_PRIORITY: i32 = 100;
@@ -26,6 +31,8 @@ pub enum HandlerKind {
     Blocking,
     /// In another program's worker: this one only queues jobs for it.
     Declared,
+    /// Before `fire` returns, as a plain call, on every point that matches its pattern.
+    Wildcard,
 }
 
 impl HandlerKind {
@@ -62,8 +69,88 @@ pub struct HandlerInfo {
     pub location: Location,
     /// Set where it is marked `#[deprecated]`.
     pub deprecated: Option<Deprecation>,
+    /// What must hold for it to take part in a fire: `env = production`, `feature = new-billing`, `predicate`.
+    pub conditions: Vec<String>,
+    /// What becomes of the question where it is a guard and could not run.
+    pub on_unavailable: OnUnavailable,
+    /// Its circuit breaker; none where it has been turned off.
+    pub breaker: Option<BreakerOptions>,
     #[serde(skip)]
     pub(crate) type_id: Option<TypeId>,
+    #[serde(skip)]
+    pub(crate) id: HandlerId,
+}
+
+/// What a registration says of its circuit breaker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum BreakerChoice {
+    /// As the instance has it.
+    #[default]
+    Default,
+    Off,
+    /// The instance's, with these numbers changed.
+    Changed { threshold: Option<u32>, timeout: Option<Duration>, half_open_max: Option<u32> },
+    Exactly(BreakerOptions),
+}
+
+impl BreakerChoice {
+    /// What holds, given what the instance has.
+    pub(crate) fn resolve(self, default: Option<BreakerOptions>) -> Option<BreakerOptions> {
+        match self {
+            Self::Default => default,
+            Self::Off => None,
+            Self::Exactly(options) => Some(options),
+            Self::Changed { threshold, timeout, half_open_max } => {
+                let base = default.unwrap_or_default();
+                let base = threshold.map_or(base, |threshold| base.threshold(threshold));
+                let base = timeout.map_or(base, |timeout| base.timeout(timeout));
+                Some(half_open_max.map_or(base, |max| base.half_open_max(max)))
+            }
+        }
+    }
+}
+
+/// One registration: no two have the same, in any instance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct HandlerId(u64);
+
+static NEXT_ID: AtomicU64 = AtomicU64::new(1);
+
+impl HandlerId {
+    pub(crate) fn fresh() -> Self {
+        Self(NEXT_ID.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+/// What becomes of a question to guards, the inline handlers of an interruptible point, when one of them could not run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnUnavailable {
+    /// The answer is no.
+    #[default]
+    Deny,
+    /// The guard does not count.
+    Allow,
+}
+
+/// A handler, by type or by name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Which {
+    Type(TypeId),
+    Name(String),
+}
+
+impl Which {
+    pub(crate) const fn of<H: 'static>() -> Self {
+        Self::Type(TypeId::of::<H>())
+    }
+
+    pub(crate) fn is(&self, info: &HandlerInfo) -> bool {
+        match self {
+            Self::Type(id) => info.type_id == Some(*id),
+            Self::Name(name) => info.name == name.as_str(),
+        }
+    }
 }
 
 impl HandlerInfo {
@@ -71,6 +158,17 @@ impl HandlerInfo {
     #[must_use]
     pub fn key(&self) -> HandlerKey {
         HandlerKey::new(&self.point, &self.name)
+    }
+
+    /// The names under which its jobs may be stored.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = HandlerKey> {
+        let aliases = self.aliases.iter().map(|alias| HandlerKey::new(&self.point, alias));
+        aliases.chain([self.key()])
+    }
+
+    /// What the order of a point's handlers goes by.
+    pub(crate) fn place(&self) -> (i32, &str, HandlerId) {
+        (self.priority, &self.name, self.id)
     }
 
     pub(crate) fn is<H: 'static>(&self) -> bool {
@@ -87,10 +185,13 @@ pub struct HandlerOptions {
     pub(crate) priority: Option<i32>,
     pub(crate) tags: Vec<String>,
     pub(crate) group: Option<String>,
+    pub(crate) on_unavailable: OnUnavailable,
+    pub(crate) conditions: Vec<Condition>,
+    pub(crate) breaker: BreakerChoice,
 }
 
 impl HandlerOptions {
-    /// Everything at its default: the type's name, priority 100, no tags, no group.
+    /// Everything at its default: the type's name, priority 100, no tags, no group, no conditions.
     pub fn new() -> Self {
         Self::default()
     }
@@ -122,6 +223,52 @@ impl HandlerOptions {
     /// The handler's group.
     pub fn group(mut self, group: impl Into<String>) -> Self {
         self.group = Some(group.into());
+        self
+    }
+
+    /// What becomes of the question where this guard could not run; default: the answer is no.
+    pub fn on_unavailable(mut self, on_unavailable: OnUnavailable) -> Self {
+        self.on_unavailable = on_unavailable;
+        self
+    }
+
+    /// The numbers of its circuit breaker, instead of the instance's.
+    pub fn circuit_breaker(mut self, options: BreakerOptions) -> Self {
+        self.breaker = BreakerChoice::Exactly(options);
+        self
+    }
+
+    /// No circuit breaker.
+    pub fn without_circuit_breaker(mut self) -> Self {
+        self.breaker = BreakerChoice::Off;
+        self
+    }
+
+    /// Takes part only where the instance's environment is one of these.
+    pub fn when_env<S: Into<String>>(mut self, environments: impl IntoIterator<Item = S>) -> Self {
+        self.conditions.push(Condition::Environment(environments.into_iter().map(Into::into).collect()));
+        self
+    }
+
+    /// Takes part only while this feature flag is on, for the tenant and scope of the fire.
+    pub fn when_feature(mut self, feature: impl Into<String>) -> Self {
+        self.conditions.push(Condition::Feature { name: feature.into(), active: true });
+        self
+    }
+
+    /// Takes part only while this feature flag is off, for the tenant and scope of the fire.
+    pub fn when_not_feature(mut self, feature: impl Into<String>) -> Self {
+        self.conditions.push(Condition::Feature { name: feature.into(), active: false });
+        self
+    }
+
+    /// Takes part only in fires for which `predicate` answers yes. It is asked once a fire, before the handler's turn, and
+    /// should change nothing. A predicate for another point than the handler's stops start-up.
+    pub fn when<P: ExtensionPoint>(
+        mut self,
+        predicate: impl Fn(&P, &Context) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        self.conditions.push(Condition::predicate(predicate));
         self
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::callback::{DynCallback, FailureCallback, RetryCallback};
-use super::{HandlerOptions, OnFailure, OnRetry};
+use super::{BreakerChoice, HandlerOptions, OnFailure, OnRetry};
 use crate::job::{QueueName, UniqueUntil};
 use crate::point::{PointInfo, QueuedType};
 use crate::policy::Backoff;
@@ -100,6 +100,12 @@ impl AsyncOptions {
     /// The handler's group.
     pub fn group(mut self, group: impl Into<String>) -> Self {
         self.handler = self.handler.group(group);
+        self
+    }
+
+    /// Changes what any handler has: conditions, circuit breaker. `.handler(|options| options.when_feature("new-billing"))`.
+    pub fn handler(mut self, change: impl FnOnce(HandlerOptions) -> HandlerOptions) -> Self {
+        self.handler = change(self.handler);
         self
     }
 
@@ -265,6 +271,12 @@ impl AsyncOptions {
                 priority: self.handler.priority.or(base.handler.priority),
                 tags: first_set(self.handler.tags, base.handler.tags),
                 group: self.handler.group.or(base.handler.group),
+                on_unavailable: self.handler.on_unavailable,
+                conditions: first_set(self.handler.conditions, base.handler.conditions),
+                breaker: match self.handler.breaker {
+                    BreakerChoice::Default => base.handler.breaker,
+                    chosen => chosen,
+                },
             },
             queue: self.queue.or(base.queue),
             delay: self.delay.or(base.delay),

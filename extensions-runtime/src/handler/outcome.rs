@@ -53,6 +53,11 @@ impl HandlerError {
         Failure::Panicked(panic_text(payload)).into()
     }
 
+    /// Whether it says that the handler, or what it depends on, does not work. The others say something of this one point.
+    pub(crate) const fn is_of_the_handler(&self) -> bool {
+        matches!(*self.0, Failure::Failed(_) | Failure::RetryAfter(..) | Failure::Panicked(_))
+    }
+
     pub(crate) fn into_failure(self) -> Failure {
         *self.0
     }
@@ -161,7 +166,7 @@ pub struct Veto {
 impl Verdict {
     /// A veto with its reason.
     pub fn veto(reason: impl Into<String>) -> Self {
-        Self::Veto(Veto { reason: reason.into() })
+        Self::Veto(Veto::new(reason.into()))
     }
 
     /// The veto, if this is one.
@@ -175,6 +180,10 @@ impl Verdict {
 }
 
 impl Veto {
+    pub(crate) const fn new(reason: String) -> Self {
+        Self { reason }
+    }
+
     /// The reason.
     #[must_use]
     pub fn reason(&self) -> &str {

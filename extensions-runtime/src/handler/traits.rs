@@ -3,7 +3,7 @@
 use std::future::Future;
 
 use super::{Context, HandlerResult};
-use crate::point::{ExtensionPoint, QueuedPoint};
+use crate::point::{AnyPoint, ExtensionPoint, QueuedPoint};
 use crate::worker::{Job, JobError};
 
 /// An inline handler: a plain call that runs before `fire` returns.
@@ -31,6 +31,24 @@ pub trait Handler<P: ExtensionPoint>: Send + Sync + 'static {
 pub trait AwaitedHandler<P: ExtensionPoint>: Send + Sync + 'static {
     /// Handles the point, which it may change. Written as `async fn`.
     fn handle(&self, point: &mut P, cx: &Context) -> impl Future<Output = HandlerResult<P::Output>> + Send;
+}
+
+/// A handler of every point that matches a pattern: a plain call that runs before `fire` returns.
+///
+/// A closure `Fn(&AnyPoint<'_>, &Context) -> HandlerResult` is one too. It has no output, and so is never a guard.
+pub trait AnyHandler: Send + Sync + 'static {
+    /// Told of a point that is being fired.
+    ///
+    /// # Errors
+    ///
+    /// An error ends the fire, or is collected in graceful mode.
+    fn handle(&self, point: &AnyPoint<'_>, cx: &Context) -> HandlerResult;
+}
+
+impl<F: Fn(&AnyPoint<'_>, &Context) -> HandlerResult + Send + Sync + 'static> AnyHandler for F {
+    fn handle(&self, point: &AnyPoint<'_>, cx: &Context) -> HandlerResult {
+        self(point, cx)
+    }
 }
 
 /// A background handler: queued by `fire`, run by a worker.

@@ -92,6 +92,15 @@ pub struct JobMeta {
     /// The tenant in whose scope the fire ran.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tenant: Option<String>,
+    /// The user in whose scope the fire ran.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+    /// The request in whose scope the fire ran.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<String>,
+    /// The other scopes in which the fire ran, outermost first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub scopes: Vec<String>,
     /// The job's tags.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<String>,
@@ -106,7 +115,17 @@ impl JobMeta {
     /// Metadata of a job of the outermost fire `root`.
     #[must_use]
     pub const fn new(root: FireId) -> Self {
-        Self { root, depth: 0, parent: None, traceparent: None, tenant: None, tags: Vec::new() }
+        Self {
+            root,
+            depth: 0,
+            parent: None,
+            traceparent: None,
+            tenant: None,
+            user: None,
+            request: None,
+            scopes: Vec::new(),
+            tags: Vec::new(),
+        }
     }
 }
 

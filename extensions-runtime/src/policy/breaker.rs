@@ -7,12 +7,12 @@ mod tests;
 use std::fmt;
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 pub use self::options::BreakerOptions;
 
 /// What a circuit breaker does with the next call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum BreakerStatus {
     /// Lets every call through.
@@ -157,6 +157,11 @@ impl BreakerMachine {
     /// Opens it until [`close`](Self::close) or [`reset`](Self::reset): no time-out ends that.
     pub(crate) fn force_open(&mut self) -> Option<Change> {
         self.enter(State::OpenByHand)
+    }
+
+    /// Opens it for a full time-out, as a failure would.
+    pub(crate) fn open(&mut self, now: Duration) -> Option<Change> {
+        self.enter(State::Open { since: now })
     }
 
     /// Closes it, without failures. One that is closed already stays as it is.

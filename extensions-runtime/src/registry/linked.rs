@@ -1,9 +1,10 @@
 //! What the attributes leave behind in the binary, collected by `inventory`.
 
 use std::any::TypeId;
+use std::time::Duration;
 
 use super::Registrar;
-use crate::handler::AsyncOptions;
+use crate::handler::{AsyncOptions, BreakerChoice, Context, OnUnavailable};
 use crate::point::{Deprecation, Location, PointInfo};
 
 /// A point that is linked into this binary.
@@ -11,6 +12,8 @@ use crate::point::{Deprecation, Location, PointInfo};
 pub struct LinkedPoint {
     /// Its description.
     pub info: &'static PointInfo,
+    /// Makes it known, with its type.
+    pub register: fn(&mut Registrar<'_>),
 }
 
 /// A handler that is linked into this binary, on one point.
@@ -60,8 +63,12 @@ pub struct HandlerDecl {
     pub tags: &'static [&'static str],
     /// Its group.
     pub group: Option<&'static str>,
-    /// What a guard that could not run is to count as. Kept for later; nothing asks it yet.
+    /// What a guard that could not run counts as.
     pub on_unavailable: OnUnavailable,
+    /// What must hold for it to take part in a fire, beside its predicates.
+    pub conditions: &'static [ConditionDecl],
+    /// What it says of its circuit breaker.
+    pub breaker: BreakerDecl,
     /// Set where it is marked `#[deprecated]`.
     pub deprecated: Option<Deprecation>,
     /// The type's or function's own name.
@@ -78,12 +85,44 @@ impl HandlerDecl {
     }
 }
 
-/// What becomes of a question to guards when one of them could not run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum OnUnavailable {
-    /// The answer is no.
-    #[default]
-    Deny,
-    /// The guard does not count.
-    Allow,
+/// A condition that an attribute gives a handler.
+#[derive(Debug)]
+pub enum ConditionDecl {
+    /// The instance's environment is one of these.
+    Environment(&'static [&'static str]),
+    /// The feature flag is on.
+    Feature(&'static str),
+    /// The feature flag is off.
+    NotFeature(&'static str),
+}
+
+/// A predicate that an attribute gives a handler on the point `P`.
+pub type Predicate<P> = fn(&P, &Context) -> bool;
+
+/// What an attribute says of a handler's circuit breaker.
+#[derive(Debug, Clone, Copy)]
+pub struct BreakerDecl {
+    /// It has none.
+    pub off: bool,
+    /// Its threshold, if it has one of its own.
+    pub threshold: Option<u32>,
+    /// Its time-out, if it has one of its own.
+    pub timeout: Option<Duration>,
+    /// How many calls are let through in half-open, if it has a number of its own.
+    pub half_open_max: Option<u32>,
+}
+
+impl BreakerDecl {
+    /// Nothing said.
+    pub const DEFAULT: Self = Self { off: false, threshold: None, timeout: None, half_open_max: None };
+
+    pub(super) const fn choice(&self) -> BreakerChoice {
+        match *self {
+            Self { off: true, .. } => BreakerChoice::Off,
+            Self { threshold: None, timeout: None, half_open_max: None, .. } => BreakerChoice::Default,
+            Self { threshold, timeout, half_open_max, .. } => {
+                BreakerChoice::Changed { threshold, timeout, half_open_max }
+            }
+        }
+    }
 }

@@ -1,159 +1,65 @@
 //! Collects registrations, checks them as a whole, and makes the registry.
 
-use std::any::{Any, TypeId, type_name};
+use std::any::{Any, TypeId};
 use std::borrow::Cow;
-use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
+use super::attached::Attached;
+use super::point_builder::{AnyBuilder, PointBuilder};
+use super::premises::{Premises, wrong_name};
 use super::runner::{AsyncRunner, BlockingRunner, Common};
-use super::table::{AnyTable, AwaitedShim, Encode};
+use super::table::AwaitedShim;
+use super::wildcard::Wildcard;
 use super::{
-    BuildProblem, HandlerDecl, Injector, InlineCall, InlineEntry, JobRunner, LinkedAsyncOptions,
-    LinkedDeclaration, LinkedHandler, LinkedPoint, PointTable, QueuedEntry, RegisteredPoint, Registry,
-    Resources,
+    BuildProblem, Predicate, HandlerDecl, Injector, InlineCall, InlineEntry, JobRunner, LinkedAsyncOptions,
+    LinkedDeclaration, LinkedHandler, LinkedPoint, QueuedEntry, Registry, Wanted,
 };
 use crate::handler::{
-    AsyncHandler, AsyncOptions, AwaitedHandler, BlockingHandler, Callbacks, DEFAULT_PRIORITY, Handler,
-    HandlerInfo, HandlerKind, HandlerOptions, JobOptions,
+    AnyHandler, AsyncHandler, AsyncOptions, AwaitedHandler, BlockingHandler, Callbacks, Handler, HandlerId,
+    HandlerInfo, HandlerKind, JobOptions,
 };
-use crate::job::HandlerKey;
-use crate::point::{Deprecation, ExtensionPoint, Location, PointInfo, QueuedType};
-use crate::queue::{Capabilities, KnownHandler};
-
-/// New names for points and handlers of other people's crates, by path.
-#[derive(Debug, Default)]
-pub(crate) struct Renames {
-    pub(crate) points: BTreeMap<String, String>,
-    pub(crate) handlers: BTreeMap<String, String>,
-    used: RefCell<BTreeSet<String>>,
-}
-
-impl Renames {
-    fn point(&self, info: &PointInfo) -> Cow<'static, str> {
-        self.look_up(&self.points, &info.path()).map_or(Cow::Borrowed(info.name), Cow::Owned)
-    }
-
-    fn handler(&self, path: &str) -> Option<String> {
-        self.look_up(&self.handlers, path)
-    }
-
-    fn look_up(&self, names: &BTreeMap<String, String>, path: &str) -> Option<String> {
-        let name = names.get(path)?;
-        self.used.borrow_mut().insert(path.to_owned());
-        Some(name.clone())
-    }
-
-    fn check(&self, problems: &mut Vec<BuildProblem>) {
-        let used = self.used.borrow();
-        for (what, names) in [("rename_point", &self.points), ("rename_handler", &self.handlers)] {
-            for (path, name) in names {
-                if !used.contains(path) {
-                    let message = format!(
-                        "`.{what}(\"{path}\", …)` names nothing that is registered; write its full path as the listing shows it"
-                    );
-                    problems.push(BuildProblem::Rename { message });
-                }
-                if let Some(wrong) = wrong_name(name) {
-                    problems.push(BuildProblem::Rename {
-                        message: format!("`.{what}(\"{path}\", {name:?})`: {wrong}"),
-                    });
-                }
-            }
-        }
-    }
-}
-
-/// Why a text cannot be the name of a point or handler.
-fn wrong_name(name: &str) -> Option<&'static str> {
-    let bad = name.is_empty()
-        || name.len() > 200
-        || name.contains(|c: char| c == '/' || c.is_whitespace() || c.is_control());
-    bad.then_some("a name has 1 to 200 bytes, without spaces and `/`")
-}
-
-/// What a registration says of a handler, however it was made.
-pub(crate) struct Wanted {
-    name: Cow<'static, str>,
-    aliases: Vec<String>,
-    priority: i32,
-    tags: Vec<String>,
-    group: Option<String>,
-    deprecated: Option<Deprecation>,
-    path: String,
-    location: Location,
-    type_id: Option<TypeId>,
-}
-
-impl Wanted {
-    fn from_decl<H: 'static>(decl: &'static HandlerDecl) -> Self {
-        Self {
-            name: Cow::Borrowed(decl.name),
-            aliases: decl.aliases.iter().map(|alias| (*alias).to_owned()).collect(),
-            priority: decl.priority,
-            tags: decl.tags.iter().map(|tag| (*tag).to_owned()).collect(),
-            group: decl.group.map(str::to_owned),
-            deprecated: decl.deprecated,
-            path: decl.path(),
-            location: decl.location,
-            type_id: Some(TypeId::of::<H>()),
-        }
-    }
-
-    /// A registration by hand. A closure must be given a name; a type has its own.
-    pub(crate) fn by_hand<H: 'static>(options: HandlerOptions, location: Location) -> Self {
-        let path = type_name::<H>().split('<').next().unwrap_or_default().to_owned();
-        let own = path.rsplit("::").next().unwrap_or(&path).to_owned();
-        Self {
-            name: options.name.map_or(Cow::Owned(own), Cow::Owned),
-            aliases: options.aliases,
-            priority: options.priority.unwrap_or(DEFAULT_PRIORITY),
-            tags: options.tags,
-            group: options.group,
-            deprecated: None,
-            path,
-            location,
-            type_id: Some(TypeId::of::<H>()),
-        }
-    }
-}
+use crate::point::{ExtensionPoint, PointInfo, QueuedType};
 
 /// Collects everything that is to be registered in one instance.
 #[doc(hidden)]
 pub struct Registrar<'a> {
-    resources: &'a Resources,
-    defaults: &'a AsyncOptions,
-    renames: &'a Renames,
-    capabilities: Option<Capabilities>,
+    premises: &'a Premises,
+    /// What is registered already.
+    base: Option<&'a Registry>,
     problems: Vec<BuildProblem>,
     points: BTreeMap<usize, Box<dyn AnyBuilder>>,
+    wildcards: Vec<Wildcard>,
     infos: BTreeMap<usize, &'static PointInfo>,
+    paths: BTreeSet<String>,
     made: HashMap<TypeId, Arc<dyn Any + Send + Sync>>,
 }
 
 impl<'a> Registrar<'a> {
-    pub(crate) fn new(
-        resources: &'a Resources,
-        defaults: &'a AsyncOptions,
-        renames: &'a Renames,
-        capabilities: Option<Capabilities>,
-    ) -> Self {
+    /// The registrations of a new instance.
+    pub(crate) fn new(premises: &'a Premises) -> Self {
         Self {
-            resources,
-            defaults,
-            renames,
-            capabilities,
+            premises,
+            base: None,
             problems: Vec::new(),
             points: BTreeMap::new(),
+            wildcards: Vec::new(),
             infos: BTreeMap::new(),
+            paths: BTreeSet::new(),
             made: HashMap::new(),
         }
+    }
+
+    /// Further registrations, beside those of `base`.
+    pub(crate) fn onto(premises: &'a Premises, base: &'a Registry) -> Self {
+        let wildcards = base.wildcards.to_vec();
+        Self { base: Some(base), wildcards, infos: base.infos.clone(), ..Self::new(premises) }
     }
 
     /// Takes in everything that is linked into this binary.
     pub(crate) fn discover(&mut self) {
         for linked in inventory::iter::<LinkedPoint> {
-            self.infos.insert(std::ptr::from_ref(linked.info).addr(), linked.info);
+            self.note_point(linked.info);
         }
         for linked in inventory::iter::<LinkedHandler> {
             (linked.register)(self);
@@ -161,6 +67,15 @@ impl<'a> Registrar<'a> {
         for linked in inventory::iter::<LinkedDeclaration> {
             (linked.register)(self);
         }
+    }
+
+    /// Makes sure that a point is known, even if it has no handlers.
+    pub fn point<P: ExtensionPoint>(&mut self) {
+        self.builder::<P>();
+    }
+
+    fn note_point(&mut self, info: &'static PointInfo) {
+        self.infos.insert(std::ptr::from_ref(info).addr(), info);
     }
 
     /// The options that `#[async_handler]` gave a type that is registered by hand.
@@ -179,7 +94,7 @@ impl<'a> Registrar<'a> {
         if let Some(made) = self.made.get(&TypeId::of::<H>()) {
             return Arc::clone(made).downcast::<H>().ok();
         }
-        let mut injector = Injector { resources: self.resources, decl, problems: &mut self.problems };
+        let mut injector = Injector { resources: &self.premises.resources, decl, problems: &mut self.problems };
         let handler = Arc::new(make(&mut injector)?);
         self.made.insert(TypeId::of::<H>(), Arc::clone(&handler) as _);
         Some(handler)
@@ -190,9 +105,11 @@ impl<'a> Registrar<'a> {
         &mut self,
         decl: &'static HandlerDecl,
         make: fn(&mut Injector<'_>) -> Option<H>,
+        predicates: &[Predicate<P>],
     ) {
         if let Some(handler) = self.make(decl, make) {
-            self.add_inline::<P>(Wanted::from_decl::<H>(decl), InlineCall::Plain(handler));
+            let wanted = Wanted::from_decl::<P, H>(decl, predicates);
+            self.add_inline::<P>(wanted, InlineCall::Plain(handler));
         }
     }
 
@@ -201,9 +118,10 @@ impl<'a> Registrar<'a> {
         &mut self,
         decl: &'static HandlerDecl,
         make: fn(&mut Injector<'_>) -> Option<H>,
+        predicates: &[Predicate<P>],
     ) {
         if let Some(handler) = self.make(decl, make) {
-            self.add_awaited::<P, H>(Wanted::from_decl::<H>(decl), handler);
+            self.add_awaited::<P, H>(Wanted::from_decl::<P, H>(decl, predicates), handler);
         }
     }
 
@@ -213,9 +131,10 @@ impl<'a> Registrar<'a> {
         decl: &'static HandlerDecl,
         make: fn(&mut Injector<'_>) -> Option<H>,
         options: AsyncOptions,
+        predicates: &[Predicate<P>],
     ) {
         if let Some(handler) = self.make(decl, make) {
-            self.add_queued::<P, H>(Wanted::from_decl::<H>(decl), handler, options);
+            self.add_queued::<P, H>(Wanted::from_decl::<P, H>(decl, predicates), handler, options);
         }
     }
 
@@ -225,9 +144,10 @@ impl<'a> Registrar<'a> {
         decl: &'static HandlerDecl,
         make: fn(&mut Injector<'_>) -> Option<H>,
         options: AsyncOptions,
+        predicates: &[Predicate<P>],
     ) {
         if let Some(handler) = self.make(decl, make) {
-            let wanted = Wanted::from_decl::<H>(decl);
+            let wanted = Wanted::from_decl::<P, H>(decl, predicates);
             self.add_job::<P>(wanted, HandlerKind::Blocking, options, |common| {
                 Some(Arc::new(BlockingRunner { handler, common }))
             });
@@ -236,7 +156,7 @@ impl<'a> Registrar<'a> {
 
     /// Registers a handler whose code is in another binary.
     pub fn declare<P: QueuedType>(&mut self, decl: &'static HandlerDecl, options: AsyncOptions) {
-        let wanted = Wanted { type_id: None, ..Wanted::from_decl::<()>(decl) };
+        let wanted = Wanted { type_id: None, ..Wanted::from_decl::<P, ()>(decl, &[]) };
         self.add_job::<P>(wanted, HandlerKind::Declared, options, |_| None);
     }
 
@@ -244,11 +164,10 @@ impl<'a> Registrar<'a> {
         let kind = match call {
             InlineCall::Plain(_) => HandlerKind::Inline,
             InlineCall::Awaited(_) => HandlerKind::Awaited,
+            InlineCall::Wildcard(_) => HandlerKind::Wildcard,
         };
-        let builder = self.builder::<P>();
-        let point = Arc::clone(&builder.name);
-        let info = self.info(wanted, &point, kind, None);
-        self.builder::<P>().inline.push(InlineEntry { call, info });
+        let at = self.attach::<P>(wanted, kind, None);
+        self.builder::<P>().inline.push(InlineEntry { call, at });
     }
 
     pub(crate) fn add_awaited<P: ExtensionPoint, H: AwaitedHandler<P>>(
@@ -270,6 +189,18 @@ impl<'a> Registrar<'a> {
         });
     }
 
+    /// Registers a handler of every point that matches a pattern.
+    pub(crate) fn add_wildcard(&mut self, wanted: Wanted, pattern: &str, handler: Arc<dyn AnyHandler>) {
+        self.paths.insert(wanted.path.clone());
+        if pattern.is_empty() {
+            let message = "the pattern of a wildcard handler is empty; write `*` for every point".to_owned();
+            let (handler, location) = (wanted.path, wanted.location);
+            return self.problems.push(BuildProblem::Option { handler, location, message });
+        }
+        let info = self.info(&wanted, "", HandlerKind::Wildcard, None);
+        self.wildcards.push(Wildcard::new(pattern, handler, info, wanted.conditions));
+    }
+
     fn add_job<P: QueuedType>(
         &mut self,
         mut wanted: Wanted,
@@ -277,7 +208,7 @@ impl<'a> Registrar<'a> {
         options: AsyncOptions,
         runner: impl FnOnce(Common<P>) -> Option<Arc<dyn JobRunner>>,
     ) {
-        let options = options.or(self.defaults);
+        let options = options.or(&self.premises.defaults);
         let (path, location) = (wanted.path.clone(), wanted.location);
         let (resolved, callbacks) = match resolved::<P>(&options) {
             Ok(both) => both,
@@ -287,7 +218,7 @@ impl<'a> Registrar<'a> {
                 return;
             }
         };
-        if resolved.unique.is_some() && self.capabilities.is_some_and(|can| !can.unique) {
+        if resolved.unique.is_some() && self.premises.capabilities.is_some_and(|can| !can.unique) {
             let message =
                 "`unique` needs a queue that can keep unique locks, which this one cannot".to_owned();
             self.problems.push(BuildProblem::Unsupported { handler: path, location, message });
@@ -297,38 +228,50 @@ impl<'a> Registrar<'a> {
                 wanted.tags.push(tag.clone());
             }
         }
-        let point = Arc::clone(&self.builder::<P>().name);
-        let info = self.info(wanted, &point, kind, Some(resolved.clone()));
-        let runner = runner(Common { info: Arc::clone(&info), options: resolved.clone(), callbacks });
+        let at = self.attach::<P>(wanted, kind, Some(resolved.clone()));
+        let info = Arc::clone(&at.info);
+        let breaker = at.breaker.clone();
+        let runner = runner(Common { info, options: resolved.clone(), callbacks, breaker });
         let builder = self.builder::<P>();
         builder.encode = Some(P::__to_vec);
-        builder.runners.extend(runner);
-        builder.queued.push(QueuedEntry { info, options: resolved });
+        builder.queued.push(QueuedEntry { at, options: Arc::new(resolved), runner });
     }
 
     fn builder<P: ExtensionPoint>(&mut self) -> &mut PointBuilder<P> {
-        let (renames, info) = (self.renames, P::info());
-        self.infos.insert(std::ptr::from_ref(info).addr(), info);
+        self.note_point(P::info());
+        let (premises, base) = (self.premises, self.base);
         let entry = self.points.entry(P::__slot().index()).or_insert_with(|| {
-            Box::new(PointBuilder::<P> {
-                name: renames.point(info).into(),
-                inline: Vec::new(),
-                queued: Vec::new(),
-                runners: Vec::new(),
-                encode: None,
+            let table = base.and_then(|base| Some((base.table::<P>()?, base.wildcards.len())));
+            Box::new(match table {
+                Some((table, wildcards_seen)) => PointBuilder::onto(table, wildcards_seen),
+                None => PointBuilder::new(&premises.renames),
             })
         });
         entry.as_any_mut().downcast_mut().expect("a slot belongs to one type")
     }
 
-    fn info(
+    fn attach<P: ExtensionPoint>(
         &mut self,
         wanted: Wanted,
+        kind: HandlerKind,
+        options: Option<JobOptions>,
+    ) -> Arc<Attached<P>> {
+        let builder = self.builder::<P>();
+        let (point, state) = (Arc::clone(&builder.name), Arc::clone(&builder.state));
+        self.paths.insert(wanted.path.clone());
+        let info = self.info(&wanted, &point, kind, options);
+        Arc::new(Attached::new(info, &wanted.conditions, &state, self.premises, &mut self.problems))
+    }
+
+    fn info(
+        &mut self,
+        wanted: &Wanted,
         point: &str,
         kind: HandlerKind,
         options: Option<JobOptions>,
-    ) -> Arc<HandlerInfo> {
-        let name = self.renames.handler(&wanted.path).map_or(wanted.name, Cow::Owned);
+    ) -> HandlerInfo {
+        let renamed = self.premises.renames.handler(&wanted.path);
+        let name = renamed.map_or_else(|| wanted.name.clone(), Cow::Owned);
         for name in wanted.aliases.iter().map(String::as_str).chain([&*name]) {
             if let Some(wrong) = wrong_name(name) {
                 let message = format!("the name {name:?} cannot be: {wrong}");
@@ -339,87 +282,71 @@ impl<'a> Registrar<'a> {
                 });
             }
         }
-        Arc::new(HandlerInfo {
+        let breaker = wanted.breaker.resolve(self.premises.breaker);
+        for message in breaker.and_then(|options| options.check().err()).into_iter().flatten() {
+            let (handler, location) = (wanted.path.clone(), wanted.location);
+            self.problems.push(BuildProblem::Option { handler, location, message });
+        }
+        HandlerInfo {
             name,
-            aliases: wanted.aliases,
+            aliases: wanted.aliases.clone(),
             point: point.to_owned().into(),
             kind,
             priority: wanted.priority,
-            tags: wanted.tags,
-            group: wanted.group,
+            tags: wanted.tags.clone(),
+            group: wanted.group.clone(),
             options,
-            path: wanted.path,
+            path: wanted.path.clone(),
             location: wanted.location,
             deprecated: wanted.deprecated,
+            conditions: wanted.conditions.iter().map(ToString::to_string).collect(),
+            on_unavailable: wanted.on_unavailable,
+            breaker,
             type_id: wanted.type_id,
-        })
+            id: HandlerId::fresh(),
+        }
     }
 
     /// Checks everything as a whole.
     pub(crate) fn finish(mut self) -> Result<Registry, Vec<BuildProblem>> {
-        let mut registry = Registry {
-            tables: Box::default(),
-            points: Vec::new(),
-            handlers: Vec::new(),
-            runners: HashMap::new(),
-            known: Arc::new([]),
-        };
-        let mut tables: Vec<Option<Box<dyn AnyTable>>> = Vec::new();
-        let mut counts = HashMap::new();
+        if !self.wildcards.is_empty() {
+            for linked in inventory::iter::<LinkedPoint> {
+                (linked.register)(&mut self);
+            }
+        }
+        let mut tables = self.base.map(|base| base.tables.to_vec()).unwrap_or_default();
         for (slot, builder) in std::mem::take(&mut self.points) {
-            let finished = builder.finish(&mut self.problems);
             if tables.len() <= slot {
                 tables.resize_with(slot + 1, || None);
             }
-            tables[slot] = Some(finished.table);
-            counts.insert(finished.point, finished.handlers.len());
-            registry.handlers.extend(finished.handlers);
-            for runner in finished.runners {
-                for key in keys(runner.info()) {
-                    registry.runners.insert(key, Arc::clone(&runner));
-                }
-            }
+            tables[slot] = Some(builder.finish(&self.wildcards, self.premises, &mut self.problems));
         }
-        registry.tables = tables.into();
-        registry
-            .handlers
-            .sort_by(|a, b| (&a.point, a.priority, &a.name).cmp(&(&b.point, b.priority, &b.name)));
-        registry.points = self.registered_points(&counts);
-        let mut known: Vec<_> = registry
-            .runners
-            .iter()
-            .map(|(key, runner)| KnownHandler { handler: key.clone(), max_version: runner.max_version() })
-            .collect();
-        known.sort();
-        registry.known = known.into();
-        self.renames.check(&mut self.problems);
-        if self.problems.is_empty() { Ok(registry) } else { Err(self.problems) }
+        self.check_points();
+        if self.base.is_none() {
+            let points = self.infos.values().map(|info| info.path());
+            let registered = self.paths.iter().cloned().chain(points).collect();
+            self.premises.renames.check(&registered, &mut self.problems);
+        }
+        if !self.problems.is_empty() {
+            return Err(self.problems);
+        }
+        Ok(Registry::assemble(tables.into(), self.wildcards.into(), self.infos, &self.premises.renames))
     }
 
-    fn registered_points(&mut self, counts: &HashMap<String, usize>) -> Vec<RegisteredPoint> {
-        let mut by_name: BTreeMap<String, &'static PointInfo> = BTreeMap::new();
+    fn check_points(&mut self) {
+        let mut by_name: BTreeMap<Cow<'_, str>, &'static PointInfo> = BTreeMap::new();
         let mut infos: Vec<_> = self.infos.values().copied().collect();
         infos.sort_by_key(|info| (info.path(), info.location));
         for info in infos {
-            let name = self.renames.point(info).into_owned();
+            let name = self.premises.renames.point(info);
             if let Some(other) = by_name.insert(name.clone(), info) {
                 self.problems.push(BuildProblem::DuplicatePoint {
-                    name,
+                    name: name.into_owned(),
                     first: (other.path(), other.location),
                     second: (info.path(), info.location),
                 });
             }
         }
-        let point = |(name, info): (String, &'static PointInfo)| RegisteredPoint {
-            handlers: counts.get(&name).copied().unwrap_or(0),
-            name,
-            path: info.path(),
-            version: info.version,
-            queued: info.queued,
-            interruptible: info.interruptible,
-            location: info.location,
-        };
-        by_name.into_iter().map(point).collect()
     }
 }
 
@@ -444,115 +371,5 @@ fn resolved<P: QueuedType>(options: &AsyncOptions) -> Result<(JobOptions, Callba
             Err(wrong)
         }
         (Err(wrong), _) | (_, Err(wrong)) => Err(wrong),
-    }
-}
-
-/// The names under which jobs of a handler may be stored.
-fn keys(info: &HandlerInfo) -> impl Iterator<Item = HandlerKey> {
-    let aliases = info.aliases.iter().map(|alias| HandlerKey::new(&info.point, alias));
-    aliases.chain([info.key()])
-}
-
-/// A point's registrations while they are collected.
-struct PointBuilder<P: ExtensionPoint> {
-    name: Arc<str>,
-    inline: Vec<InlineEntry<P>>,
-    queued: Vec<QueuedEntry>,
-    runners: Vec<Arc<dyn JobRunner>>,
-    encode: Option<Encode<P>>,
-}
-
-struct Finished {
-    point: String,
-    table: Box<dyn AnyTable>,
-    handlers: Vec<Arc<HandlerInfo>>,
-    runners: Vec<Arc<dyn JobRunner>>,
-}
-
-trait AnyBuilder {
-    fn as_any_mut(&mut self) -> &mut dyn Any;
-    fn finish(self: Box<Self>, problems: &mut Vec<BuildProblem>) -> Finished;
-}
-
-impl<P: ExtensionPoint> AnyBuilder for PointBuilder<P> {
-    fn as_any_mut(&mut self) -> &mut dyn Any {
-        self
-    }
-
-    fn finish(mut self: Box<Self>, problems: &mut Vec<BuildProblem>) -> Finished {
-        drop_matched_declarations(&mut self.queued, problems);
-        self.inline.sort_by(|a, b| in_order(&a.info, &b.info));
-        self.queued.sort_by(|a, b| in_order(&a.info, &b.info));
-        let inline = self.inline.iter().map(|entry| &entry.info);
-        let handlers: Vec<_> = inline.chain(self.queued.iter().map(|entry| &entry.info)).cloned().collect();
-        check_names(&handlers, problems);
-        let table = PointTable {
-            all_plain: self.inline.iter().all(|entry| matches!(entry.call, InlineCall::Plain(_))),
-            inline: self.inline.into(),
-            queued: self.queued.into(),
-            encode: self.encode,
-            warned_large: false.into(),
-            name: Arc::clone(&self.name),
-        };
-        Finished { point: self.name.to_string(), table: Box::new(table), handlers, runners: self.runners }
-    }
-}
-
-fn in_order(a: &HandlerInfo, b: &HandlerInfo) -> std::cmp::Ordering {
-    (a.priority, &a.name).cmp(&(b.priority, &b.name))
-}
-
-/// A declaration whose definition (or equal declaration) is linked too goes; one that says something else is a problem.
-fn drop_matched_declarations(queued: &mut Vec<QueuedEntry>, problems: &mut Vec<BuildProblem>) {
-    queued.sort_by_key(|entry| (entry.info.kind == HandlerKind::Declared, entry.info.location));
-    let mut kept: Vec<QueuedEntry> = Vec::with_capacity(queued.len());
-    for entry in queued.drain(..) {
-        let same = kept.iter().find(|other| other.info.name == entry.info.name);
-        match same {
-            Some(other) if entry.info.kind == HandlerKind::Declared => {
-                let differences = differences(&entry.options, &other.options);
-                if !differences.is_empty() {
-                    problems.push(BuildProblem::DeclarationDiffers {
-                        handler: entry.info.key().to_string(),
-                        declared: entry.info.location,
-                        defined: other.info.location,
-                        differences,
-                    });
-                }
-            }
-            _ => kept.push(entry),
-        }
-    }
-    *queued = kept;
-}
-
-/// How a declaration's options differ from the definition's; callbacks are the definition's own affair.
-fn differences(declared: &JobOptions, defined: &JobOptions) -> String {
-    let callbacks =
-        |options: &JobOptions| JobOptions { on_failure: false, on_retry: false, ..options.clone() };
-    let as_map = |options: JobOptions| match serde_json::to_value(options) {
-        Ok(serde_json::Value::Object(map)) => map,
-        _ => serde_json::Map::new(),
-    };
-    let (declared, defined) = (as_map(callbacks(declared)), as_map(callbacks(defined)));
-    let differing = declared.iter().filter(|(key, value)| defined.get(*key) != Some(value));
-    let said: Vec<_> =
-        differing.map(|(key, value)| format!("`{key}` {value} against {}", defined[key])).collect();
-    said.join(", ")
-}
-
-fn check_names(handlers: &[Arc<HandlerInfo>], problems: &mut Vec<BuildProblem>) {
-    let mut by_name: HashMap<&str, &Arc<HandlerInfo>> = HashMap::new();
-    for info in handlers {
-        for name in info.aliases.iter().map(String::as_str).chain([&*info.name]) {
-            if let Some(other) = by_name.insert(name, info) {
-                problems.push(BuildProblem::DuplicateHandler {
-                    point: info.point.to_string(),
-                    name: name.to_owned(),
-                    first: (other.path.clone(), other.location),
-                    second: (info.path.clone(), info.location),
-                });
-            }
-        }
     }
 }

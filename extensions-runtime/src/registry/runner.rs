@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::breaker::Breaker;
 use crate::handler::{
     AsyncHandler, BlockingHandler, Callbacks, HandlerError, HandlerInfo, HandlerResult, JobOptions,
 };
@@ -23,6 +24,7 @@ pub(crate) enum RunError {
 pub(crate) trait JobRunner: Send + Sync {
     fn info(&self) -> &Arc<HandlerInfo>;
     fn options(&self) -> &JobOptions;
+    fn breaker(&self) -> Option<&Arc<Breaker>>;
     /// The newest payload version that can be decoded.
     fn max_version(&self) -> u32;
     fn run<'a>(&'a self, job: &'a Job) -> BoxFuture<'a, Result<(), RunError>>;
@@ -64,6 +66,7 @@ pub(crate) struct Common<P> {
     pub(crate) info: Arc<HandlerInfo>,
     pub(crate) options: JobOptions,
     pub(crate) callbacks: Callbacks<P>,
+    pub(crate) breaker: Option<Arc<Breaker>>,
 }
 
 pub(crate) struct AsyncRunner<P, H> {
@@ -103,6 +106,9 @@ macro_rules! common {
         }
         fn options(&self) -> &JobOptions {
             &self.common.options
+        }
+        fn breaker(&self) -> Option<&Arc<Breaker>> {
+            self.common.breaker.as_ref()
         }
         fn max_version(&self) -> u32 {
             P::info().version

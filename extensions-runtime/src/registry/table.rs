@@ -3,10 +3,12 @@
 use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
+use super::{Attached, JobRunner};
 use crate::BoxFuture;
-use crate::handler::{AwaitedHandler, Context, Handler, HandlerInfo, HandlerResult, JobOptions};
-use crate::point::ExtensionPoint;
+use crate::handler::{AnyHandler, AwaitedHandler, Context, Handler, HandlerId, HandlerInfo, HandlerResult, JobOptions};
+use crate::point::{ExtensionPoint, PointInfo};
 
 /// Turns a point into its payload.
 pub(crate) type Encode<P> = fn(&P) -> Result<Vec<u8>, serde_json::Error>;
@@ -15,6 +17,18 @@ pub(crate) type Encode<P> = fn(&P) -> Result<Vec<u8>, serde_json::Error>;
 pub(crate) enum InlineCall<P: ExtensionPoint> {
     Plain(Arc<dyn DynHandler<P>>),
     Awaited(Arc<dyn DynAwaited<P>>),
+    /// A handler of many points: it has no output of any of them.
+    Wildcard(Arc<dyn AnyHandler>),
+}
+
+impl<P: ExtensionPoint> Clone for InlineCall<P> {
+    fn clone(&self) -> Self {
+        match self {
+            Self::Plain(handler) => Self::Plain(Arc::clone(handler)),
+            Self::Awaited(handler) => Self::Awaited(Arc::clone(handler)),
+            Self::Wildcard(handler) => Self::Wildcard(Arc::clone(handler)),
+        }
+    }
 }
 
 pub(crate) trait DynHandler<P: ExtensionPoint>: Send + Sync {
@@ -41,12 +55,26 @@ impl<P: ExtensionPoint, H: AwaitedHandler<P>> DynAwaited<P> for AwaitedShim<H> {
 
 pub(crate) struct InlineEntry<P: ExtensionPoint> {
     pub(crate) call: InlineCall<P>,
-    pub(crate) info: Arc<HandlerInfo>,
+    pub(crate) at: Arc<Attached<P>>,
 }
 
-pub(crate) struct QueuedEntry {
-    pub(crate) info: Arc<HandlerInfo>,
-    pub(crate) options: JobOptions,
+impl<P: ExtensionPoint> Clone for InlineEntry<P> {
+    fn clone(&self) -> Self {
+        Self { call: self.call.clone(), at: Arc::clone(&self.at) }
+    }
+}
+
+pub(crate) struct QueuedEntry<P> {
+    pub(crate) at: Arc<Attached<P>>,
+    pub(crate) options: Arc<JobOptions>,
+    /// Missing where the handler's code is in another program.
+    pub(crate) runner: Option<Arc<dyn JobRunner>>,
+}
+
+impl<P> Clone for QueuedEntry<P> {
+    fn clone(&self) -> Self {
+        Self { at: Arc::clone(&self.at), options: Arc::clone(&self.options), runner: self.runner.clone() }
+    }
 }
 
 /// The handlers of the point type `P` in one instance.
@@ -54,45 +82,118 @@ pub(crate) struct PointTable<P: ExtensionPoint> {
     /// The wire name in this instance.
     pub(crate) name: Arc<str>,
     pub(crate) inline: Box<[InlineEntry<P>]>,
-    /// Whether no inline handler is awaited.
-    pub(crate) all_plain: bool,
-    pub(crate) queued: Box<[QueuedEntry]>,
+    pub(crate) queued: Box<[QueuedEntry<P>]>,
     /// Set where the point has queued handlers.
     pub(crate) encode: Option<Encode<P>>,
+    /// Whether every inline handler is a plain one, and none has conditions.
+    pub(crate) plain: bool,
+    /// What outlives a change of the handlers.
+    pub(crate) state: Arc<PointState>,
+}
+
+/// What is kept of a point over every change of its handlers.
+#[derive(Debug, Default)]
+pub(crate) struct PointState {
     /// Whether the warning about a large payload was given.
-    pub(crate) warned_large: std::sync::atomic::AtomicBool,
+    pub(crate) warned_large: AtomicBool,
+    /// How many breakers of its inline handlers have a failure to remember.
+    pub(crate) restless: Arc<AtomicU32>,
 }
 
 impl<P: ExtensionPoint> PointTable<P> {
+    pub(crate) fn new(
+        name: Arc<str>,
+        state: Arc<PointState>,
+        encode: Option<Encode<P>>,
+        mut inline: Vec<InlineEntry<P>>,
+        mut queued: Vec<QueuedEntry<P>>,
+    ) -> Self {
+        inline.sort_by(|a, b| a.at.info.place().cmp(&b.at.info.place()));
+        queued.sort_by(|a, b| a.at.info.place().cmp(&b.at.info.place()));
+        let is_plain = |entry: &InlineEntry<P>| {
+            matches!(entry.call, InlineCall::Plain(_)) && entry.at.conditions.is_empty()
+        };
+        Self {
+            name,
+            plain: inline.iter().all(is_plain),
+            inline: inline.into(),
+            queued: queued.into(),
+            encode,
+            state,
+        }
+    }
+
+    /// The table of a point without handlers.
+    pub(crate) fn empty() -> Self {
+        Self::new(P::info().name.into(), Arc::default(), None, Vec::new(), Vec::new())
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.inline.len() + self.queued.len()
     }
 
-    /// In the order in which they run.
-    pub(crate) fn infos(&self) -> Vec<Arc<HandlerInfo>> {
-        let inline = self.inline.iter().map(|entry| &entry.info);
-        inline.chain(self.queued.iter().map(|entry| &entry.info)).cloned().collect()
+    /// Whether a fire can do nothing but call the handlers.
+    #[inline]
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.plain && self.state.restless.load(Ordering::Relaxed) == 0
     }
 
     pub(crate) fn awaited_names(&self) -> Vec<String> {
         let awaited = self.inline.iter().filter(|entry| matches!(entry.call, InlineCall::Awaited(_)));
-        awaited.map(|entry| entry.info.name.clone().into_owned()).collect()
+        awaited.map(|entry| entry.at.info.name.clone().into_owned()).collect()
+    }
+
+    pub(crate) fn attached(&self) -> impl Iterator<Item = &Arc<Attached<P>>> {
+        self.inline.iter().map(|entry| &entry.at).chain(self.queued.iter().map(|entry| &entry.at))
     }
 }
 
 /// A table whose point type is forgotten.
 pub(crate) trait AnyTable: Send + Sync {
     fn as_any(&self) -> &dyn Any;
+    fn point(&self) -> &'static PointInfo;
+    fn name(&self) -> &Arc<str>;
+    /// In the order in which they run.
+    fn infos(&self) -> Vec<Arc<HandlerInfo>>;
+    fn runners(&self) -> Vec<Arc<dyn JobRunner>>;
+    /// The table without some handlers; none if it has none of them.
+    fn without(&self, gone: &dyn Fn(HandlerId) -> bool) -> Option<Arc<dyn AnyTable>>;
 }
 
 impl<P: ExtensionPoint> AnyTable for PointTable<P> {
     fn as_any(&self) -> &dyn Any {
         self
     }
+
+    fn point(&self) -> &'static PointInfo {
+        P::info()
+    }
+
+    fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    fn infos(&self) -> Vec<Arc<HandlerInfo>> {
+        self.attached().map(|at| Arc::clone(&at.info)).collect()
+    }
+
+    fn runners(&self) -> Vec<Arc<dyn JobRunner>> {
+        self.queued.iter().filter_map(|entry| entry.runner.clone()).collect()
+    }
+
+    fn without(&self, gone: &dyn Fn(HandlerId) -> bool) -> Option<Arc<dyn AnyTable>> {
+        if !self.attached().any(|at| gone(at.info.id)) {
+            return None;
+        }
+        let inline = self.inline.iter().filter(|entry| !gone(entry.at.info.id)).cloned().collect();
+        let queued = self.queued.iter().filter(|entry| !gone(entry.at.info.id)).cloned().collect();
+        let state = Arc::clone(&self.state);
+        Some(Arc::new(Self::new(Arc::clone(&self.name), state, self.encode, inline, queued)))
+    }
 }
 
 impl fmt::Debug for dyn AnyTable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("PointTable")
+        f.debug_tuple("PointTable").field(self.name()).finish()
     }
 }

@@ -172,7 +172,8 @@ fn needs_tokio() -> Result<(), QueueError> {
 }
 
 fn every_queue(extensions: &Extensions) -> QueueOrder {
-    let handlers = extensions.registry().handlers().iter();
+    let registry = extensions.registry();
+    let handlers = registry.handlers().iter();
     let mut names: BTreeSet<QueueName> =
         handlers.filter_map(|info| info.options.as_ref()).map(|options| options.queue.clone()).collect();
     names.insert("default".into());

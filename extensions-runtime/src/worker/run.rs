@@ -177,7 +177,8 @@ impl Worker {
 
     /// A queue that no handler here uses is most likely misspelt.
     fn warn_of_unused_queues(&self) {
-        let handlers = self.extensions.registry().handlers().iter();
+        let registry = self.extensions.registry();
+        let handlers = registry.handlers().iter();
         let used: Vec<_> =
             handlers.filter_map(|info| info.options.as_ref()).map(|options| &options.queue).collect();
         for queue in self.info.queues.iter().filter(|queue| !used.contains(queue) && **queue != "default") {

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde::Serialize;
+
 use crate::time::secs;
 
 /// The numbers of a circuit breaker: how many failures open it, for how long, and what closes it again.
@@ -11,7 +13,7 @@ use crate::time::secs;
 /// let strict = BreakerOptions::new().threshold(2).timeout(secs(30)).half_open_max(1);
 /// assert!(strict.check().is_ok());
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct BreakerOptions {
     pub(super) threshold: u32,
     pub(super) timeout: Duration,

@@ -1,17 +1,28 @@
 //! An instance: what the application holds, fires through and makes workers from.
 
+mod live;
+mod register;
+mod switches;
+
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock, Weak};
 use std::time::Duration;
 
 use crate::builder::{ExtensionsBuilder, Settings};
+pub(crate) use self::live::{Snapshot, View};
+use self::live::Live;
+pub use self::register::Registration;
+pub use self::switches::{SilenceGuard, SwitchGuard, SwitchedOff};
+pub(crate) use self::switches::{Silence, Switches};
 use crate::fire::{Fire, Mode};
 use crate::handler::HandlerInfo;
 use crate::job::NewJob;
 use crate::point::ExtensionPoint;
 use crate::queue::{Pushed, QueueBackend, QueueError, QueueErrorKind};
-use crate::registry::{Registry, Resources};
+use crate::registry::{PointTable, Premises, Registry};
+use crate::scope::Scopes;
 use crate::worker::WorkerBuilder;
 
 /// An instance of the framework: a registry, its resources and its queue. Cheap to clone; all clones are the same instance.
@@ -22,8 +33,13 @@ pub struct Extensions(Arc<Inner>);
 
 struct Inner {
     id: InstanceId,
-    registry: Registry,
-    resources: Resources,
+    /// How much there is that a fire has to look at beside its point's handlers; usually nothing.
+    attention: AtomicU32,
+    /// What was registered at start-up.
+    base: Arc<Registry>,
+    live: Live,
+    scopes: Scopes,
+    premises: Premises,
     queue: Option<Arc<dyn QueueBackend>>,
     settings: Settings,
 }
@@ -66,22 +82,30 @@ impl Extensions {
 
     pub(crate) fn new(
         registry: Registry,
-        resources: Resources,
+        premises: Premises,
         queue: Option<Arc<dyn QueueBackend>>,
         settings: Settings,
     ) -> Self {
         let mut instances = instances().write().unwrap_or_else(PoisonError::into_inner);
         instances.last += 1;
         let id = instances.last;
-        let inner = Arc::new(Inner { id: InstanceId(id), registry, resources, queue, settings });
+        let inner = Arc::new(Inner {
+            id: InstanceId(id),
+            attention: AtomicU32::new(u32::from(settings.need_attention())),
+            base: Arc::new(registry),
+            live: Live::default(),
+            scopes: Scopes::default(),
+            premises,
+            queue,
+            settings,
+        });
         instances.live.insert(id, Arc::downgrade(&inner));
         Self(inner)
     }
 
     /// A point with options for this one fire.
     pub fn point<P: ExtensionPoint>(&self, point: P) -> Fire<'_, P> {
-        let mode = self.default_mode();
-        Fire::new(self, point, Mode { graceful: mode.graceful, strict: mode.strict, overrides: None })
+        Fire::new(self, point, self.default_mode().fresh())
     }
 
     /// Makes this the instance of [`extensions::fire`](crate::fire()).
@@ -104,35 +128,34 @@ impl Extensions {
         GLOBAL.get().cloned()
     }
 
-    /// What is registered.
-    #[inline]
+    /// What is registered now. It stays as it is while handlers come and go.
     #[must_use]
-    pub fn registry(&self) -> &Registry {
-        &self.0.registry
+    pub fn registry(&self) -> Arc<Registry> {
+        Arc::clone(self.view().registry())
     }
 
     /// The handlers of a point, in the order in which they run.
     #[must_use]
     pub fn handlers_of<P: ExtensionPoint>(&self) -> Vec<Arc<HandlerInfo>> {
-        self.registry().handlers_of::<P>()
+        self.view().registry().handlers_of::<P>()
     }
 
     /// How many handlers a point has.
     #[must_use]
     pub fn count_handlers<P: ExtensionPoint>(&self) -> usize {
-        self.registry().count_handlers::<P>()
+        self.view().registry().count_handlers::<P>()
     }
 
     /// Whether a point has any handler.
     #[must_use]
     pub fn has_handlers<P: ExtensionPoint>(&self) -> bool {
-        self.registry().has_handlers::<P>()
+        self.view().registry().has_handlers::<P>()
     }
 
     /// A resource of the instance.
     #[must_use]
     pub fn resource<T: ?Sized + Send + Sync + 'static>(&self) -> Option<Arc<T>> {
-        self.0.resources.get::<T>()
+        self.0.premises.resources.get::<T>()
     }
 
     /// The queue, if the instance has one.
@@ -151,8 +174,12 @@ impl Extensions {
     ///
     /// Dropped, it has pushed all jobs or none.
     pub async fn push(&self, jobs: impl Into<Arc<[NewJob]>>) -> Result<Vec<Pushed>, QueueError> {
+        self.push_layered(jobs.into()).await
+    }
+
+    pub(crate) async fn push_unlayered(&self, jobs: Arc<[NewJob]>) -> Result<Vec<Pushed>, QueueError> {
         match self.queue() {
-            Some(queue) => queue.push(jobs.into()).await,
+            Some(queue) => queue.push(jobs).await,
             None => Err(no_queue("push")),
         }
     }
@@ -160,6 +187,42 @@ impl Extensions {
     /// A worker that runs this instance's queued handlers.
     pub fn worker(&self) -> WorkerBuilder {
         WorkerBuilder::new(self.clone())
+    }
+
+    /// The handlers of a point, if nothing but calling them is to be done.
+    #[inline]
+    pub(crate) fn quiet_table<P: ExtensionPoint>(&self) -> Option<&PointTable<P>> {
+        if self.0.attention.load(Ordering::Relaxed) != 0 || tracing::level_enabled!(tracing::Level::DEBUG) {
+            return None;
+        }
+        self.0.base.table::<P>().filter(|table| table.is_quiet())
+    }
+
+    /// What is registered and switched off now.
+    pub(crate) fn view(&self) -> View<'_> {
+        if self.0.attention.load(Ordering::Acquire) == 0 {
+            return View::Base(&self.0.base);
+        }
+        self.0.live.current().map_or(View::Base(&self.0.base), View::Changed)
+    }
+
+    /// Changes what is registered and switched off, as one step that a fire sees as a whole or not at all.
+    pub(crate) fn change<T, E>(&self, change: impl FnOnce(&mut Snapshot) -> Result<T, E>) -> Result<T, E> {
+        self.0.live.change(&self.0.base, &self.0.attention, change)
+    }
+
+    /// Makes fires look at more than their handlers as long as the notice lives.
+    pub(crate) fn notice(&self) -> Notice {
+        self.0.attention.fetch_add(1, Ordering::AcqRel);
+        Notice(self.clone())
+    }
+
+    pub(crate) fn premises(&self) -> &Premises {
+        &self.0.premises
+    }
+
+    pub(crate) fn scopes(&self) -> &Scopes {
+        &self.0.scopes
     }
 
     #[inline]
@@ -191,6 +254,16 @@ impl Extensions {
 
     pub(crate) fn traceparent(&self) -> Option<String> {
         self.0.settings.traceparent.and_then(|current| current())
+    }
+}
+
+/// That fires have something to look at, as long as it lives.
+#[derive(Debug)]
+pub(crate) struct Notice(Extensions);
+
+impl Drop for Notice {
+    fn drop(&mut self) {
+        self.0.0.attention.fetch_sub(1, Ordering::AcqRel);
     }
 }
 

@@ -1,0 +1,88 @@
+//! Whether a handler takes part in a fire.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use super::builder::Mode;
+use super::report::SkipReason;
+use crate::breaker::Pass;
+use crate::features::FlagScope;
+use crate::handler::{Context, HandlerError, HandlerInfo};
+use crate::instance::{Extensions, Switches};
+use crate::point::ExtensionPoint;
+use crate::registry::{Attached, Check};
+
+/// Decides for each handler of one fire, by what was switched off when the fire began.
+#[derive(Clone, Copy)]
+pub(super) struct Gate<'a> {
+    pub(super) extensions: &'a Extensions,
+    pub(super) switches: Option<&'a Switches>,
+    pub(super) mode: &'a Mode,
+    pub(super) cx: &'a Context,
+}
+
+/// Why a handler does not run.
+pub(super) enum Held {
+    Skipped(SkipReason),
+    /// One of its conditions panicked.
+    Failed(HandlerError),
+}
+
+impl Gate<'_> {
+    /// Whether a handler of any kind takes part.
+    pub(super) fn applies<P: ExtensionPoint>(&self, at: &Attached<P>, point: &P) -> Result<(), Held> {
+        if let Some(reason) = self.switched_off(&at.info) {
+            return Err(Held::Skipped(reason));
+        }
+        for check in &at.conditions {
+            match self.holds(check, point) {
+                Ok(true) => {}
+                Ok(false) => return Err(Held::Skipped(SkipReason::Condition)),
+                Err(error) => return Err(Held::Failed(error)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether an inline handler runs now. What passes its breaker is settled with the handler's result.
+    pub(super) fn admit<P: ExtensionPoint>(
+        &self,
+        at: &Attached<P>,
+        point: &P,
+    ) -> Result<Option<Pass>, Held> {
+        self.applies(at, point)?;
+        match &at.breaker {
+            Some(breaker) if !self.mode.bypass_breaker => {
+                breaker.admit().map(Some).map_err(|_| Held::Skipped(SkipReason::CircuitOpen))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    fn switched_off(&self, info: &HandlerInfo) -> Option<SkipReason> {
+        if self.mode.overrides.as_ref().is_some_and(|overrides| !overrides.chooses(info)) {
+            return Some(SkipReason::NotChosen);
+        }
+        let switches = self.switches?;
+        if switches.is_muted(info) {
+            return Some(SkipReason::Muted);
+        }
+        switches.is_disabled(info).then_some(SkipReason::Disabled)
+    }
+
+    fn holds<P: ExtensionPoint>(&self, check: &Check<P>, point: &P) -> Result<bool, HandlerError> {
+        let asked = match check {
+            Check::Environment(holds) => return Ok(*holds),
+            Check::Feature { name, active } => {
+                catch_unwind(AssertUnwindSafe(|| self.is_active(name) == *active))
+            }
+            Check::Predicate(predicate) => catch_unwind(AssertUnwindSafe(|| predicate(point, self.cx))),
+        };
+        asked.map_err(|panic| HandlerError::panicked(&*panic))
+    }
+
+    fn is_active(&self, feature: &str) -> bool {
+        let cx = self.cx;
+        let scope = FlagScope::new(cx.tenant(), cx.user(), cx.request(), cx.scope());
+        self.extensions.premises().features.is_active(feature, &scope)
+    }
+}

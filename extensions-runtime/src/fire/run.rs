@@ -1,0 +1,248 @@
+//! One fire's way through its inline handlers.
+
+use std::ops::ControlFlow;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::{Duration, Instant};
+
+use tracing::Instrument;
+
+use super::builder::Mode;
+use super::gate::{Gate, Held};
+use super::jobs::Prepared;
+use super::report::SkipReason;
+use super::tally::{Tally, is_unit};
+use super::{FireError, FireErrorKind};
+use crate::breaker::Pass;
+use crate::handler::{Context, HandlerError, HandlerKind, HandlerResult, OnUnavailable};
+use crate::instance::{Extensions, Silence, Switches};
+use crate::point::{AnyPoint, ExtensionPoint};
+use crate::registry::{Attached, InlineCall, InlineEntry, PointTable};
+use crate::task;
+
+/// Asked after each output whether the fire has enough.
+pub(super) type Enough<'a, P> =
+    Option<&'a mut (dyn FnMut(&<P as ExtensionPoint>::Output) -> bool + Send + 'a)>;
+
+/// A handler that did not simply succeed, by its place, and what it gave.
+pub(super) type Stopped<P> = (usize, HandlerResult<<P as ExtensionPoint>::Output>);
+
+impl<P: ExtensionPoint> PointTable<P> {
+    /// Calls the inline handlers, all of them plain ones, until one gives something to note.
+    #[inline]
+    pub(super) fn call_all(&self, point: &mut P, cx: &Context) -> Option<Stopped<P>> {
+        let mut at = 0;
+        let ended = catch_unwind(AssertUnwindSafe(|| {
+            for entry in &self.inline {
+                if let InlineCall::Plain(handler) = &entry.call {
+                    match handler.call(point, cx) {
+                        Ok(_) if is_unit::<P::Output>() => {}
+                        result => return Some(result),
+                    }
+                }
+                at += 1;
+            }
+            None
+        }));
+        match ended {
+            Ok(None) => None,
+            Ok(Some(result)) => Some((at, result)),
+            Err(panic) => Some((at, Err(HandlerError::panicked(&*panic)))),
+        }
+    }
+}
+
+/// A fire while its inline handlers run.
+pub(super) struct Run<'a, 'e, P: ExtensionPoint> {
+    table: &'a PointTable<P>,
+    gate: Gate<'a>,
+    tally: Option<Box<Tally<P>>>,
+    enough: Enough<'e, P>,
+    traced: bool,
+    profiled: bool,
+}
+
+impl<'a, 'e, P: ExtensionPoint> Run<'a, 'e, P> {
+    pub(super) fn new(
+        extensions: &'a Extensions,
+        table: &'a PointTable<P>,
+        switches: Option<&'a Switches>,
+        mode: &'a Mode,
+        cx: &'a Context,
+        enough: Enough<'e, P>,
+    ) -> Self {
+        let gate = Gate { extensions, switches, mode, cx };
+        let traced = tracing::level_enabled!(tracing::Level::DEBUG);
+        Self { table, gate, tally: None, enough, traced, profiled: extensions.profiling() }
+    }
+
+    /// Goes on where a handler gave something to note.
+    #[inline(never)]
+    pub(super) fn after_quiet(
+        extensions: &'a Extensions,
+        table: &'a PointTable<P>,
+        cx: &'a Context,
+        stopped: Option<Stopped<P>>,
+        point: &mut P,
+    ) -> Self {
+        let mut run = Self::new(extensions, table, None, extensions.default_mode(), cx, None);
+        let Some((at, result)) = stopped else { return run };
+        let entry = &table.inline[at];
+        if let (Err(_), Some(breaker)) = (&result, &entry.at.breaker) {
+            settle(breaker.admit().ok(), &result);
+        }
+        if run.note(&entry.at, result.map(Some)).is_continue() {
+            let rest: Vec<_> = table.inline[at + 1..].iter().collect();
+            task::block_on(run.all(&rest, point));
+        }
+        run
+    }
+
+    /// The silence over this fire, of its task or of the instance.
+    pub(super) fn silence(&self) -> Option<Silence> {
+        let over_task = self.gate.cx.frame().is_some_and(|frame| frame.is_silenced(self.gate.extensions.id()));
+        if over_task {
+            return Some(Silence { allows_guards: false });
+        }
+        self.gate.switches?.silence(P::info())
+    }
+
+    pub(super) fn skip_all(&mut self, inline: &[&InlineEntry<P>], silence: Silence) {
+        Tally::ensure(&mut self.tally).report.silenced = Some(silence);
+        for entry in inline {
+            Tally::skip(&mut self.tally, &entry.at.info, SkipReason::Silenced);
+        }
+        for entry in &self.table.queued {
+            Tally::skip(&mut self.tally, &entry.at.info, SkipReason::Silenced);
+        }
+    }
+
+    /// Runs the inline handlers.
+    pub(super) async fn all(&mut self, inline: &[&InlineEntry<P>], point: &mut P) {
+        for (i, entry) in inline.iter().enumerate() {
+            let pass = match self.gate.admit(&entry.at, point) {
+                Ok(pass) => pass,
+                Err(held) => {
+                    if self.held(&entry.at, held).is_break() {
+                        return;
+                    }
+                    continue;
+                }
+            };
+            let result = self.one(entry, point).await;
+            settle(pass, &result);
+            if self.note(&entry.at, result).is_break() {
+                return;
+            }
+            if self.has_enough() {
+                for left in &inline[i + 1..] {
+                    Tally::skip(&mut self.tally, &left.at.info, SkipReason::StoppedEarly);
+                }
+                return;
+            }
+        }
+    }
+
+    async fn one(&mut self, entry: &InlineEntry<P>, point: &mut P) -> HandlerResult<Option<P::Output>> {
+        let cx = self.gate.cx;
+        let timed = self.profiled || matches!(entry.call, InlineCall::Awaited(_));
+        let started = timed.then(Instant::now);
+        let called = async {
+            match &entry.call {
+                InlineCall::Plain(handler) => handler.call(point, cx).map(Some),
+                InlineCall::Awaited(handler) => handler.call(point, cx).await.map(Some),
+                InlineCall::Wildcard(handler) => {
+                    handler.handle(&AnyPoint::new(&self.table.name, point), cx).map(|()| None)
+                }
+            }
+        };
+        let span = if self.traced {
+            tracing::debug_span!("handler", name = &*entry.at.info.name)
+        } else {
+            tracing::Span::none()
+        };
+        let ended = task::catching(called).instrument(span).await;
+        if let Some(took) = started.map(|at| at.elapsed()) {
+            self.note_time(&entry.at, took);
+        }
+        ended.unwrap_or_else(|panic| Err(HandlerError::panicked(&*panic)))
+    }
+
+    /// Notes that a handler does not run.
+    fn held(&mut self, at: &Attached<P>, held: Held) -> ControlFlow<()> {
+        let reason = match held {
+            Held::Failed(error) => return self.note(at, Err(error)),
+            Held::Skipped(reason) => reason,
+        };
+        Tally::skip(&mut self.tally, &at.info, reason);
+        if reason.is_unavailable() && denies_when_unavailable(at) {
+            Tally::deny(&mut self.tally, &at.info, format!("it could not be asked: {reason}"));
+            return ControlFlow::Break(());
+        }
+        ControlFlow::Continue(())
+    }
+
+    /// Notes what a handler gave; breaks where the fire ends with it.
+    fn note(&mut self, at: &Attached<P>, result: HandlerResult<Option<P::Output>>) -> ControlFlow<()> {
+        match result {
+            Ok(None) => ControlFlow::Continue(()),
+            Ok(Some(_)) if is_unit::<P::Output>() => ControlFlow::Continue(()),
+            Ok(Some(output)) => Tally::output(&mut self.tally, &at.info, output),
+            Err(error) => {
+                let graceful = self.gate.mode.graceful;
+                if graceful && denies_when_unavailable(at) {
+                    Tally::deny(&mut self.tally, &at.info, format!("it failed: {error}"));
+                }
+                Tally::fail(&mut self.tally, &at.info, error);
+                if graceful { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+            }
+        }
+    }
+
+    fn has_enough(&mut self) -> bool {
+        let Some(enough) = &mut self.enough else { return false };
+        let last = self.tally.as_ref().and_then(|tally| tally.outputs.last());
+        last.is_some_and(|(_, output)| enough(output))
+    }
+
+    #[cold]
+    fn note_time(&mut self, at: &Attached<P>, took: Duration) {
+        if self.profiled {
+            Tally::time(&mut self.tally, &at.info, took);
+        }
+        if took >= self.gate.extensions.slow_threshold() {
+            tracing::warn!(
+                point = &*self.table.name,
+                handler = &*at.info.name,
+                took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+                "slow inline handler: it keeps the caller of `fire` waiting and could be queued with `#[async_handler]`"
+            );
+        }
+    }
+
+    /// Turns what the inline handlers did into an error, or into a report with the jobs to push.
+    pub(super) fn finish(self, point: P) -> Result<Prepared<P>, FireError> {
+        let failed = self.tally.as_ref().is_some_and(|tally| !tally.report.errors.is_empty());
+        if failed && !self.gate.mode.graceful {
+            let report = self.tally.map(|tally| tally.report).unwrap_or_default();
+            let error = FireError::new(FireErrorKind::HandlerFailed, P::info().name);
+            return Err(error.with_report(report).with_point(point));
+        }
+        Prepared::new(self.table, self.gate, point, self.tally)
+    }
+}
+
+/// Whether a handler is a guard that counts as a veto where it could not be asked.
+fn denies_when_unavailable<P: ExtensionPoint>(at: &Attached<P>) -> bool {
+    P::info().interruptible
+        && at.info.kind != HandlerKind::Wildcard
+        && at.info.on_unavailable == OnUnavailable::Deny
+}
+
+fn settle<T>(pass: Option<Pass>, result: &HandlerResult<T>) {
+    let Some(pass) = pass else { return };
+    match result {
+        Ok(_) => pass.settle(true),
+        Err(error) if error.is_of_the_handler() => pass.settle(false),
+        Err(_) => {}
+    }
+}
