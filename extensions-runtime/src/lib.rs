@@ -89,13 +89,13 @@ pub mod __private {
     };
     pub use crate::instance::Extensions;
     pub use crate::point::{
-        Deprecation, DynFire, ExtensionPoint, Interruptible, Location, PointInfo, PointSlot, QueuedPoint,
-        QueuedType, assert_interruptible, fire_boxed,
+        Deprecation, DynFire, ExtensionPoint, Interruptible, Location, Optionally, PointInfo, PointSlot,
+        QueuedPoint, QueuedType, assert_interruptible, fire_boxed,
     };
     pub use crate::policy::Backoff;
     pub use crate::registry::{
-        FieldDefault, HandlerDecl, Injectable, Injector, LinkedAsyncOptions, LinkedDeclaration,
-        LinkedHandler, LinkedPoint, OnUnavailable, Registrar, Res, Resources,
+        BreakerDecl, ConditionDecl, FieldDefault, HandlerDecl, Injectable, Injector, LinkedAsyncOptions,
+        LinkedDeclaration, LinkedHandler, LinkedPoint, OnUnavailable, Predicate, Registrar, Res, Resources,
     };
     pub use crate::worker::Job;
 }

@@ -1,9 +1,10 @@
 //! What the attributes leave behind in the binary, collected by `inventory`.
 
 use std::any::TypeId;
+use std::time::Duration;
 
 use super::Registrar;
-use crate::handler::AsyncOptions;
+use crate::handler::{AsyncOptions, Context};
 use crate::point::{Deprecation, Location, PointInfo};
 
 /// A point that is linked into this binary.
@@ -11,6 +12,8 @@ use crate::point::{Deprecation, Location, PointInfo};
 pub struct LinkedPoint {
     /// Its description.
     pub info: &'static PointInfo,
+    /// Gives it a table, even if it has no handlers yet.
+    pub register: fn(&mut Registrar<'_>),
 }
 
 /// A handler that is linked into this binary, on one point.
@@ -70,6 +73,10 @@ pub struct HandlerDecl {
     pub module_path: &'static str,
     /// Where it is defined.
     pub location: Location,
+    /// What must hold for it to take part in a fire; its predicates are handed to the registrar.
+    pub conditions: &'static [ConditionDecl],
+    /// Its circuit breaker.
+    pub breaker: BreakerDecl,
 }
 
 impl HandlerDecl {
@@ -86,4 +93,36 @@ pub enum OnUnavailable {
     Deny,
     /// The guard does not count.
     Allow,
+}
+
+/// What `#[when]` asks of the instance and of the fire.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ConditionDecl {
+    /// The instance's environment is one of these.
+    Environment(&'static [&'static str]),
+    /// The feature is on.
+    Feature(&'static str),
+    /// The feature is off.
+    NotFeature(&'static str),
+}
+
+/// What `#[when(predicate = …)]` asks of the point and of the fire.
+pub type Predicate<P> = fn(&P, &Context) -> bool;
+
+/// What `#[circuit_breaker]` says; what it leaves out comes from the configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BreakerDecl {
+    /// Whether there is none.
+    pub off: bool,
+    /// How many failures in a row open it.
+    pub threshold: Option<u32>,
+    /// How long it stays open before it lets probes through.
+    pub timeout: Option<Duration>,
+    /// How many probes it lets through at a time.
+    pub half_open_max: Option<u32>,
+}
+
+impl BreakerDecl {
+    /// Nothing is said.
+    pub const DEFAULT: Self = Self { off: false, threshold: None, timeout: None, half_open_max: None };
 }

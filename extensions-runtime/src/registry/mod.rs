@@ -12,7 +12,8 @@ use std::sync::Arc;
 
 pub use self::error::{BuildError, BuildProblem};
 pub use self::linked::{
-    HandlerDecl, LinkedAsyncOptions, LinkedDeclaration, LinkedHandler, LinkedPoint, OnUnavailable,
+    BreakerDecl, ConditionDecl, HandlerDecl, LinkedAsyncOptions, LinkedDeclaration, LinkedHandler,
+    LinkedPoint, OnUnavailable, Predicate,
 };
 pub use self::registrar::Registrar;
 pub(crate) use self::registrar::{Renames, Wanted};

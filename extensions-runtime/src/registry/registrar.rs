@@ -10,8 +10,8 @@ use super::runner::{AsyncRunner, BlockingRunner, Common};
 use super::table::{AnyTable, AwaitedShim, Encode};
 use super::{
     BuildProblem, HandlerDecl, Injector, InlineCall, InlineEntry, JobRunner, LinkedAsyncOptions,
-    LinkedDeclaration, LinkedHandler, LinkedPoint, PointTable, QueuedEntry, RegisteredPoint, Registry,
-    Resources,
+    LinkedDeclaration, LinkedHandler, LinkedPoint, PointTable, Predicate, QueuedEntry, RegisteredPoint,
+    Registry, Resources,
 };
 use crate::handler::{
     AsyncHandler, AsyncOptions, AwaitedHandler, BlockingHandler, Callbacks, DEFAULT_PRIORITY, Handler,
@@ -185,11 +185,17 @@ impl<'a> Registrar<'a> {
         Some(handler)
     }
 
+    /// Gives a point its table, even if it has no handlers.
+    pub fn point<P: ExtensionPoint>(&mut self) {
+        self.builder::<P>();
+    }
+
     /// Registers a plain inline handler.
     pub fn inline<P: ExtensionPoint, H: Handler<P>>(
         &mut self,
         decl: &'static HandlerDecl,
         make: fn(&mut Injector<'_>) -> Option<H>,
+        _predicates: &[Predicate<P>],
     ) {
         if let Some(handler) = self.make(decl, make) {
             self.add_inline::<P>(Wanted::from_decl::<H>(decl), InlineCall::Plain(handler));
@@ -201,6 +207,7 @@ impl<'a> Registrar<'a> {
         &mut self,
         decl: &'static HandlerDecl,
         make: fn(&mut Injector<'_>) -> Option<H>,
+        _predicates: &[Predicate<P>],
     ) {
         if let Some(handler) = self.make(decl, make) {
             self.add_awaited::<P, H>(Wanted::from_decl::<H>(decl), handler);
@@ -213,6 +220,7 @@ impl<'a> Registrar<'a> {
         decl: &'static HandlerDecl,
         make: fn(&mut Injector<'_>) -> Option<H>,
         options: AsyncOptions,
+        _predicates: &[Predicate<P>],
     ) {
         if let Some(handler) = self.make(decl, make) {
             self.add_queued::<P, H>(Wanted::from_decl::<H>(decl), handler, options);
@@ -225,6 +233,7 @@ impl<'a> Registrar<'a> {
         decl: &'static HandlerDecl,
         make: fn(&mut Injector<'_>) -> Option<H>,
         options: AsyncOptions,
+        _predicates: &[Predicate<P>],
     ) {
         if let Some(handler) = self.make(decl, make) {
             let wanted = Wanted::from_decl::<H>(decl);
