@@ -1,7 +1,5 @@
 //! The model of what has to hold for a handler to take part in a fire.
 
-use std::collections::BTreeSet;
-
 use quote::ToTokens;
 use syn::{ExprPath, Ident};
 
@@ -18,7 +16,6 @@ pub(crate) struct Conditions {
     pub(crate) predicates: Vec<ExprPath>,
 }
 
-#[derive(PartialEq, Eq)]
 pub(crate) enum Condition {
     Environments(Vec<String>),
     Feature(String),
@@ -37,7 +34,7 @@ pub(crate) fn check(whens: Vec<When>, subject: Option<&Ident>, errors: &mut Erro
 impl Conditions {
     fn add(&mut self, given: Given<Parsed>, subject: Option<&Ident>, errors: &mut Errors) {
         let asked = match given.value {
-            Parsed::Predicate(path) => return self.add_predicate(*path, subject, errors),
+            Parsed::Predicate(path) => return self.add_predicate(&path, subject, errors),
             Parsed::Environments(names) => Condition::environments(&names, errors),
             Parsed::Feature(name) => feature(&name, errors).map(Condition::Feature),
             Parsed::NotFeature(name) => feature(&name, errors).map(Condition::NotFeature),
@@ -49,8 +46,8 @@ impl Conditions {
         self.asked.push(asked);
     }
 
-    fn add_predicate(&mut self, path: ExprPath, subject: Option<&Ident>, errors: &mut Errors) {
-        let path = subject.map_or_else(|| path.clone(), |ident| names::of_type(&path, ident));
+    fn add_predicate(&mut self, path: &ExprPath, subject: Option<&Ident>, errors: &mut Errors) {
+        let path = subject.map_or_else(|| path.clone(), |ident| names::of_type(path, ident));
         let text = path.to_token_stream().to_string();
         if self.predicates.iter().any(|earlier| earlier.to_token_stream().to_string() == text) {
             errors.on(&path, twice(&text.replace(' ', "")));
@@ -76,11 +73,9 @@ impl Condition {
                     .then(|| format!("`{one}` cannot be on and off; remove one of the two conditions"))
             }
             (Self::Environments(some), Self::Environments(others)) => {
-                let both: Vec<&str> = some.iter().chain(others).map(String::as_str).collect();
-                let different: BTreeSet<&str> = both.iter().copied().collect();
-                (different.len() == both.len()).then(|| {
-                    format!("no environment is in both conditions; write one list: `env = {both:?}`")
-                })
+                let all: Vec<&String> = some.iter().chain(others).collect();
+                (!some.iter().any(|name| others.contains(name)))
+                    .then(|| format!("no environment is in both conditions; write one list: `env = {all:?}`"))
             }
             _ => None,
         }

@@ -37,7 +37,7 @@ pub(crate) struct Handler {
     pub(crate) subject: Subject,
     pub(crate) attachments: Vec<Attachment>,
     pub(crate) work: Option<Work>,
-    pub(crate) rules: Rules,
+    pub(crate) rules: Box<Rules>,
 }
 
 /// What decides whether it takes part in a fire, on all of its points.
@@ -239,7 +239,7 @@ fn attached(
         all.extend(attachment(options, ident, &mode, deprecated.clone(), errors));
     }
     refuse_twins(&all, errors);
-    Some(Outcome::Handler(Handler { shared, subject, attachments: all, work, rules }))
+    Some(Outcome::Handler(Handler { shared, subject, attachments: all, work, rules: Box::new(rules) }))
 }
 
 /// How the item's kind and `#[async_handler]` decide how it runs.
