@@ -15,6 +15,8 @@ const _: () = {
             line: __ext::line!(),
             column: __ext::column!(),
         },
+        conditions: &[],
+        breaker: __ext::BreakerDecl::DEFAULT,
     };
     fn __ext_register(__ext_registrar: &mut __ext::Registrar<'_>) {
         __ext_registrar

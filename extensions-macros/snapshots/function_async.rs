@@ -56,6 +56,8 @@ const _: () = {
                 line: __ext::line!(),
                 column: __ext::column!(),
             },
+            conditions: &[],
+            breaker: __ext::BreakerDecl::DEFAULT,
         };
         fn __ext_register(__ext_registrar: &mut __ext::Registrar<'_>) {
             __ext_registrar
@@ -76,6 +78,7 @@ const _: () = {
                                 __ext::Duration::from_secs(300u64),
                             ]),
                         ),
+                    &[],
                 );
         }
         __ext::inventory::submit! {

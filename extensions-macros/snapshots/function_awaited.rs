@@ -40,10 +40,12 @@ const _: () = {
                 line: __ext::line!(),
                 column: __ext::column!(),
             },
+            conditions: &[],
+            breaker: __ext::BreakerDecl::DEFAULT,
         };
         fn __ext_register(__ext_registrar: &mut __ext::Registrar<'_>) {
             __ext_registrar
-                .awaited::<OrderPlaced, __ExtHandler>(&__EXT_DECL, __ext_make);
+                .awaited::<OrderPlaced, __ExtHandler>(&__EXT_DECL, __ext_make, &[]);
         }
         __ext::inventory::submit! {
             __ext::LinkedHandler { decl : & __EXT_DECL, register : __ext_register }

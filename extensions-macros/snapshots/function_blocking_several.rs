@@ -40,13 +40,15 @@ const _: () = {
                 line: __ext::line!(),
                 column: __ext::column!(),
             },
+            conditions: &[],
+            breaker: __ext::BreakerDecl::DEFAULT,
         };
         fn __ext_register(__ext_registrar: &mut __ext::Registrar<'_>) {
             __ext_registrar
                 .blocking::<
                     OrderPlaced,
                     __ExtHandler,
-                >(&__EXT_DECL, __ext_make, __ext::AsyncOptions::new());
+                >(&__EXT_DECL, __ext_make, __ext::AsyncOptions::new(), &[]);
         }
         __ext::inventory::submit! {
             __ext::LinkedHandler { decl : & __EXT_DECL, register : __ext_register }
@@ -88,13 +90,15 @@ const _: () = {
                 line: __ext::line!(),
                 column: __ext::column!(),
             },
+            conditions: &[],
+            breaker: __ext::BreakerDecl::DEFAULT,
         };
         fn __ext_register(__ext_registrar: &mut __ext::Registrar<'_>) {
             __ext_registrar
                 .blocking::<
                     OrderChanged,
                     __ExtHandler,
-                >(&__EXT_DECL, __ext_make, __ext::AsyncOptions::new());
+                >(&__EXT_DECL, __ext_make, __ext::AsyncOptions::new(), &[]);
         }
         __ext::inventory::submit! {
             __ext::LinkedHandler { decl : & __EXT_DECL, register : __ext_register }

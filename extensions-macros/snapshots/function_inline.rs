@@ -45,11 +45,13 @@ const _: () = {
                 line: __ext::line!(),
                 column: __ext::column!(),
             },
+            conditions: &[],
+            breaker: __ext::BreakerDecl::DEFAULT,
         };
         const _: () = __ext::assert_interruptible::<BeforeOrderSubmit>();
         fn __ext_register(__ext_registrar: &mut __ext::Registrar<'_>) {
             __ext_registrar
-                .inline::<BeforeOrderSubmit, __ExtHandler>(&__EXT_DECL, __ext_make);
+                .inline::<BeforeOrderSubmit, __ExtHandler>(&__EXT_DECL, __ext_make, &[]);
         }
         __ext::inventory::submit! {
             __ext::LinkedHandler { decl : & __EXT_DECL, register : __ext_register }

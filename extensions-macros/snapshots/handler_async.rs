@@ -30,6 +30,8 @@ const _: () = {
                 line: __ext::line!(),
                 column: __ext::column!(),
             },
+            conditions: &[],
+            breaker: __ext::BreakerDecl::DEFAULT,
         };
         fn __ext_register(__ext_registrar: &mut __ext::Registrar<'_>) {
             __ext_registrar
@@ -53,6 +55,7 @@ const _: () = {
                         .unique_for(__ext::Duration::from_secs(3600u64))
                         .on_failure::<OrderPlaced, _>(NotifyAdmin)
                         .on_retry::<OrderPlaced, _>(LogRetry),
+                    &[],
                 );
         }
         __ext::inventory::submit! {

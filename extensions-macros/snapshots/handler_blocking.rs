@@ -20,6 +20,8 @@ const _: () = {
                 line: __ext::line!(),
                 column: __ext::column!(),
             },
+            conditions: &[],
+            breaker: __ext::BreakerDecl::DEFAULT,
         };
         fn __ext_register(__ext_registrar: &mut __ext::Registrar<'_>) {
             __ext_registrar
@@ -42,6 +44,7 @@ const _: () = {
                         .unique_by(["order_id", "email"])
                         .unique_until_start()
                         .retry_until(__ext::Duration::from_secs(86400u64)),
+                    &[],
                 );
         }
         __ext::inventory::submit! {
@@ -64,6 +67,8 @@ const _: () = {
                 line: __ext::line!(),
                 column: __ext::column!(),
             },
+            conditions: &[],
+            breaker: __ext::BreakerDecl::DEFAULT,
         };
         fn __ext_register(__ext_registrar: &mut __ext::Registrar<'_>) {
             __ext_registrar
@@ -86,6 +91,7 @@ const _: () = {
                         .unique_by(["order_id", "email"])
                         .unique_until_start()
                         .retry_until(__ext::Duration::from_secs(86400u64)),
+                    &[],
                 );
         }
         __ext::inventory::submit! {

@@ -33,10 +33,23 @@ const _: () = {
         fn __veto(output: &Self::Output) -> __ext::Option<&__ext::Veto> {
             __ext::Verdict::as_veto(output)
         }
+        fn __view(
+            &self,
+        ) -> __ext::Option<
+            __ext::Result<__ext::serde_json::Value, __ext::serde_json::Error>,
+        > {
+            __ext::Optionally(self).__ext_view()
+        }
+        fn __copy(&self) -> __ext::Option<Self> {
+            __ext::Optionally(self).__ext_copy()
+        }
     }
     #[automatically_derived]
     impl __ext::Interruptible for BeforeOrderSubmit {}
+    fn __ext_register(__ext_registrar: &mut __ext::Registrar<'_>) {
+        __ext_registrar.point::<BeforeOrderSubmit>();
+    }
     __ext::inventory::submit! {
-        __ext::LinkedPoint { info : & __EXT_INFO }
+        __ext::LinkedPoint { info : & __EXT_INFO, register : __ext_register }
     }
 };

@@ -54,7 +54,4 @@ const _: () = {
     where
         Self: __ext::Send + __ext::Sync + 'static,
     {}
-    __ext::inventory::submit! {
-        __ext::LinkedPoint { info : & __EXT_INFO }
-    }
 };

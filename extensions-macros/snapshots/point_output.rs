@@ -29,8 +29,21 @@ const _: () = {
         fn __slot() -> &'static __ext::PointSlot {
             &__EXT_SLOT
         }
+        fn __view(
+            &self,
+        ) -> __ext::Option<
+            __ext::Result<__ext::serde_json::Value, __ext::serde_json::Error>,
+        > {
+            __ext::Optionally(self).__ext_view()
+        }
+        fn __copy(&self) -> __ext::Option<Self> {
+            __ext::Optionally(self).__ext_copy()
+        }
+    }
+    fn __ext_register(__ext_registrar: &mut __ext::Registrar<'_>) {
+        __ext_registrar.point::<QuotePrice>();
     }
     __ext::inventory::submit! {
-        __ext::LinkedPoint { info : & __EXT_INFO }
+        __ext::LinkedPoint { info : & __EXT_INFO, register : __ext_register }
     }
 };

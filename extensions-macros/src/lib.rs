@@ -144,7 +144,13 @@ pub fn extension_point(input: TokenStream) -> TokenStream {
 ///
 /// # Attributes beside it
 ///
-/// The order of attributes never matters. `#[deprecated]` is taken off the item, where it would make the compiler complain
+/// | attribute | what it does |
+/// |---|---|
+/// | [`#[async_handler(…)]`](macro@async_handler) | a worker runs the handler, later |
+/// | [`#[when(…)]`](macro@when) | the handler takes part only where something holds |
+/// | [`#[circuit_breaker(…)]`](macro@circuit_breaker) | sets its circuit breaker or turns it off |
+///
+/// Their order never matters. `#[deprecated]` is taken off the item, where it would make the compiler complain
 /// about the item's own code, and kept in the registry.
 #[proc_macro_attribute]
 pub fn extension_handler(args: TokenStream, item: TokenStream) -> TokenStream {
@@ -255,13 +261,100 @@ pub fn declare_handler(input: TokenStream) -> TokenStream {
     declare(input.into()).into()
 }
 
-/// Attaches a handler only under a condition. Not supported yet: a compile error.
+/// Lets a handler take part in a fire only where something holds.
+///
+/// ```
+/// use extensions::prelude::*;
+/// # use serde::{Deserialize, Serialize};
+/// # #[derive(Serialize, Deserialize, ExtensionPoint)]
+/// # #[extension_point(queued)]
+/// # pub struct OrderPlaced { pub email: String, pub total_cents: u64 }
+/// # #[derive(ExtensionPoint)]
+/// # pub struct OrderShipped { pub order_id: u64 }
+///
+/// #[extension_handler(OrderPlaced)]
+/// #[async_handler(queue = "crm")]
+/// #[when(env = ["staging", "production"])]
+/// #[when(feature = "new-crm", not_feature = "crm-maintenance")]
+/// #[when(predicate = is_large)]
+/// async fn sync_crm(order: &OrderPlaced) -> HandlerResult {
+///     Ok(())
+/// }
+///
+/// fn is_large(order: &OrderPlaced, cx: &Context) -> bool {
+///     order.total_cents > 100_000
+/// }
+///
+/// #[extension_handler(OrderPlaced)]
+/// #[extension_handler(OrderShipped)]
+/// #[when(predicate = outermost)]
+/// fn count() {}
+///
+/// fn outermost<P>(_point: &P, cx: &Context) -> bool {
+///     cx.depth() == 0
+/// }
+/// ```
+///
+/// # Conditions
+///
+/// | condition | holds |
+/// |---|---|
+/// | `env = "…"`, `env = ["…"]` | where the instance's environment is that one, or one of these |
+/// | `feature = "…"` | while the feature is on |
+/// | `not_feature = "…"` | while the feature is off |
+/// | `predicate = path` | where the function `fn(&P, &Context) -> bool` says so, for the point as the handlers before left it; a generic function serves a handler on several points, and `Self::…` works on a type |
+///
+/// All of them have to hold, in one attribute or in several. Conditions that exclude each other (two environments, a feature that is
+/// on and off) are a compile error.
+///
+/// They are asked in each fire, when the handler's turn comes. Where one doesn't hold, the handler is no part of the fire: it isn't
+/// called, no job is queued for it, and a guard neither consents nor denies. The report says so. A job that is already queued runs,
+/// whatever has changed since.
+///
+/// The attribute needs [`#[extension_handler]`](macro@extension_handler) on the item, holds for each of its points, and may stand
+/// above or below it. A declaration by [`declare_handler!`](macro@declare_handler) knows nothing of its definition's conditions.
 #[proc_macro_attribute]
 pub fn when(args: TokenStream, item: TokenStream) -> TokenStream {
     attribute(Kind::When, args.into(), item.into()).into()
 }
 
-/// Sets or turns off a handler's circuit breaker. Not supported yet: a compile error.
+/// Sets a handler's circuit breaker, or turns it off.
+///
+/// ```
+/// use extensions::prelude::*;
+/// # use serde::{Deserialize, Serialize};
+/// # #[derive(Serialize, Deserialize, ExtensionPoint)]
+/// # #[extension_point(queued)]
+/// # pub struct OrderPlaced { pub email: String }
+///
+/// #[extension_handler(OrderPlaced)]
+/// #[circuit_breaker(threshold = 3, timeout = 30, half_open_max = 1)]
+/// async fn reserve_stock(order: &mut OrderPlaced) -> HandlerResult {
+///     Ok(())
+/// }
+///
+/// #[extension_handler(OrderPlaced)]
+/// #[circuit_breaker(off)]
+/// fn audit(order: &OrderPlaced) {}
+/// ```
+///
+/// # Options
+///
+/// A duration is a whole number of seconds or a string such as `"500ms"`, `"30s"`, `"1h 30m"`. What is not given comes from the
+/// configuration, and else is the default.
+///
+/// | option | default | meaning |
+/// |---|---|---|
+/// | `threshold = n` | 5 | how many failures in a row open the breaker, from 1 |
+/// | `timeout = d` | 60 s | how long it stays open before it lets probes through; more than nothing |
+/// | `half_open_max = n` | 3 | how many probes it lets through at a time, from 1 |
+/// | `off` | | the handler has no breaker; not together with the others |
+///
+/// While the breaker is open, an inline handler is skipped, and the report says so; a guard counts as its `on_unavailable` says; the
+/// jobs of an async handler wait and use up no attempt.
+///
+/// The attribute needs [`#[extension_handler]`](macro@extension_handler) on the item, stands there once, holds for each of its
+/// points, and may stand above or below it.
 #[proc_macro_attribute]
 pub fn circuit_breaker(args: TokenStream, item: TokenStream) -> TokenStream {
     attribute(Kind::CircuitBreaker, args.into(), item.into()).into()

@@ -6,11 +6,18 @@ use crate::keys;
 const SYNONYMS: &[(&str, &[&str])] = &[
     ("attempt", &[keys::MAX_ATTEMPTS]),
     ("attempts", &[keys::MAX_ATTEMPTS]),
+    ("condition", &[keys::PREDICATE]),
     ("constructor", &[keys::WITH]),
+    ("cooldown", &[keys::TIMEOUT]),
     ("dedupe", &[keys::UNIQUE]),
+    ("disabled", &[keys::OFF]),
+    ("failures", &[keys::THRESHOLD]),
+    ("flag", &[keys::FEATURE]),
+    ("if", &[keys::PREDICATE]),
     ("max_retries", &[keys::MAX_ATTEMPTS]),
     ("max_tries", &[keys::MAX_ATTEMPTS]),
     ("prio", &[keys::PRIORITY]),
+    ("probes", &[keys::HALF_OPEN_MAX]),
     ("retry", &[keys::RETRIES]),
     ("tries", &[keys::MAX_ATTEMPTS]),
     ("ttl", &[keys::UNIQUE_FOR]),
@@ -97,7 +104,7 @@ fn distance(from: &str, to: &str) -> usize {
 mod tests {
     use super::*;
 
-    use crate::keys::{ASYNC, HANDLER, POINT};
+    use crate::keys::{ASYNC, CIRCUIT_BREAKER, HANDLER, POINT, WHEN};
 
     fn all_find(candidates: &[&str], pairs: &[(&str, &str)]) {
         for (word, meant) in pairs {
@@ -124,6 +131,14 @@ mod tests {
             &[("prioritiy", "priority"), ("alias", "aliases"), ("nmae", "name"), ("await", "awaited")],
         );
         all_find(POINT, &[("queue", "queued"), ("interuptible", "interruptible"), ("versoin", "version")]);
+        all_find(
+            WHEN,
+            &[("evn", "env"), ("featrue", "feature"), ("notfeature", "not_feature"), ("pred", "predicate")],
+        );
+        all_find(
+            CIRCUIT_BREAKER,
+            &[("treshold", "threshold"), ("time_out", "timeout"), ("half_open", "half_open_max")],
+        );
     }
 
     #[test]
@@ -153,6 +168,8 @@ mod tests {
         all_find(ASYNC, &pairs);
         all_find(HANDLER, &[("prio", "priority"), ("constructor", "with")]);
         all_find(POINT, &[("uniq", "unique_by")]);
+        all_find(WHEN, &[("environment", "env"), ("flag", "feature"), ("if", "predicate")]);
+        all_find(CIRCUIT_BREAKER, &[("failures", "threshold"), ("cooldown", "timeout"), ("disabled", "off")]);
         assert_eq!(nearest("ttl", POINT), None);
     }
 

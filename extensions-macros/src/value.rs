@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::str::FromStr;
 use std::time::Duration;
 
-use proc_macro2::Span;
+use proc_macro2::{Span, TokenStream};
 use syn::ext::IdentExt;
 use syn::parse::{Parse, ParseStream};
 use syn::{Ident, Lit, LitBool, LitInt, LitStr, Path, Token, Type, bracketed, token};
@@ -58,9 +58,19 @@ fn list<T>(
     }
     let content;
     bracketed!(content in input);
+    let items = items(&content, &mut item);
+    // What stands behind a mistake is not a second one.
+    content.parse::<TokenStream>()?;
+    items
+}
+
+fn items<T>(
+    content: ParseStream<'_>,
+    item: &mut impl FnMut(ParseStream<'_>) -> syn::Result<T>,
+) -> syn::Result<Vec<T>> {
     let mut items = Vec::new();
     while !content.is_empty() {
-        items.push(item(&content)?);
+        items.push(item(content)?);
         if !content.is_empty() {
             content.parse::<Token![,]>()?;
         }
@@ -85,7 +95,8 @@ impl Value for Switch {
     }
 }
 
-fn whole<T: FromStr>(input: ParseStream<'_>, expected: &str) -> syn::Result<T>
+/// A whole number without a suffix.
+pub(crate) fn whole<T: FromStr>(input: ParseStream<'_>, expected: &str) -> syn::Result<T>
 where
     T::Err: Display,
 {

@@ -92,13 +92,13 @@ pub mod __private {
     };
     pub use crate::instance::Extensions;
     pub use crate::point::{
-        Deprecation, DynFire, ExtensionPoint, Interruptible, Location, PointInfo, PointSlot, QueuedPoint,
-        QueuedType, assert_interruptible, fire_boxed,
+        Deprecation, DynFire, ExtensionPoint, Interruptible, Location, Optionally, PointInfo, PointSlot,
+        QueuedPoint, QueuedType, assert_interruptible, fire_boxed,
     };
     pub use crate::policy::Backoff;
     pub use crate::registry::{
-        BreakerDecl, ConditionDecl, Predicate, FieldDefault, HandlerDecl, Injectable, Injector, LinkedAsyncOptions, LinkedDeclaration,
-        LinkedHandler, LinkedPoint, Registrar, Res, Resources,
+        BreakerDecl, ConditionDecl, FieldDefault, HandlerDecl, Injectable, Injector, LinkedAsyncOptions,
+        LinkedDeclaration, LinkedHandler, LinkedPoint, Predicate, Registrar, Res, Resources,
     };
     pub use crate::worker::Job;
 }

@@ -3,6 +3,8 @@
 //! [`ExtensionPoint`] is derived, never written by hand. A point that may cross a process boundary is also a
 //! [`QueuedPoint`].
 
+mod optional;
+
 use std::any::Any;
 use std::fmt;
 use std::future::Future;
@@ -13,6 +15,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+#[doc(hidden)]
+pub use self::optional::Optionally;
 use crate::BoxError;
 use crate::fire::{FireError, FireReport};
 use crate::handler::{Verdict, Veto};

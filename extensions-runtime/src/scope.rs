@@ -67,7 +67,11 @@ impl Scopes {
         if live.len() == live.capacity() {
             live.retain(|_, shared| shared.strong_count() > 0);
         }
-        let shared = Arc::new(Shared { key: key.clone(), registry: ArcSwapOption::empty(), changing: Mutex::default() });
+        let shared = Arc::new(Shared {
+            key: key.clone(),
+            registry: ArcSwapOption::empty(),
+            changing: Mutex::default(),
+        });
         live.insert(key, Arc::downgrade(&shared));
         shared
     }

@@ -6,9 +6,11 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
+use extensions::__private::inventory;
 use extensions::handler::{HandlerKind, JobOptions};
 use extensions::prelude::*;
 use extensions::queue::Memory;
+use extensions::registry::{BreakerDecl, ConditionDecl, HandlerDecl, LinkedHandler};
 use serde::{Deserialize, Serialize};
 
 #[derive(Debug, Clone, Serialize, Deserialize, ExtensionPoint)]
@@ -92,7 +94,32 @@ impl BlockingHandler<Changed> for Render {
     }
 }
 
+/// A point that is nothing else.
+#[derive(ExtensionPoint)]
+struct Bare;
+
+#[when(env = ["staging", "production"], feature = "new-billing")]
+#[extension_handler(Bare)]
+#[extension_handler(Placed, name = "on_placed")]
+#[when(not_feature = "old-billing", predicate = outermost)]
+#[circuit_breaker(threshold = 3, timeout = "30s", half_open_max = 1)]
+fn conditional() {}
+
+fn outermost<P>(_point: &P, cx: &Context) -> bool {
+    cx.depth() == 0
+}
+
+#[circuit_breaker(off)]
+#[extension_handler(Bare)]
+#[when(predicate = outermost)]
+async fn without_breaker() {}
+
 declare_handler!(Changed => "elsewhere", queue = "documents", max_attempts = 5, backoff_seconds = [1, 2]);
+
+fn decl(name: &str) -> &'static HandlerDecl {
+    let mut linked = inventory::iter::<LinkedHandler>.into_iter();
+    linked.find(|linked| linked.decl.name == name).unwrap_or_else(|| panic!("no `{name}`")).decl
+}
 
 async fn instance() -> Extensions {
     let names = vec!["a".to_owned()];
@@ -176,6 +203,30 @@ async fn the_attachment_arrives_and_each_has_its_own() {
         ("elsewhere", HandlerKind::Declared),
     ];
     assert_eq!(kinds, expected);
+}
+
+#[test]
+fn conditions_arrive_on_each_point() {
+    for name in ["conditional", "on_placed"] {
+        let expected = [
+            ConditionDecl::Environment(&["staging", "production"]),
+            ConditionDecl::Feature("new-billing"),
+            ConditionDecl::NotFeature("old-billing"),
+        ];
+        assert_eq!(decl(name).conditions, expected, "{name}");
+    }
+    assert!(decl("without_breaker").conditions.is_empty());
+    assert!(decl("bare").conditions.is_empty());
+}
+
+#[test]
+fn breakers_arrive_and_what_is_left_out_stays_open() {
+    let expected =
+        BreakerDecl { off: false, threshold: Some(3), timeout: Some(secs(30)), half_open_max: Some(1) };
+    assert_eq!(decl("conditional").breaker, expected);
+    assert_eq!(decl("on_placed").breaker, expected);
+    assert_eq!(decl("without_breaker").breaker, BreakerDecl { off: true, ..BreakerDecl::DEFAULT });
+    assert_eq!(decl("bare").breaker, BreakerDecl::DEFAULT);
 }
 
 #[tokio::test]

@@ -12,6 +12,8 @@ const WRONG: &[&str] = &[
     "duration",
     "unique",
     "declare",
+    "when",
+    "circuit_breaker",
     "order",
     "bounds",
     "later",

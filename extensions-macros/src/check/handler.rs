@@ -8,13 +8,17 @@ use syn::ext::IdentExt;
 use syn::{Attribute, ExprPath, Generics, Ident, ItemStruct, Member, Type};
 
 use super::async_options::{self, Options};
+use super::breaker::{self, Breaker};
+use super::conditions::{self, Conditions};
 use super::function::{self, Function, Setting};
 use super::names;
 use crate::errors::Errors;
 use crate::parse::async_handler::AsyncOptions;
-use crate::parse::attributes::{self, Deprecated, Ours};
+use crate::parse::attributes::{self, Deprecated, Found, Ours};
+use crate::parse::circuit_breaker::CircuitBreaker;
 use crate::parse::handler::HandlerOptions;
 use crate::parse::item::{Body, Item};
+use crate::parse::when::When;
 use crate::root::Root;
 use crate::slot::Slot;
 use crate::value::{Switch, ValuePath};
@@ -33,6 +37,14 @@ pub(crate) struct Handler {
     pub(crate) subject: Subject,
     pub(crate) attachments: Vec<Attachment>,
     pub(crate) work: Option<Work>,
+    pub(crate) rules: Box<Rules>,
+}
+
+/// What decides whether it takes part in a fire, on all of its points.
+#[derive(Default)]
+pub(crate) struct Rules {
+    pub(crate) conditions: Conditions,
+    pub(crate) breaker: Breaker,
 }
 
 /// What every expansion needs.
@@ -96,6 +108,9 @@ pub(crate) struct TypeOptions {
 
 /// Checks the item and its attributes, and takes off it what the compiler must not see.
 pub(crate) fn check(item: &mut Item, ours: Ours, errors: &mut Errors) -> Option<Outcome> {
+    if ours.handlers.is_empty() && item.body.name().is_some() {
+        ours.refuse_rules(errors);
+    }
     let attachments: Vec<HandlerOptions> = ours
         .handlers
         .into_iter()
@@ -106,6 +121,7 @@ pub(crate) fn check(item: &mut Item, ours: Ours, errors: &mut Errors) -> Option<
     for again in asyncs {
         let _ = AsyncOptions::parse(again.args, errors);
     }
+    let rules = rules(ours.whens, ours.breakers, &item.body, errors);
     let ident = item.body.name()?.clone();
     check_generics(&item.body, errors);
     let shared = Shared {
@@ -117,8 +133,23 @@ pub(crate) fn check(item: &mut Item, ours: Ours, errors: &mut Errors) -> Option<
         (true, None) => None,
         (true, Some((span, options))) => alone(item, span, ident, options, shared, errors),
         (false, work) => {
-            attached(item, &ident, attachments, work.map(|(_, options)| options), shared, errors)
+            let work = work.map(|(_, options)| options);
+            attached(item, &ident, attachments, work, shared, rules, errors)
         }
+    }
+}
+
+fn rules(whens: Vec<Found>, breakers: Vec<Found>, body: &Body, errors: &mut Errors) -> Rules {
+    let whens = whens.into_iter().map(|found| When::parse(found.args, found.span, errors)).collect();
+    let breakers: Vec<CircuitBreaker> =
+        breakers.into_iter().map(|found| CircuitBreaker::parse(found.args, found.span, errors)).collect();
+    let subject = match body {
+        Body::Function { .. } => None,
+        body => body.name(),
+    };
+    Rules {
+        conditions: conditions::check(whens, subject, errors),
+        breaker: breakers.into_iter().next().map(|first| breaker::check(first, errors)).unwrap_or_default(),
     }
 }
 
@@ -195,6 +226,7 @@ fn attached(
     attachments: Vec<HandlerOptions>,
     work: Option<AsyncOptions>,
     shared: Shared,
+    rules: Rules,
     errors: &mut Errors,
 ) -> Option<Outcome> {
     let mode = Mode::of(&item.body, work.as_ref(), errors);
@@ -207,7 +239,7 @@ fn attached(
         all.extend(attachment(options, ident, &mode, deprecated.clone(), errors));
     }
     refuse_twins(&all, errors);
-    Some(Outcome::Handler(Handler { shared, subject, attachments: all, work }))
+    Some(Outcome::Handler(Handler { shared, subject, attachments: all, work, rules: Box::new(rules) }))
 }
 
 /// How the item's kind and `#[async_handler]` decide how it runs.
@@ -337,7 +369,7 @@ fn subject(
         Body::Enum(item) => match with {
             Some(with) => Some(Subject::Type {
                 ident: item.ident.clone(),
-                build: Build::With(constructor(with, &item.ident)),
+                build: Build::With(names::of_type(with, &item.ident)),
             }),
             None => {
                 errors.on(&item.ident, "which variant? write a constructor and name it: `with = path`");
@@ -383,7 +415,7 @@ fn build(item: &ItemStruct, injected: &[bool], with: Option<&ExprPath>, errors: 
         {
             errors.on(field, "`with` builds the whole value; remove `#[inject]`, or remove `with`");
         }
-        return Build::With(constructor(with, &item.ident));
+        return Build::With(names::of_type(with, &item.ident));
     }
     if matches!(item.fields, syn::Fields::Unit) {
         return Build::Unit;
@@ -399,19 +431,6 @@ fn build(item: &ItemStruct, injected: &[bool], with: Option<&ExprPath>, errors: 
             })
             .collect(),
     )
-}
-
-/// `Self::new` means the type also outside of an `impl`.
-fn constructor(path: &ExprPath, ident: &Ident) -> ExprPath {
-    let mut path = path.clone();
-    if let Some(first) = path.path.segments.first_mut()
-        && first.ident == "Self"
-    {
-        let span = first.ident.span();
-        first.ident = ident.clone();
-        first.ident.set_span(span);
-    }
-    path
 }
 
 impl ToTokens for Shared {

@@ -1,7 +1,7 @@
 //! Names that are stored in queues and shown to operators.
 
 use proc_macro2::Span;
-use syn::LitStr;
+use syn::{ExprPath, Ident, LitStr};
 
 use crate::errors::Errors;
 use crate::value::{Text, Texts};
@@ -67,6 +67,19 @@ pub(crate) fn word(text: Option<&Text>, what: &str, errors: &mut Errors) -> Opti
         return None;
     }
     Some(word)
+}
+
+/// `Self::new` means the type also outside of an `impl`.
+pub(crate) fn of_type(path: &ExprPath, ident: &Ident) -> ExprPath {
+    let mut path = path.clone();
+    if let Some(first) = path.path.segments.first_mut()
+        && first.ident == "Self"
+    {
+        let span = first.ident.span();
+        first.ident = ident.clone();
+        first.ident.set_span(span);
+    }
+    path
 }
 
 #[cfg(test)]

@@ -5,10 +5,11 @@ use quote::quote;
 
 use super::{decl, options, wrap};
 use crate::check::declare::Declaration;
+use crate::check::handler::Rules;
 
 pub(crate) fn expand(declaration: &Declaration) -> TokenStream {
     let point = &declaration.point;
-    let decl = decl(&declaration.decl);
+    let decl = decl(&declaration.decl, &Rules::default());
     let options = options::expression(&declaration.options, None);
     let content = quote! {
         #decl

@@ -4,8 +4,8 @@ use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
 use syn::Ident;
 
-use super::{decl, function, options, wrap};
-use crate::check::handler::{Attachment, Build, Field, Handler, Outcome, Subject, TypeOptions, Work};
+use super::{decl, function, options, rules, wrap};
+use crate::check::handler::{Attachment, Build, Field, Handler, Outcome, Rules, Subject, TypeOptions, Work};
 
 pub(crate) fn expand(outcome: &Outcome) -> TokenStream {
     match outcome {
@@ -15,12 +15,12 @@ pub(crate) fn expand(outcome: &Outcome) -> TokenStream {
 }
 
 fn expand_handler(handler: &Handler) -> TokenStream {
-    let Handler { shared, subject, attachments, work } = handler;
+    let Handler { shared, subject, attachments, work, rules } = handler;
     let work = work.as_ref();
     match subject {
         Subject::Type { ident, build } => {
             let make = make(ident, &self::build(ident, build));
-            let registrations = attachments.iter().map(|at| registration(ident, at, work, None));
+            let registrations = attachments.iter().map(|at| registration(ident, at, work, rules, None));
             wrap(shared, &quote! { #make #(#registrations)* })
         }
         // Each attachment has its own type: no two of them can be told to be on different points.
@@ -29,7 +29,7 @@ fn expand_handler(handler: &Handler) -> TokenStream {
             let make = make(&value, &function::build(function));
             let registrations = attachments.iter().map(|at| {
                 let definition = function::definition(function, at, work);
-                registration(&value, at, work, Some(&quote! { #definition #make }))
+                registration(&value, at, work, rules, Some(&quote! { #definition #make }))
             });
             wrap(shared, &quote! { #(#registrations)* })
         }
@@ -88,14 +88,19 @@ fn registration(
     value: &Ident,
     attachment: &Attachment,
     work: Option<&Work>,
+    rules: &Rules,
     definition: Option<&TokenStream>,
 ) -> TokenStream {
     let point = &attachment.point;
-    let decl = decl(&attachment.decl);
+    let decl = decl(&attachment.decl, rules);
     let guard = attachment.guard.then(|| quote! { const _: () = __ext::assert_interruptible::<#point>(); });
+    let binding = rules::predicates(&rules.conditions.predicates, point);
+    let predicates = binding.as_ref().map_or_else(|| quote! { &[] }, |_| quote! { __ext_predicates });
     let call = match work {
-        None if attachment.awaited => quote! { awaited::<#point, #value>(&__EXT_DECL, __ext_make) },
-        None => quote! { inline::<#point, #value>(&__EXT_DECL, __ext_make) },
+        None if attachment.awaited => {
+            quote! { awaited::<#point, #value>(&__EXT_DECL, __ext_make, #predicates) }
+        }
+        None => quote! { inline::<#point, #value>(&__EXT_DECL, __ext_make, #predicates) },
         Some(work) => {
             let options = options::expression(&work.options, Some(point));
             let method = if work.blocking {
@@ -103,7 +108,7 @@ fn registration(
             } else {
                 quote! { queued }
             };
-            quote! { #method::<#point, #value>(&__EXT_DECL, __ext_make, #options) }
+            quote! { #method::<#point, #value>(&__EXT_DECL, __ext_make, #options, #predicates) }
         }
     };
     quote! {
@@ -112,6 +117,7 @@ fn registration(
             #decl
             #guard
             fn __ext_register(__ext_registrar: &mut __ext::Registrar<'_>) {
+                #binding
                 __ext_registrar.#call;
             }
             __ext::inventory::submit! {

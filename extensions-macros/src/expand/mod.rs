@@ -5,13 +5,14 @@ pub(crate) mod function;
 pub(crate) mod handler;
 pub(crate) mod options;
 pub(crate) mod point;
+pub(crate) mod rules;
 
 use std::time::Duration;
 
 use proc_macro2::{Span, TokenStream};
 use quote::quote;
 
-use crate::check::handler::{Decl, Shared};
+use crate::check::handler::{Decl, Rules, Shared};
 use crate::parse::attributes::Deprecated;
 
 /// Everything generated stands in an unnamed constant, so that none of its names can be seen or clash.
@@ -61,7 +62,7 @@ fn deprecation(deprecated: Option<&Deprecated>) -> TokenStream {
     option(value.as_ref())
 }
 
-fn decl(decl: &Decl) -> TokenStream {
+fn decl(decl: &Decl, rules: &Rules) -> TokenStream {
     let Decl { name, aliases, priority, tags, type_name, .. } = decl;
     let group = option(decl.group.as_ref());
     let on_unavailable = if decl.allow_if_unavailable {
@@ -71,6 +72,8 @@ fn decl(decl: &Decl) -> TokenStream {
     };
     let deprecated = deprecation(decl.deprecated.as_deref());
     let location = location();
+    let conditions = rules::conditions(&rules.conditions.asked);
+    let breaker = rules::breaker(&rules.breaker);
     quote! {
         static __EXT_DECL: __ext::HandlerDecl = __ext::HandlerDecl {
             name: #name,
@@ -83,6 +86,8 @@ fn decl(decl: &Decl) -> TokenStream {
             type_name: #type_name,
             module_path: __ext::module_path!(),
             location: #location,
+            conditions: #conditions,
+            breaker: #breaker,
         };
     }
 }

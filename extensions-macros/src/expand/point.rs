@@ -11,7 +11,10 @@ pub(crate) fn expand(point: &Point) -> TokenStream {
     let lints = &point.allowed_lints;
     let deprecated = point.deprecated.is_some().then(|| quote! { #[allow(deprecated)] });
     let (info, implementation) = (info(point), implementation(point));
-    let queued = (point.queued && point.generics.params.is_empty()).then(|| queued(point));
+    // A generic point is a mistake, and nothing of it can be registered.
+    let concrete = point.generics.params.is_empty();
+    let linked = concrete.then(|| linked(point));
+    let queued = (point.queued && concrete).then(|| queued(point));
     quote! {
         #(#[allow(#lints)])*
         #deprecated
@@ -19,11 +22,21 @@ pub(crate) fn expand(point: &Point) -> TokenStream {
             #import
             #info
             #implementation
-            __ext::inventory::submit! {
-                __ext::LinkedPoint { info: &__EXT_INFO }
-            }
+            #linked
             #queued
         };
+    }
+}
+
+fn linked(point: &Point) -> TokenStream {
+    let ident = &point.ident;
+    quote! {
+        fn __ext_register(__ext_registrar: &mut __ext::Registrar<'_>) {
+            __ext_registrar.point::<#ident>();
+        }
+        __ext::inventory::submit! {
+            __ext::LinkedPoint { info: &__EXT_INFO, register: __ext_register }
+        }
     }
 }
 
@@ -66,6 +79,7 @@ fn implementation(point: &Point) -> TokenStream {
             }
         }
     });
+    let optional = point.generics.params.is_empty().then(optional);
     let guarded = matches!(output, Output::Verdict).then(|| {
         quote! {
             #[automatically_derived]
@@ -85,8 +99,21 @@ fn implementation(point: &Point) -> TokenStream {
                 &__EXT_SLOT
             }
             #veto
+            #optional
         }
         #guarded
+    }
+}
+
+/// What not every point can do. Only where its type is known can `Optionally` tell, hence here.
+fn optional() -> TokenStream {
+    quote! {
+        fn __view(&self) -> __ext::Option<__ext::Result<__ext::serde_json::Value, __ext::serde_json::Error>> {
+            __ext::Optionally(self).__ext_view()
+        }
+        fn __copy(&self) -> __ext::Option<Self> {
+            __ext::Optionally(self).__ext_copy()
+        }
     }
 }
 

@@ -48,6 +48,8 @@ pub(crate) struct Found {
 pub(crate) struct Ours {
     pub(crate) handlers: Vec<Found>,
     pub(crate) asyncs: Vec<Found>,
+    pub(crate) whens: Vec<Found>,
+    pub(crate) breakers: Vec<Found>,
 }
 
 impl Ours {
@@ -68,8 +70,11 @@ impl Ours {
             }
             false
         });
-        if let [_, again, ..] = &all.asyncs[..] {
-            errors.at(again.span, "duplicate `#[async_handler]`; put all options into one");
+        for (kind, found) in [(Kind::AsyncHandler, &all.asyncs), (Kind::CircuitBreaker, &all.breakers)] {
+            if let [_, again, ..] = &found[..] {
+                let message = format!("duplicate `#[{}]`; put all options into one", kind.name());
+                errors.at(again.span, message);
+            }
         }
         all
     }
@@ -78,8 +83,23 @@ impl Ours {
         match kind {
             Kind::ExtensionHandler => self.handlers.push(found),
             Kind::AsyncHandler => self.asyncs.push(found),
-            Kind::When | Kind::CircuitBreaker | Kind::Scheduled => {
+            Kind::When => self.whens.push(found),
+            Kind::CircuitBreaker => self.breakers.push(found),
+            Kind::Scheduled => {
                 errors.at(found.span, format!("`#[{}]` is not supported yet; remove it", kind.name()));
+            }
+        }
+    }
+}
+
+impl Ours {
+    /// Says of all conditions and breakers that there is nothing that they could be of.
+    pub(crate) fn refuse_rules(&self, errors: &mut Errors) {
+        for (kind, found) in [(Kind::When, &self.whens), (Kind::CircuitBreaker, &self.breakers)] {
+            for found in found {
+                let message =
+                    format!("`#[{}]` needs the point; add `#[extension_handler(MyPoint)]`", kind.name());
+                errors.at(found.span, message);
             }
         }
     }

@@ -47,7 +47,9 @@ pub enum BreakerError<E> {
 impl<E: fmt::Display> fmt::Display for BreakerError<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Open { retry_in } if *retry_in == Duration::MAX => f.write_str("the circuit was opened by hand"),
+            Self::Open { retry_in } if *retry_in == Duration::MAX => {
+                f.write_str("the circuit was opened by hand")
+            }
             Self::Open { retry_in } => write!(f, "the circuit is open; try again in {retry_in:?}"),
             Self::Failed(error) => error.fmt(f),
         }

@@ -195,8 +195,7 @@ impl Pass {
     pub(crate) fn settle(mut self, succeeded: bool) {
         let Some(permit) = self.permit.take() else { return };
         self.breaker.step(|machine, now| {
-            let change =
-                if succeeded { machine.success(permit) } else { machine.failure(permit, now) };
+            let change = if succeeded { machine.success(permit) } else { machine.failure(permit, now) };
             ((), change)
         });
     }

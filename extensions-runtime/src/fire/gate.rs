@@ -44,11 +44,7 @@ impl Gate<'_> {
     }
 
     /// Whether an inline handler runs now. What passes its breaker is settled with the handler's result.
-    pub(super) fn admit<P: ExtensionPoint>(
-        &self,
-        at: &Attached<P>,
-        point: &P,
-    ) -> Result<Option<Pass>, Held> {
+    pub(super) fn admit<P: ExtensionPoint>(&self, at: &Attached<P>, point: &P) -> Result<Option<Pass>, Held> {
         self.applies(at, point)?;
         match &at.breaker {
             Some(breaker) if !self.mode.bypass_breaker => {

@@ -37,8 +37,7 @@ impl<P: ExtensionPoint> Prepared<P> {
         point: P,
         tally: Option<Box<Tally<P>>>,
     ) -> Result<Self, FireError> {
-        let runs_nothing =
-            |report: &FireReport| report.veto.is_some() || report.is_silenced();
+        let runs_nothing = |report: &FireReport| report.veto.is_some() || report.is_silenced();
         if tally.as_ref().is_some_and(|tally| runs_nothing(&tally.report)) {
             return Ok(Self { point, tally, jobs: Vec::new(), started: None });
         }

@@ -23,7 +23,11 @@ pub trait FireLayer: Send + Sync + 'static {
     /// # Errors
     ///
     /// An error refuses the fire, or ends it if it was run: [`FireErrorKind::Layer`].
-    fn fire(&self, fire: &FireInfo, next: NextFire<'_>) -> impl Future<Output = HandlerResult<FireOutcome>> + Send;
+    fn fire(
+        &self,
+        fire: &FireInfo,
+        next: NextFire<'_>,
+    ) -> impl Future<Output = HandlerResult<FireOutcome>> + Send;
 }
 
 /// A fire that is about to be run.

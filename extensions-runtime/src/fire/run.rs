@@ -99,7 +99,8 @@ impl<'a, 'e, P: ExtensionPoint> Run<'a, 'e, P> {
 
     /// The silence over this fire, of its task or of the instance.
     pub(super) fn silence(&self) -> Option<Silence> {
-        let over_task = self.gate.cx.frame().is_some_and(|frame| frame.is_silenced(self.gate.extensions.id()));
+        let over_task =
+            self.gate.cx.frame().is_some_and(|frame| frame.is_silenced(self.gate.extensions.id()));
         if over_task {
             return Some(Silence { allows_guards: false });
         }

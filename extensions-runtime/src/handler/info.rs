@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::Context;
 use super::condition::Condition;
 use super::options::JobOptions;
-use super::Context;
 use crate::job::HandlerKey;
 use crate::point::{Deprecation, ExtensionPoint, Location};
 use crate::policy::BreakerOptions;
@@ -89,7 +89,11 @@ pub(crate) enum BreakerChoice {
     Default,
     Off,
     /// The instance's, with these numbers changed.
-    Changed { threshold: Option<u32>, timeout: Option<Duration>, half_open_max: Option<u32> },
+    Changed {
+        threshold: Option<u32>,
+        timeout: Option<Duration>,
+        half_open_max: Option<u32>,
+    },
     Exactly(BreakerOptions),
 }
 

@@ -16,4 +16,6 @@ pub(crate) use self::options::Callbacks;
 pub use self::options::{AsyncOptions, JobOptions, UniqueOptions};
 pub(crate) use self::outcome::{Failure, panic_text};
 pub use self::outcome::{HandlerError, HandlerResult, IntoOutput, Verdict, Veto};
-pub use self::traits::{AnyHandler, AsyncHandler, AwaitedHandler, BlockingHandler, Handler, OnFailure, OnRetry};
+pub use self::traits::{
+    AnyHandler, AsyncHandler, AwaitedHandler, BlockingHandler, Handler, OnFailure, OnRetry,
+};

@@ -60,10 +60,10 @@ impl Live {
     ) -> Result<T, E> {
         let _one_at_a_time = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
         let before = self.current();
-        let mut snapshot = before.as_deref().cloned().unwrap_or_else(|| Snapshot {
-            registry: Arc::clone(base),
-            switches: Switches::default(),
-        });
+        let mut snapshot = before
+            .as_deref()
+            .cloned()
+            .unwrap_or_else(|| Snapshot { registry: Arc::clone(base), switches: Switches::default() });
         let result = change(&mut snapshot)?;
         if snapshot.registry.has_handlers_of(base) {
             snapshot.registry = Arc::clone(base);

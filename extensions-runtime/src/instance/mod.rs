@@ -10,12 +10,12 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock, Weak};
 use std::time::Duration;
 
-use crate::builder::{ExtensionsBuilder, Settings};
-pub(crate) use self::live::{Snapshot, View};
 use self::live::Live;
+pub(crate) use self::live::{Snapshot, View};
 pub use self::register::Registration;
-pub use self::switches::{SilenceGuard, SwitchGuard, SwitchedOff};
 pub(crate) use self::switches::{Silence, Switches};
+pub use self::switches::{SilenceGuard, SwitchGuard, SwitchedOff};
+use crate::builder::{ExtensionsBuilder, Settings};
 use crate::fire::{Fire, Mode};
 use crate::handler::HandlerInfo;
 use crate::job::NewJob;

@@ -180,7 +180,9 @@ impl Extensions {
     #[must_use]
     pub fn is_muted<H: 'static>(&self) -> bool {
         let which = Which::of::<H>();
-        self.view().switches().is_some_and(|switches| switches.all().any(|one| *one == Switch::Mute(which.clone())))
+        self.view()
+            .switches()
+            .is_some_and(|switches| switches.all().any(|one| *one == Switch::Mute(which.clone())))
     }
 
     /// Whether this name is muted.

@@ -6,7 +6,7 @@ use super::BuildProblem;
 use super::premises::Premises;
 use super::table::PointState;
 use crate::breaker::Breaker;
-use crate::handler::{Condition, HandlerInfo, DynPredicate};
+use crate::handler::{Condition, DynPredicate, HandlerInfo};
 use crate::point::ExtensionPoint;
 
 /// A handler's registration on the point `P`, without the handler.
@@ -46,7 +46,10 @@ impl<P: ExtensionPoint> Attached<P> {
 pub(crate) enum Check<P> {
     /// Known at start-up.
     Environment(bool),
-    Feature { name: String, active: bool },
+    Feature {
+        name: String,
+        active: bool,
+    },
     Predicate(Arc<DynPredicate<P>>),
 }
 

@@ -19,8 +19,8 @@ use std::sync::Arc;
 pub(crate) use self::attached::{Attached, Check};
 pub use self::error::{BuildError, BuildProblem};
 pub use self::linked::{
-    BreakerDecl, ConditionDecl, Predicate, HandlerDecl, LinkedAsyncOptions, LinkedDeclaration, LinkedHandler,
-    LinkedPoint,
+    BreakerDecl, ConditionDecl, HandlerDecl, LinkedAsyncOptions, LinkedDeclaration, LinkedHandler,
+    LinkedPoint, Predicate,
 };
 pub(crate) use self::premises::{Premises, Renames};
 pub use self::registrar::Registrar;

@@ -12,8 +12,8 @@ use super::runner::{AsyncRunner, BlockingRunner, Common};
 use super::table::AwaitedShim;
 use super::wildcard::Wildcard;
 use super::{
-    BuildProblem, Predicate, HandlerDecl, Injector, InlineCall, InlineEntry, JobRunner, LinkedAsyncOptions,
-    LinkedDeclaration, LinkedHandler, LinkedPoint, QueuedEntry, Registry, Wanted,
+    BuildProblem, HandlerDecl, Injector, InlineCall, InlineEntry, JobRunner, LinkedAsyncOptions,
+    LinkedDeclaration, LinkedHandler, LinkedPoint, Predicate, QueuedEntry, Registry, Wanted,
 };
 use crate::handler::{
     AnyHandler, AsyncHandler, AsyncOptions, AwaitedHandler, BlockingHandler, Callbacks, Handler, HandlerId,
@@ -94,7 +94,8 @@ impl<'a> Registrar<'a> {
         if let Some(made) = self.made.get(&TypeId::of::<H>()) {
             return Arc::clone(made).downcast::<H>().ok();
         }
-        let mut injector = Injector { resources: &self.premises.resources, decl, problems: &mut self.problems };
+        let mut injector =
+            Injector { resources: &self.premises.resources, decl, problems: &mut self.problems };
         let handler = Arc::new(make(&mut injector)?);
         self.made.insert(TypeId::of::<H>(), Arc::clone(&handler) as _);
         Some(handler)

@@ -7,7 +7,9 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use super::{Attached, JobRunner};
 use crate::BoxFuture;
-use crate::handler::{AnyHandler, AwaitedHandler, Context, Handler, HandlerId, HandlerInfo, HandlerResult, JobOptions};
+use crate::handler::{
+    AnyHandler, AwaitedHandler, Context, Handler, HandlerId, HandlerInfo, HandlerResult, JobOptions,
+};
 use crate::point::{ExtensionPoint, PointInfo};
 
 /// Turns a point into its payload.

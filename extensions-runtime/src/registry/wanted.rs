@@ -3,7 +3,7 @@
 use std::any::{TypeId, type_name};
 use std::borrow::Cow;
 
-use super::{ConditionDecl, Predicate, HandlerDecl};
+use super::{ConditionDecl, HandlerDecl, Predicate};
 use crate::handler::{BreakerChoice, Condition, DEFAULT_PRIORITY, HandlerOptions, OnUnavailable};
 use crate::point::{Deprecation, ExtensionPoint, Location};
 
@@ -73,4 +73,3 @@ impl Wanted {
         }
     }
 }
-

@@ -23,9 +23,15 @@ impl Handler<Q> for Inline {
     }
 }
 
+#[ext::when(env = "production", predicate = always)]
 #[extension_handler(Q)]
+#[ext::circuit_breaker(timeout = 30)]
 #[async_handler(crate = "ext")]
 async fn queued() {}
+
+fn always<P>(_: &P, _: &Context) -> bool {
+    true
+}
 
 #[extension_handler(Guarded, crate = "::ext", on_unavailable = "deny")]
 fn guard() -> Verdict {

@@ -54,6 +54,9 @@ fn upcast(_: u32, payload: ::serde_json::Value) -> ::core::result::Result<::serd
 }
 
 #[derive(real::ExtensionPoint)]
+struct Bare;
+
+#[derive(real::ExtensionPoint)]
 #[deprecated(since = "1", note = "none")]
 struct P;
 
@@ -63,7 +66,13 @@ fn inline(_: &Q, _: &real::Context, _: real::Res<u64>) -> real::Verdict {
 }
 
 #[real::extension_handler(Q)]
+#[real::when(env = "a", env = ["a", "b"], feature = "c", not_feature = "d", predicate = always)]
+#[real::circuit_breaker(threshold = 3, timeout = "500ms", half_open_max = 1)]
 async fn awaited(_: &mut Q) {}
+
+fn always<P>(_: &P, _: &real::Context) -> bool {
+    true
+}
 
 #[real::extension_handler(Q)]
 #[real::async_handler(queue = "a", delay = "500ms", retries = 3, backoff = linear("1s", max = "1h", jitter = "full"),

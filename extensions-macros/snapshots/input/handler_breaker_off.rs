@@ -1,0 +1,3 @@
+#[extension_handler(OrderPlaced)]
+#[circuit_breaker(off)]
+struct Count;
