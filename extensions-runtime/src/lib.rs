@@ -17,6 +17,7 @@ pub mod policy;
 pub mod queue;
 pub mod registry;
 mod task;
+pub mod testing;
 pub mod time;
 pub mod worker;
 
