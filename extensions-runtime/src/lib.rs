@@ -19,6 +19,7 @@ pub mod queue;
 pub mod registry;
 pub mod scope;
 mod task;
+pub mod testing;
 pub mod time;
 pub mod worker;
 

@@ -7,7 +7,7 @@
 //! | [`firing`] | building an instance, what a fire does and reports, its options and errors |
 //! | [`workers`] | a worker's options, shut-down, what it does while it runs |
 //! | [`async_handlers`] | every option of async handlers, back-off, callbacks, unique jobs, monitoring, practice |
-//! | [`testing`] | the memory queue and a clock that is moved by hand |
+//! | [`testing`] | the memory queue, a clock that is moved by hand, a queue that fails when it is told to |
 //! | [`lifecycle`] | the states of a job and the roads between them |
 //! | [`guarantees`] | what is promised when a process dies, step by step |
 //! | [`backends`] | what each queue can do, and how further ones fit the contract |
@@ -58,6 +58,7 @@ pub mod firing {}
 pub mod workers {}
 
 /// [`Memory`]: crate::queue::Memory
+/// [`FaultyQueue`]: crate::testing::FaultyQueue
 #[doc = include_str!("docs/testing.md")]
 pub mod testing {}
 

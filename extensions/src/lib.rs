@@ -34,34 +34,13 @@ pub use extensions_runtime::{handler, job, point, queue, registry, time, worker}
 
 pub mod guide;
 
-/// For authors of queues: the suite that proves that a [`QueueBackend`](crate::queue::QueueBackend) keeps its contract.
-///
-/// It is a test target without libtest's harness, `harness = false` in its `[[test]]`:
-///
-/// ```standalone_crate
-/// use std::sync::Arc;
-///
-/// use extensions::queue::{Memory, QueueBackend};
-/// use extensions::testing::conformance::Fixture;
-///
-/// struct Mine(Memory);              // a fresh store for each case
-///
-/// impl Fixture for Mine {
-///     fn backend(&self) -> Arc<dyn QueueBackend> {
-///         Arc::new(self.0.clone())
-///     }
-/// }
-///
-/// async fn make_backend() -> Mine {
-///     Mine(Memory::new())
-/// }
-///
-/// extensions::testing::conformance!(make_backend);
-/// ```
-#[cfg(feature = "testing")]
+/// For tests: a queue that fails when it is told to, and the suite for authors of queues.
+#[cfg_attr(feature = "testing", doc = include_str!("conformance.md"))]
 pub mod testing {
+    #[cfg(feature = "testing")]
     #[doc(inline)]
     pub use extensions_runtime::conformance;
+    pub use extensions_runtime::testing::{FaultyQueue, Injected};
 }
 
 #[doc(hidden)]

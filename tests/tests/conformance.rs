@@ -18,6 +18,7 @@ use extensions_runtime::conformance::mutants::{self, Fault};
 use extensions_runtime::conformance::{self, Backend, Fixture, MemoryFixture, Outcome, Part};
 use extensions_runtime::job::{JobId, WorkerId};
 use extensions_runtime::queue::{QueueBackend, Sqlite, Synchronous};
+use extensions_runtime::testing::FaultyQueue;
 use libtest_mimic::{Arguments, Trial};
 
 type Step<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -106,6 +107,52 @@ impl Drop for WriteLock {
     }
 }
 
+/// A queue that could fail and is told to only where a case asks for it.
+struct FaultyFixture {
+    memory: MemoryFixture,
+    queue: FaultyQueue,
+}
+
+impl FaultyFixture {
+    fn new() -> Self {
+        let memory = MemoryFixture::new();
+        let queue = FaultyQueue::new(memory.memory());
+        Self { memory, queue }
+    }
+}
+
+impl Fixture for FaultyFixture {
+    fn backend(&self) -> Arc<dyn QueueBackend> {
+        Arc::new(self.queue.clone())
+    }
+
+    fn advance(&self, by: Duration) -> Step<'_, ()> {
+        self.memory.advance(by)
+    }
+
+    fn can_obstruct(&self) -> bool {
+        true
+    }
+
+    fn obstruct(&self) -> Box<dyn Any + Send> {
+        self.queue.disconnect();
+        Box::new(Disconnected(self.queue.clone()))
+    }
+}
+
+/// Keeps the queue disconnected until it is dropped.
+struct Disconnected(FaultyQueue);
+
+impl Drop for Disconnected {
+    fn drop(&mut self) {
+        self.0.reconnect();
+    }
+}
+
+async fn faulty() -> Box<dyn Fixture> {
+    Box::new(FaultyFixture::new())
+}
+
 async fn memory() -> Box<dyn Fixture> {
     Box::new(MemoryFixture::new())
 }
@@ -146,6 +193,7 @@ fn main() -> ExitCode {
         Backend::new("memory", memory),
         Backend::new("sqlite normal", sqlite_normal),
         Backend::new("sqlite full", sqlite_full),
+        Backend::new("faulty", faulty),
         mutants::backend(None),
     ];
     let (outcomes, verdicts) = (Outcomes::default(), Verdicts::default());

@@ -10,13 +10,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::{Backend, Fixture, MemoryFixture, Outcome, all};
-use crate::job::{
-    ClaimedJob, HandlerKey, JobId, JobRecord, LeaseToken, NewJob, QueueName, UniqueKey, WorkerId,
-};
+use crate::job::{ClaimedJob, HandlerKey, JobId, LeaseToken, NewJob, QueueName, UniqueKey, WorkerId};
 use crate::queue::{
-    AdminOutcome, Capabilities, ClaimRequest, Claimed, Extend, Extended, JobFilter, KnownHandler, Maintained,
-    Memory, Migration, Pushed, QueueAdmin, QueueBackend, QueueError, QueueErrorKind, QueueFuture, QueueStats,
-    Retention, Settle, Settled, Settlement, TakeLost, WaitRequest, WorkerInfo,
+    Capabilities, ClaimRequest, Claimed, Extend, Extended, KnownHandler, Memory, Migration, Pushed,
+    QueueAdmin, QueueBackend, QueueError, QueueErrorKind, QueueFuture, QueueStats, Settle, Settled,
+    Settlement, TakeLost, WaitRequest, forward,
 };
 
 macro_rules! faults {
@@ -200,6 +198,14 @@ impl Mutant {
         self.notes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn through<'a, T>(
+        &'a self,
+        _: &'static str,
+        call: impl FnOnce(&'a dyn QueueBackend) -> QueueFuture<'a, T>,
+    ) -> QueueFuture<'a, T> {
+        call(&self.inner)
+    }
+
     fn available(&self, operation: &'static str) -> Result<(), QueueError> {
         if self.refuses.load(Ordering::SeqCst) {
             return Err(QueueError::new(QueueErrorKind::Unavailable, operation, "told to refuse"));
@@ -379,13 +385,7 @@ impl QueueBackend for Mutant {
         self.inner.wait(request)
     }
 
-    fn maintain(&self, retention: Retention) -> QueueFuture<'_, Maintained> {
-        self.inner.maintain(retention)
-    }
-
-    fn beat(&self, worker: WorkerInfo) -> QueueFuture<'_, ()> {
-        self.inner.beat(worker)
-    }
+    forward!(maintain beat);
 
     fn leave(&self, worker: WorkerId) -> QueueFuture<'_, ()> {
         // The memory backend lists workers apart from claims, so another id leaves every claim in place.
@@ -407,43 +407,13 @@ impl QueueAdmin for Mutant {
         })
     }
 
-    fn list(&self, filter: JobFilter) -> QueueFuture<'_, Vec<JobRecord>> {
-        self.inner.list(filter)
-    }
-
-    fn get(&self, ids: Vec<JobId>) -> QueueFuture<'_, Vec<Option<JobRecord>>> {
-        self.inner.get(ids)
-    }
-
-    fn retry(&self, ids: Vec<JobId>) -> QueueFuture<'_, Vec<AdminOutcome>> {
-        self.inner.retry(ids)
-    }
-
-    fn cancel(&self, ids: Vec<JobId>, reason: String) -> QueueFuture<'_, Vec<AdminOutcome>> {
-        self.inner.cancel(ids, reason)
-    }
-
-    fn forget(&self, ids: Vec<JobId>) -> QueueFuture<'_, Vec<AdminOutcome>> {
-        self.inner.forget(ids)
-    }
-
-    fn prune(&self, retention: Retention, limit: u64) -> QueueFuture<'_, u64> {
-        self.inner.prune(retention, limit)
-    }
+    forward!(list get retry cancel forget prune resume workers);
 
     fn pause(&self, queue: QueueName) -> QueueFuture<'_, ()> {
         if self.is(Fault::IgnoredPause) {
             return Box::pin(async { Ok(()) });
         }
         self.inner.pause(queue)
-    }
-
-    fn resume(&self, queue: QueueName) -> QueueFuture<'_, ()> {
-        self.inner.resume(queue)
-    }
-
-    fn workers(&self) -> QueueFuture<'_, Vec<WorkerInfo>> {
-        self.inner.workers()
     }
 
     fn migrations(&self) -> Vec<Migration> {

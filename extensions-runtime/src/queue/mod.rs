@@ -9,6 +9,7 @@ mod capabilities;
 mod claim;
 mod connect;
 mod error;
+mod forward;
 
 use std::fmt;
 use std::future::Future;
@@ -24,6 +25,7 @@ pub use self::claim::{
 };
 pub use self::connect::connect;
 pub use self::error::{QueueError, QueueErrorKind};
+pub(crate) use self::forward::forward;
 #[doc(inline)]
 pub use crate::backend::memory::Memory;
 #[cfg(feature = "sqlite")]
