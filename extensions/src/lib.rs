@@ -20,17 +20,21 @@ pub use extensions_macros::{
 };
 pub use extensions_runtime::fire::{FireError, FireErrorKind, FireReport, Fired};
 pub use extensions_runtime::handler::{
-    AsyncHandler, AsyncOptions, AwaitedHandler, BlockingHandler, Context, Handler, HandlerError, HandlerInfo,
-    HandlerOptions, HandlerResult, IntoOutput, OnFailure, OnRetry, Verdict, Veto,
+    AnyHandler, AsyncHandler, AsyncOptions, AwaitedHandler, BlockingHandler, Context, Handler, HandlerError,
+    HandlerInfo, HandlerOptions, HandlerResult, IntoOutput, OnFailure, OnRetry, OnUnavailable, Verdict, Veto,
 };
-pub use extensions_runtime::point::{ExtensionPoint, Queued, QueuedPoint};
-pub use extensions_runtime::policy::Backoff;
-pub use extensions_runtime::registry::{BuildError, BuildProblem, Registry, Res, Resources};
+pub use extensions_runtime::point::{AnyPoint, ExtensionPoint, Queued, QueuedPoint};
+pub use extensions_runtime::policy::{Backoff, BreakerOptions, BreakerStatus};
+pub use extensions_runtime::registry::{BuildError, BuildProblem, Registrations, Registry, Res, Resources};
+pub use extensions_runtime::scope::Scope;
 pub use extensions_runtime::worker::{Job, JobError, WorkerBuilder, WorkerReport};
-pub use extensions_runtime::{BoxError, BoxFuture, Extensions, ExtensionsBuilder, fire, fire_sync};
+pub use extensions_runtime::{
+    BoxError, BoxFuture, Extensions, ExtensionsBuilder, Registration, SilenceGuard, SwitchGuard, SwitchedOff,
+    fire, fire_sync,
+};
 
 #[doc(inline)]
-pub use extensions_runtime::{handler, job, point, queue, registry, time, worker};
+pub use extensions_runtime::{breaker, features, handler, job, point, queue, registry, scope, time, worker};
 
 pub mod guide;
 
@@ -53,12 +57,12 @@ pub mod prelude {
     };
     pub use extensions_runtime::fire::{FireError, Fired};
     pub use extensions_runtime::handler::{
-        AsyncHandler, AsyncOptions, AwaitedHandler, BlockingHandler, Context, Handler, HandlerError,
-        HandlerOptions, HandlerResult, OnFailure, OnRetry, Verdict,
+        AnyHandler, AsyncHandler, AsyncOptions, AwaitedHandler, BlockingHandler, Context, Handler,
+        HandlerError, HandlerOptions, HandlerResult, OnFailure, OnRetry, OnUnavailable, Verdict,
     };
-    pub use extensions_runtime::point::{ExtensionPoint, Queued, QueuedPoint};
-    pub use extensions_runtime::policy::Backoff;
-    pub use extensions_runtime::registry::{Res, Resources};
+    pub use extensions_runtime::point::{AnyPoint, ExtensionPoint, Queued, QueuedPoint};
+    pub use extensions_runtime::policy::{Backoff, BreakerOptions};
+    pub use extensions_runtime::registry::{Registrations, Res, Resources};
     pub use extensions_runtime::time::secs;
     pub use extensions_runtime::worker::{Job, JobError, WorkerReport};
     pub use extensions_runtime::{BoxError, Extensions};

@@ -117,8 +117,9 @@ async fn introspection_shows_everything_in_the_order_in_which_it_runs() {
     let unique = options.unique.as_ref().unwrap();
     assert_eq!((unique.ttl, unique.by.as_slice()), (Some(secs(60)), &["id".to_owned()][..]));
     assert_eq!(all[2].kind, HandlerKind::Declared);
+    let registry = ext.registry();
     let points: Vec<_> =
-        ext.registry().points().iter().map(|point| (&*point.name, point.version, point.handlers)).collect();
+        registry.points().iter().map(|point| (&*point.name, point.version, point.handlers)).collect();
     assert_eq!(points, [("Elsewhere", 1, 0), ("Quiet", 1, 2), ("Sold", 2, 3), ("also.sold", 1, 0)]);
 }
 

@@ -59,6 +59,11 @@ impl Breakers {
         &self.restless_jobs
     }
 
+    /// Whether no breaker of an async handler holds anything back.
+    pub(crate) fn are_all_at_rest(&self) -> bool {
+        self.restless_jobs.load(Ordering::Acquire) == 0
+    }
+
     fn named(self: &Arc<Self>, name: &str, options: BreakerOptions) -> Arc<Breaker> {
         if let Some(breaker) = lock(&self.named).get(name) {
             return Arc::clone(breaker);

@@ -86,7 +86,7 @@ impl HandlerDecl {
 }
 
 /// A condition that an attribute gives a handler.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ConditionDecl {
     /// The instance's environment is one of these.
     Environment(&'static [&'static str]),
@@ -100,7 +100,7 @@ pub enum ConditionDecl {
 pub type Predicate<P> = fn(&P, &Context) -> bool;
 
 /// What an attribute says of a handler's circuit breaker.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BreakerDecl {
     /// It has none.
     pub off: bool,

@@ -15,6 +15,7 @@ mod wildcard;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 pub(crate) use self::attached::{Attached, Check};
 pub use self::error::{BuildError, BuildProblem};
@@ -202,6 +203,11 @@ impl Registry {
 
     pub(crate) fn runner(&self, key: &HandlerKey) -> Option<&Arc<dyn JobRunner>> {
         self.runners.get(key)
+    }
+
+    /// How long until the breaker of a handler lets a job through; none if it would now.
+    pub(crate) fn retry_in(&self, key: &HandlerKey) -> Option<Duration> {
+        self.runner(key)?.breaker()?.retry_in()
     }
 
     /// What a worker of this instance can run, aliases included.

@@ -12,6 +12,7 @@ use super::heartbeat::Leases;
 use super::job::{Job, JobError, Stop};
 use super::report::{Counts, add};
 use super::settler::Settler;
+use crate::breaker::{Breaker, Pass};
 use crate::handler::{Failure, HandlerError, HandlerKind, panic_text};
 use crate::instance::Extensions;
 use crate::job::{AttemptError, ErrorKind, HandlerKey, Purpose, WorkerId};
@@ -27,6 +28,8 @@ pub(super) const LAST_WORDS: Duration = Duration::from_secs(5);
 const CALLBACK_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long a job is put off that this worker cannot run, on a queue that cannot filter by handler.
 const PUT_OFF: Duration = Duration::from_secs(10);
+/// How long at least and at most a job is put off whose handler's circuit is open.
+const HELD_BACK: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
 /// The longest error text that is kept with a job, in bytes.
 const LONGEST_MESSAGE: usize = 4096;
 
@@ -52,19 +55,37 @@ enum Ended {
     Stopped(Stop),
 }
 
+impl Ended {
+    /// Tells the handler's breaker, unless the end says nothing of whether the handler works.
+    fn tell(&self, pass: Option<Pass>) {
+        let Some(pass) = pass else { return };
+        match self {
+            Self::Returned(Ok(())) => pass.settle(true),
+            Self::Panicked(_) | Self::TimedOut(_) => pass.settle(false),
+            Self::Returned(Err(RunError::Handler(error))) if error.is_of_the_handler() => pass.settle(false),
+            Self::Returned(Err(_)) | Self::Stopped(_) => {}
+        }
+    }
+}
+
 impl Executor {
     pub(super) async fn execute(self: Arc<Self>, job: Job) {
         let _left_to_its_lease = LeaveOnPanic { leases: &self.leases, job: &job };
-        if job.is_cancelled() || !self.leases.is_sure(job.id()) {
+        if job.is_cancelled() || !self.leases.is_sure(&job) {
             return self.give_back(&job).await;
         }
         let runner = self.extensions.registry().runner(job.handler()).cloned();
         match runner.filter(|runner| runner.max_version() >= job.point_version()) {
             None => self.put_off(&job).await,
-            Some(runner) if job.claimed().purpose == Purpose::OnFailure => {
-                self.owed_callback(&*runner, &job).await
+            Some(runner) => {
+                let running = async {
+                    match job.claimed().purpose {
+                        Purpose::OnFailure => self.owed_callback(&*runner, &job).await,
+                        _ => self.attempt(&*runner, &job).await,
+                    }
+                };
+                self.extensions.within_scopes_of(&job.claimed().meta, running).await;
             }
-            Some(runner) => self.attempt(&*runner, &job).await,
         }
     }
 
@@ -80,6 +101,16 @@ impl Executor {
         self.settle(job, Settle::Snooze { delay: PUT_OFF }, false).await;
     }
 
+    /// Puts off a job whose handler's circuit opened after it was claimed.
+    async fn hold_back(&self, job: &Job, retry_in: Duration) {
+        let (least, most) = HELD_BACK;
+        let delay = retry_in.clamp(least, most);
+        tracing::debug!(?delay, "the circuit of the job's handler is open; put off");
+        if self.settle(job, Settle::Snooze { delay }, false).await == Settled::Done {
+            add(&self.counts.snoozed);
+        }
+    }
+
     async fn attempt(&self, runner: &dyn JobRunner, job: &Job) {
         let claimed = job.claimed();
         let span = tracing::info_span!(
@@ -92,8 +123,13 @@ impl Executor {
             traceparent = claimed.meta.traceparent.as_deref(),
         );
         async {
+            let pass = match runner.breaker().map(Breaker::admit).transpose() {
+                Ok(pass) => pass,
+                Err(retry_in) => return self.hold_back(job, retry_in).await,
+            };
             let started = Instant::now();
             let ended = run(runner, job).await;
+            ended.tell(pass);
             self.warn_if_slow(job, started.elapsed());
             self.conclude(runner, job, ended).await;
         }
@@ -299,7 +335,7 @@ struct LeaveOnPanic<'a> {
 impl Drop for LeaveOnPanic<'_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            self.leases.remove([&self.job.id()]);
+            self.leases.remove([(self.job.id(), self.job.token())]);
         }
     }
 }

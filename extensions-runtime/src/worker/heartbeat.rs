@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 use super::job::{Job, Stop};
 use tokio::sync::oneshot;
 
-use crate::job::JobId;
+use crate::instance::Extensions;
+use crate::job::{JobId, LeaseToken};
 use crate::queue::{Extend, Extended, QueueBackend, WorkerInfo};
 use crate::task::block_on;
 
@@ -44,20 +45,27 @@ impl Leases {
     pub(super) fn add(&self, jobs: &[Job], asked: Instant, lease: Duration) {
         let mut held = self.held();
         for job in jobs {
-            held.insert(job.id(), Held { job: job.clone(), until: asked + lease });
+            let earlier = held.insert(job.id(), Held { job: job.clone(), until: asked + lease });
+            if let Some(earlier) = earlier {
+                earlier.job.stop(Stop::LeaseLost);
+            }
         }
     }
 
-    pub(super) fn remove<'a>(&self, jobs: impl IntoIterator<Item = &'a JobId>) {
+    /// Lets go of claims; a later claim of the same job is another one and stays.
+    pub(super) fn remove(&self, claims: impl IntoIterator<Item = (JobId, LeaseToken)>) {
         let mut held = self.held();
-        for job in jobs {
-            held.remove(job);
+        for (job, token) in claims {
+            if held.get(&job).is_some_and(|held| held.job.token() == token) {
+                held.remove(&job);
+            }
         }
     }
 
     /// Whether the claim certainly holds, as far as this process knows.
-    pub(super) fn is_sure(&self, job: JobId) -> bool {
-        self.held().get(&job).is_some_and(|held| held.until > Instant::now())
+    pub(super) fn is_sure(&self, job: &Job) -> bool {
+        let mine = |held: &&Held| held.job.token() == job.token();
+        self.held().get(&job.id()).filter(mine).is_some_and(|held| held.until > Instant::now())
     }
 
     /// Tells every handler to stop.
@@ -125,10 +133,11 @@ impl Heartbeat {
         leases: Arc<Leases>,
         worker: WorkerInfo,
         lease: Duration,
+        extensions: Extensions,
     ) -> std::io::Result<Self> {
         let shared = Arc::new(Shared::default());
         let (leaving, left) = oneshot::channel();
-        let beating = Beating { queue, leases, worker, lease, shared: Arc::clone(&shared) };
+        let beating = Beating { queue, leases, worker, lease, extensions, shared: Arc::clone(&shared) };
         std::thread::Builder::new().name("extensions-heartbeat".into()).spawn(move || {
             beating.run();
             let _ = leaving.send(());
@@ -156,6 +165,7 @@ struct Beating {
     leases: Arc<Leases>,
     worker: WorkerInfo,
     lease: Duration,
+    extensions: Extensions,
     shared: Arc<Shared>,
 }
 
@@ -209,6 +219,7 @@ impl Beating {
     }
 
     fn beat(&mut self) -> bool {
+        self.worker.handlers = self.extensions.registry().known().to_vec();
         self.worker.busy = self.leases.busy.load(Ordering::Relaxed);
         block_on(self.queue.beat(self.worker.clone()))
             .inspect_err(|error| tracing::warn!(%error, "the worker's beat failed; trying again"))

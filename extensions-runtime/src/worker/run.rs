@@ -59,7 +59,6 @@ enum Pending {
 pub(super) struct Worker {
     queue: Arc<dyn QueueBackend>,
     order: QueueOrder,
-    known: Arc<[KnownHandler]>,
     info: WorkerInfo,
     concurrency: usize,
     lease: Duration,
@@ -110,7 +109,6 @@ impl Worker {
         Self {
             queue,
             order,
-            known,
             info,
             concurrency: options.concurrency,
             lease: options.lease,
@@ -136,7 +134,7 @@ impl Worker {
         mut self,
         shutdown: impl Future<Output = ()> + Send,
     ) -> Result<WorkerReport, QueueError> {
-        if self.known.is_empty() {
+        if self.info.handlers.is_empty() {
             tracing::warn!("this worker knows no async handler and will find nothing to do");
         }
         self.warn_of_unused_queues();
@@ -149,6 +147,7 @@ impl Worker {
             Arc::clone(&self.leases),
             self.info.clone(),
             self.lease,
+            self.extensions.clone(),
         )
         .map_err(|error| {
             let hint = "the heartbeat's thread could not be started";
@@ -271,7 +270,7 @@ impl Worker {
         let request = ClaimRequest {
             worker: self.info.id,
             queues: self.order.draw(fastrand::f64),
-            handlers: Arc::clone(&self.known),
+            handlers: self.claimable(),
             max,
             lease: self.lease,
             lost: self.last_took,
@@ -281,6 +280,25 @@ impl Worker {
             let asked = Instant::now();
             (asked, queue.reserve(request).await)
         }))
+    }
+
+    /// The handlers that this worker can run and whose circuits are closed. Others' jobs wait where they are.
+    fn claimable(&self) -> Arc<[KnownHandler]> {
+        let registry = self.extensions.registry();
+        if self.extensions.premises().breakers.are_all_at_rest() {
+            return registry.known();
+        }
+        let can_run = |known: &&KnownHandler| registry.retry_in(&known.handler).is_none();
+        registry.known().iter().filter(can_run).cloned().collect()
+    }
+
+    /// How long until the first circuit that is open may be tried.
+    fn next_circuit(&self) -> Option<Duration> {
+        if self.extensions.premises().breakers.are_all_at_rest() {
+            return None;
+        }
+        let registry = self.extensions.registry();
+        registry.known().iter().filter_map(|known| registry.retry_in(&known.handler)).min()
     }
 
     /// A job that was lost before is claimed only to be started at once, and one that may be to blame only when no other such runs.
@@ -350,7 +368,8 @@ impl Worker {
     /// What to wait for after a claim that brought nothing; none where the worker is to end.
     async fn after_nothing(&mut self, claimed: &Claimed) -> Option<Step<()>> {
         self.note_success();
-        let due = claimed.next_due.unwrap_or(FALLBACK_POLL).min(FALLBACK_POLL);
+        let circuit = self.next_circuit().map(|retry_in| retry_in.max(FIRST_RETRY));
+        let due = claimed.next_due.into_iter().chain(circuit).fold(FALLBACK_POLL, Duration::min);
         if !self.is_at_rest() {
             return Some(self.wait(claimed.cursor, due));
         }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
 use super::heartbeat::Leases;
+use crate::job::{JobId, LeaseToken};
 use crate::queue::{QueueBackend, Settled, Settlement};
 
 /// The most settlements in one call.
@@ -60,10 +61,10 @@ async fn run(
     }
 }
 
-fn ended<'a>(batch: &'a [Settling], settled: &'a [Settled]) -> impl Iterator<Item = &'a crate::job::JobId> {
+fn ended(batch: &[Settling], settled: &[Settled]) -> impl Iterator<Item = (JobId, LeaseToken)> {
     let pairs = batch.iter().zip(settled);
     let over = pairs.filter(|(settling, settled)| !settling.keeps_lease || **settled == Settled::LeaseLost);
-    over.map(|(settling, _)| &settling.settlement.job)
+    over.map(|(settling, _)| (settling.settlement.job, settling.settlement.token))
 }
 
 /// Tries until the queue has answered: a settlement is never dropped, at worst its lease is lost meanwhile.

@@ -51,6 +51,9 @@ fn rich_job() -> NewJob {
             parent: Some(JobId::new()),
             traceparent: Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_owned()),
             tenant: Some("Łódź".to_owned()),
+            user: Some("7".to_owned()),
+            request: Some("4bf9".to_owned()),
+            scopes: vec!["import-123".to_owned()],
             tags: vec!["a".to_owned(), String::new()],
         },
         ..job()
