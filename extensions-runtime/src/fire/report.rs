@@ -135,7 +135,7 @@ pub struct VetoedBy {
     pub handler: Arc<HandlerInfo>,
     /// Its veto.
     pub veto: Veto,
-    /// Whether it is a guard that could not be asked, or that failed, and so counts as a veto.
+    /// Whether it is a guard that could not be asked, and so counts as a veto.
     pub unavailable: bool,
 }
 
@@ -335,7 +335,8 @@ impl<P: ExtensionPoint> Fired<P> {
         if self.is_unanswered() {
             return self.into_result().map(|_| false);
         }
-        Ok(self.veto().is_none())
+        let failed = self.errors().iter().any(|failure| failure.handler.denies_when_unavailable());
+        Ok(self.veto().is_none() && !failed)
     }
 
     pub(super) fn into_parts(self) -> (P, FireReport) {

@@ -13,7 +13,7 @@ use super::report::SkipReason;
 use super::tally::{Tally, is_unit};
 use super::{FireError, FireErrorKind};
 use crate::breaker::Pass;
-use crate::handler::{Context, HandlerError, HandlerKind, HandlerResult, OnUnavailable};
+use crate::handler::{Context, HandlerError, HandlerResult};
 use crate::instance::{Extensions, Silence, Switches};
 use crate::point::{AnyPoint, ExtensionPoint};
 use crate::registry::{Attached, InlineCall, InlineEntry, PointTable};
@@ -175,7 +175,7 @@ impl<'a, 'e, P: ExtensionPoint> Run<'a, 'e, P> {
             Held::Skipped(reason) => reason,
         };
         Tally::skip(&mut self.tally, &at.info, reason);
-        if reason.is_unavailable() && denies_when_unavailable(at) {
+        if P::info().interruptible && reason.is_unavailable() && at.info.denies_when_unavailable() {
             Tally::deny(&mut self.tally, &at.info, format!("it could not be asked: {reason}"));
             return ControlFlow::Break(());
         }
@@ -189,12 +189,8 @@ impl<'a, 'e, P: ExtensionPoint> Run<'a, 'e, P> {
             Ok(Some(_)) if is_unit::<P::Output>() => ControlFlow::Continue(()),
             Ok(Some(output)) => Tally::output(&mut self.tally, &at.info, output),
             Err(error) => {
-                let graceful = self.gate.mode.graceful;
-                if graceful && denies_when_unavailable(at) {
-                    Tally::deny(&mut self.tally, &at.info, format!("it failed: {error}"));
-                }
                 Tally::fail(&mut self.tally, &at.info, error);
-                if graceful { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+                if self.gate.mode.graceful { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
             }
         }
     }
@@ -230,13 +226,6 @@ impl<'a, 'e, P: ExtensionPoint> Run<'a, 'e, P> {
         }
         Prepared::new(self.table, self.gate, point, self.tally)
     }
-}
-
-/// Whether a handler is a guard that counts as a veto where it could not be asked.
-fn denies_when_unavailable<P: ExtensionPoint>(at: &Attached<P>) -> bool {
-    P::info().interruptible
-        && at.info.kind != HandlerKind::Wildcard
-        && at.info.on_unavailable == OnUnavailable::Deny
 }
 
 fn settle<T>(pass: Option<Pass>, result: &HandlerResult<T>) {

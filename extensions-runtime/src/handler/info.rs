@@ -164,6 +164,11 @@ impl HandlerInfo {
         HandlerKey::new(&self.point, &self.name)
     }
 
+    /// Whether, on an interruptible point, the answer is no where it could not be asked.
+    pub(crate) fn denies_when_unavailable(&self) -> bool {
+        self.kind != HandlerKind::Wildcard && self.on_unavailable == OnUnavailable::Deny
+    }
+
     /// The names under which its jobs may be stored.
     pub(crate) fn keys(&self) -> impl Iterator<Item = HandlerKey> {
         let aliases = self.aliases.iter().map(|alias| HandlerKey::new(&self.point, alias));
