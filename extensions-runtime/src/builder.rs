@@ -12,11 +12,13 @@ use crate::handler::{
 use crate::instance::Extensions;
 use crate::point::{ExtensionPoint, Queued};
 use crate::policy::BreakerOptions;
-use crate::queue::{QueueBackend, QueueError, Retention};
+use crate::queue::{QueueBackend, QueueError, Retention, in_memory, is_sync};
 use crate::registry::{
     BuildError, BuildProblem, Premises, Registrar, Registrations, Registry, Renames, Resources,
 };
+use crate::testing::Fake;
 use crate::time::{Clock, SystemClock};
+use crate::worker::SyncMode;
 
 /// The variable that names the queue where the builder does not.
 const QUEUE_URL: &str = "EXTENSIONS_QUEUE_URL";
@@ -35,12 +37,16 @@ pub(crate) struct Settings {
     pub(crate) observers: Vec<Arc<dyn Observer>>,
     pub(crate) fire_layers: Vec<Arc<dyn DynFireLayer>>,
     pub(crate) push_layers: Vec<Arc<dyn DynPushLayer>>,
+    /// Set where jobs are run in place instead of queued.
+    pub(crate) sync: Option<SyncMode>,
+    /// Set where the instance is a fake.
+    pub(crate) fake: Option<Arc<Fake>>,
 }
 
 impl Settings {
     /// Whether fires have more to do than to call their handlers.
     pub(crate) fn need_attention(&self) -> bool {
-        self.profiling || !self.observers.is_empty() || !self.fire_layers.is_empty()
+        self.profiling || !self.observers.is_empty() || !self.fire_layers.is_empty() || self.fake.is_some()
     }
 }
 
@@ -84,12 +90,22 @@ impl ExtensionsBuilder {
                 observers: Vec::new(),
                 fire_layers: Vec::new(),
                 push_layers: Vec::new(),
+                sync: None,
+                fake: None,
             },
             features: Arc::new(EnvFlags::new()),
             breaker: Some(BreakerOptions::new()),
             breaker_hooks: Vec::new(),
             breaker_store: None,
         }
+    }
+
+    /// Everything in memory, on the fake's clock, and recorded.
+    pub(crate) fn faked(mut self, fake: Arc<Fake>) -> Self {
+        self.settings.clock = Arc::clone(fake.clock()) as Arc<dyn Clock>;
+        self.queue = Some(in_memory(Arc::clone(&self.settings.clock)));
+        self.settings.fake = Some(fake);
+        self
     }
 
     /// Takes in every point and handler that is linked into this binary, from any crate.
@@ -104,7 +120,7 @@ impl ExtensionsBuilder {
         self
     }
 
-    /// The queue, by URL: `sqlite://jobs.db`. Without it `EXTENSIONS_QUEUE_URL` is used.
+    /// The queue, by URL: `sqlite://jobs.db`; `sync:` runs async handlers in place. Without it `EXTENSIONS_QUEUE_URL` is used.
     pub fn queue_url(mut self, url: impl Into<String>) -> Self {
         self.queue_url = Some(url.into());
         self
@@ -352,6 +368,10 @@ impl ExtensionsBuilder {
             return Ok(Some(queue));
         }
         match self.queue_url.take().or_else(|| non_empty_variable(QUEUE_URL)) {
+            Some(url) if is_sync(&url) => {
+                self.settings.sync = Some(SyncMode::default());
+                Ok(Some(in_memory(Arc::clone(&self.settings.clock))))
+            }
             Some(url) => crate::queue::connect(&url).await.map(Some),
             None => Ok(None),
         }

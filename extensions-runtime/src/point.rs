@@ -9,6 +9,7 @@ use std::any::Any;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde::Serialize;
@@ -72,6 +73,7 @@ trait Erased {
     fn info(&self) -> &'static PointInfo;
     fn view(&self) -> Option<Result<Value, serde_json::Error>>;
     fn as_any(&self) -> &dyn Any;
+    fn keep(&self) -> Option<Arc<dyn Any + Send + Sync>>;
 }
 
 impl<P: ExtensionPoint> Erased for P {
@@ -84,6 +86,26 @@ impl<P: ExtensionPoint> Erased for P {
     fn as_any(&self) -> &dyn Any {
         self
     }
+    fn keep(&self) -> Option<Arc<dyn Any + Send + Sync>> {
+        let copy = self.__copy().or_else(|| written_and_read(self))?;
+        Some(Arc::new(copy))
+    }
+}
+
+/// A copy of a queued point by way of its JSON.
+fn written_and_read<P: ExtensionPoint>(point: &P) -> Option<P> {
+    if !P::info().queued {
+        return None;
+    }
+    let mut fields = match point.__view()?.ok()? {
+        Value::Object(fields) => fields,
+        Value::Null => serde_json::Map::new(),
+        _ => return None,
+    };
+    fields.insert("type".to_owned(), P::info().name.into());
+    let read: Box<dyn QueuedPoint> = serde_json::from_value(Value::Object(fields)).ok()?;
+    let read: Box<dyn Any> = read;
+    read.downcast::<P>().ok().map(|point| *point)
 }
 
 impl<'a> AnyPoint<'a> {
@@ -110,6 +132,11 @@ impl<'a> AnyPoint<'a> {
     /// What the type's own `Serialize` says.
     pub fn view(&self) -> Option<Result<Value, serde_json::Error>> {
         self.point.view()
+    }
+
+    /// A copy that outlives the fire; none where the point is neither `Clone` nor queued.
+    pub(crate) fn keep(&self) -> Option<Arc<dyn Any + Send + Sync>> {
+        self.point.keep()
     }
 
     /// The point, if it is a `P`.

@@ -38,13 +38,13 @@ pub use extensions_runtime::{breaker, features, handler, job, point, queue, regi
 
 pub mod guide;
 
-/// For tests: a queue that fails when it is told to, and the suite for authors of queues.
+/// For tests: what a fake records, a queue that fails when it is told to, and the suite for authors of queues.
 #[cfg_attr(feature = "testing", doc = include_str!("conformance.md"))]
 pub mod testing {
     #[cfg(feature = "testing")]
     #[doc(inline)]
     pub use extensions_runtime::conformance;
-    pub use extensions_runtime::testing::{FaultyQueue, Injected};
+    pub use extensions_runtime::testing::{FaultyQueue, Injected, RecordedFire};
 }
 
 #[doc(hidden)]

@@ -106,8 +106,10 @@ impl Extensions {
             prepared.push(self).await.map(Prepared::into_fired)
         };
         let fired = fired.instrument(span).await;
-        if !mode.unobserved {
-            self.observe(&fired);
+        if mode.unobserved {
+            self.record(&fired)
+        } else {
+            self.observe(&fired)
         }
         fired
     }

@@ -1,10 +1,11 @@
 //! Observers: told of every fire when it is over.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
 use super::{FireError, FireReport, Fired};
 use crate::instance::Extensions;
-use crate::point::{AnyPoint, ExtensionPoint};
+use crate::point::{AnyPoint, ExtensionPoint, PointInfo};
 
 /// Told of every fire when it is over: of those that succeeded, were vetoed, failed or were silenced, nested ones included.
 ///
@@ -24,12 +25,19 @@ impl<F: Fn(&Observed<'_>) + Send + Sync + 'static> Observer for F {
 /// A fire that is over.
 #[derive(Debug)]
 pub struct Observed<'a> {
+    info: &'static PointInfo,
     point: Option<AnyPoint<'a>>,
     report: &'a FireReport,
     error: Option<&'a FireError>,
 }
 
 impl<'a> Observed<'a> {
+    /// The description of the point's type.
+    #[must_use]
+    pub const fn info(&self) -> &'static PointInfo {
+        self.info
+    }
+
     /// The point, as the handlers left it; none if it was lost with the error.
     #[must_use]
     pub const fn point(&self) -> Option<AnyPoint<'a>> {
@@ -51,25 +59,37 @@ impl<'a> Observed<'a> {
 
 impl Extensions {
     pub(super) fn observe<P: ExtensionPoint>(&self, fired: &Result<Fired<P>, FireError>) {
-        let observers = &self.settings().observers;
-        if observers.is_empty() {
+        self.tell(fired, &self.settings().observers);
+    }
+
+    /// Tells a fake alone, of a fire that observers are not to know of.
+    pub(super) fn record<P: ExtensionPoint>(&self, fired: &Result<Fired<P>, FireError>) {
+        self.tell(fired, &[]);
+    }
+
+    fn tell<P: ExtensionPoint>(&self, fired: &Result<Fired<P>, FireError>, observers: &[Arc<dyn Observer>]) {
+        let fake = self.settings().fake.as_deref();
+        if observers.is_empty() && fake.is_none() {
             return;
         }
         let name = P::info().name;
         let fresh = FireReport::new(name);
         let fire = match fired {
             Ok(fired) => Observed {
+                info: P::info(),
                 point: Some(AnyPoint::new(name, fired.point())),
                 report: fired.report().unwrap_or(&fresh),
                 error: None,
             },
             Err(error) => Observed {
+                info: P::info(),
                 point: error.point::<P>().map(|point| AnyPoint::new(name, point)),
                 report: error.report(),
                 error: Some(error),
             },
         };
-        for observer in observers {
+        let fake = fake.map(|fake| fake as &dyn Observer);
+        for observer in fake.into_iter().chain(observers.iter().map(|observer| &**observer)) {
             if catch_unwind(AssertUnwindSafe(|| observer.fired(&fire))).is_err() {
                 tracing::error!(point = name, "an observer panicked");
             }

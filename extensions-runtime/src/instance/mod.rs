@@ -1,5 +1,6 @@
 //! An instance: what the application holds, fires through and makes workers from.
 
+mod global;
 mod live;
 mod register;
 mod switches;
@@ -10,6 +11,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock, Weak};
 use std::time::Duration;
 
+pub(crate) use self::global::Around;
 use self::live::Live;
 pub(crate) use self::live::{Snapshot, View};
 pub use self::register::Registration;
@@ -55,7 +57,6 @@ struct Instances {
 }
 
 static INSTANCES: OnceLock<RwLock<Instances>> = OnceLock::new();
-static GLOBAL: OnceLock<Extensions> = OnceLock::new();
 
 fn instances() -> &'static RwLock<Instances> {
     INSTANCES.get_or_init(RwLock::default)
@@ -108,26 +109,6 @@ impl Extensions {
         Fire::new(self, point, self.default_mode().fresh())
     }
 
-    /// Makes this the instance of [`extensions::fire`](crate::fire()).
-    ///
-    /// # Panics
-    ///
-    /// If another instance was installed before.
-    #[track_caller]
-    pub fn install_global(&self) {
-        let installed = GLOBAL.get_or_init(|| self.clone());
-        assert!(
-            Arc::ptr_eq(&installed.0, &self.0),
-            "another instance is installed already; install one, once, at start-up"
-        );
-    }
-
-    /// The installed instance, if there is one.
-    #[must_use]
-    pub fn global() -> Option<Self> {
-        GLOBAL.get().cloned()
-    }
-
     /// What is registered now. It stays as it is while handlers come and go.
     #[must_use]
     pub fn registry(&self) -> Arc<Registry> {
@@ -178,10 +159,16 @@ impl Extensions {
     }
 
     pub(crate) async fn push_unlayered(&self, jobs: Arc<[NewJob]>) -> Result<Vec<Pushed>, QueueError> {
-        match self.queue() {
-            Some(queue) => queue.push(jobs).await,
-            None => Err(no_queue("push")),
+        let settings = self.settings();
+        let pushed = match (&settings.sync, self.queue()) {
+            (Some(sync), _) => Box::pin(sync.push(self, Arc::clone(&jobs))).await,
+            (None, Some(queue)) => queue.push(Arc::clone(&jobs)).await,
+            (None, None) => Err(no_queue("push")),
+        };
+        if let (Some(fake), Ok(pushed)) = (&settings.fake, &pushed) {
+            fake.note_pushed(&self.registry(), &jobs, pushed);
         }
+        pushed
     }
 
     /// A worker that runs this instance's queued handlers.

@@ -24,6 +24,7 @@ pub use self::claim::{
     Settlement, TakeLost, WaitCursor, WaitRequest, WorkerInfo,
 };
 pub use self::connect::connect;
+pub(crate) use self::connect::{in_memory, is_sync};
 pub use self::error::{QueueError, QueueErrorKind};
 pub(crate) use self::forward::forward;
 #[doc(inline)]

@@ -7,6 +7,7 @@ use crate::breaker::Breaker;
 use crate::handler::{
     AsyncHandler, BlockingHandler, Callbacks, HandlerError, HandlerInfo, HandlerResult, JobOptions,
 };
+use crate::instance::Around;
 use crate::point::QueuedType;
 use crate::worker::{Job, JobError};
 use crate::{BoxError, BoxFuture};
@@ -141,10 +142,10 @@ impl<P: QueuedType, H: BlockingHandler<P>> JobRunner for BlockingRunner<P, H> {
         Box::pin(async move {
             let point = self.common.decode(job)?;
             let (handler, job) = (Arc::clone(&self.handler), job.clone());
-            let span = tracing::Span::current();
+            let (span, around) = (tracing::Span::current(), Around::current());
             let mut thread = NotLater(tokio::task::spawn_blocking(move || {
                 job.begin();
-                span.in_scope(|| handler.handle(&point, &job))
+                Around::carry_sync(around, || span.in_scope(|| handler.handle(&point, &job)))
             }));
             let ran = (&mut thread.0).await;
             ran.unwrap_or_else(|failed| HandlerResult::Err(joined(failed))).map_err(RunError::Handler)

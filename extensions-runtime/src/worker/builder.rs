@@ -2,9 +2,11 @@
 
 use std::collections::BTreeSet;
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::WorkerReport;
+use super::in_place::InPlace;
 use super::order::QueueOrder;
 use super::run::Worker;
 use super::shutdown::Signals;
@@ -28,6 +30,7 @@ pub struct WorkerBuilder {
     pub(super) stop_when: Option<StopWhen>,
     pub(super) max_jobs: Option<u64>,
     pub(super) max_time: Option<Duration>,
+    pub(super) in_place: Option<InPlace>,
 }
 
 const LONGEST_LEASE: Duration = Duration::from_secs(24 * 3600);
@@ -52,6 +55,7 @@ impl WorkerBuilder {
             stop_when: None,
             max_jobs: None,
             max_time: None,
+            in_place: None,
         }
     }
 
@@ -120,6 +124,12 @@ impl WorkerBuilder {
         self
     }
 
+    /// Runs what is due in another queue than the instance's, by its clock, one job after the other.
+    pub(super) fn in_place(mut self, in_place: InPlace) -> Self {
+        self.in_place = Some(in_place);
+        self.concurrency(1).prefetch(0).stop_when_empty()
+    }
+
     /// Works until SIGTERM, SIGINT or SIGHUP, or until one of the options ends it. A second signal ends the process at once, with
     /// 128 plus its number; so does any signal once the worker has ended, since the signals' own effect cannot be brought back.
     ///
@@ -153,7 +163,10 @@ impl WorkerBuilder {
         shutdown: impl Future<Output = ()> + Send,
     ) -> Result<WorkerReport, QueueError> {
         needs_tokio()?;
-        let Some(queue) = self.extensions.queue().cloned() else { return Err(no_queue("work")) };
+        let in_place = self.in_place.as_ref().map(|in_place| Arc::clone(&in_place.queue));
+        let Some(queue) = in_place.or_else(|| self.extensions.queue().cloned()) else {
+            return Err(no_queue("work"));
+        };
         let order = self.order.take().unwrap_or_else(|| every_queue(&self.extensions));
         if order.names().is_empty() {
             let hint = "the worker serves no queue; name one with `.queues([…])`";

@@ -43,6 +43,7 @@ pub(super) struct Executor {
     pub(super) counts: Arc<Counts>,
     pub(super) retention: Retention,
     pub(super) clock: Arc<dyn Clock>,
+    pub(super) heeds_breakers: bool,
     /// The handlers that were warned about as slow.
     pub(super) slow: Mutex<Vec<HandlerKey>>,
 }
@@ -123,7 +124,8 @@ impl Executor {
             traceparent = claimed.meta.traceparent.as_deref(),
         );
         async {
-            let pass = match runner.breaker().map(Breaker::admit).transpose() {
+            let breaker = runner.breaker().filter(|_| self.heeds_breakers);
+            let pass = match breaker.map(Breaker::admit).transpose() {
                 Ok(pass) => pass,
                 Err(retry_in) => return self.hold_back(job, retry_in).await,
             };

@@ -7,15 +7,20 @@
 mod builder;
 mod executor;
 mod heartbeat;
+mod in_place;
 mod job;
 mod order;
 mod report;
 mod run;
 mod settler;
 mod shutdown;
+mod sync;
+mod threads;
 mod upkeep;
 mod window;
 
 pub use self::builder::WorkerBuilder;
+pub(crate) use self::in_place::InPlace;
 pub use self::job::{Job, JobError};
 pub use self::report::{StopReason, WorkerReport};
+pub(crate) use self::sync::SyncMode;

@@ -30,6 +30,22 @@ pub struct WorkerReport {
     pub stopped: StopReason,
 }
 
+impl WorkerReport {
+    /// Takes in what a later worker did.
+    pub(super) fn add(&mut self, later: Self) {
+        self.completed += later.completed;
+        self.failed += later.failed;
+        self.retried += later.retried;
+        self.dead += later.dead;
+        self.cancelled += later.cancelled;
+        self.snoozed += later.snoozed;
+        self.released += later.released;
+        self.lost += later.lost;
+        self.owed_callbacks += later.owed_callbacks;
+        self.stopped = later.stopped;
+    }
+}
+
 /// Why a worker ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 #[serde(rename_all = "snake_case")]

@@ -18,12 +18,13 @@ use super::report::{Counts, StopReason, WorkerReport};
 use super::settler::Settler;
 use super::upkeep;
 use super::window::Window;
-use crate::instance::Extensions;
+use crate::instance::{Around, Extensions};
 use crate::job::WorkerId;
 use crate::queue::{
     ClaimRequest, Claimed, KnownHandler, QueueBackend, QueueError, QueueStats, TakeLost, WaitCursor,
     WaitRequest, WorkerInfo,
 };
+use crate::time::Clock;
 
 /// The longest wait without asking the queue: a net under lost wake-ups.
 const FALLBACK_POLL: Duration = Duration::from_secs(5);
@@ -82,6 +83,12 @@ pub(super) struct Worker {
     /// Whether a claim is under way that may bring a lost job, for which a slot is kept free.
     keeps_slot: bool,
     failures: u32,
+    clock: Arc<dyn Clock>,
+    heeds_breakers: bool,
+    /// Whether somebody waits for the jobs, and knows of the worker without a log.
+    in_place: bool,
+    /// What its task hands on to the jobs.
+    around: Option<Around>,
 }
 
 impl Worker {
@@ -92,7 +99,11 @@ impl Worker {
         options: &WorkerBuilder,
     ) -> Self {
         let known = extensions.registry().known();
-        let clock = &extensions.settings().clock;
+        let in_place = options.in_place.as_ref();
+        let clock: Arc<dyn Clock> = match in_place {
+            Some(in_place) => Arc::clone(&in_place.clock) as _,
+            None => Arc::clone(&extensions.settings().clock),
+        };
         let info = WorkerInfo {
             id: WorkerId::new(),
             host: host(),
@@ -127,6 +138,10 @@ impl Worker {
             next_lost_look: Instant::now() + LOST_LOOK,
             keeps_slot: false,
             failures: 0,
+            clock,
+            heeds_breakers: in_place.is_none_or(|in_place| in_place.heeds_breakers),
+            in_place: in_place.is_some(),
+            around: Around::current(),
         }
     }
 
@@ -134,14 +149,15 @@ impl Worker {
         mut self,
         shutdown: impl Future<Output = ()> + Send,
     ) -> Result<WorkerReport, QueueError> {
-        if self.info.handlers.is_empty() {
-            tracing::warn!("this worker knows no async handler and will find nothing to do");
+        if !self.in_place {
+            self.warn_of_mistakes();
         }
-        self.warn_of_unused_queues();
         if let Err(error) = self.queue.beat(self.info.clone()).await {
             tracing::warn!(%error, "the worker could not announce itself; trying again");
         }
-        tracing::info!(worker = %self.info.id, queue = self.queue.describe(), queues = ?self.info.queues, slots = self.concurrency, "worker started");
+        if !self.in_place {
+            tracing::info!(worker = %self.info.id, queue = self.queue.describe(), queues = ?self.info.queues, slots = self.concurrency, "worker started");
+        }
         let heartbeat = Heartbeat::start(
             Arc::clone(&self.queue),
             Arc::clone(&self.leases),
@@ -161,7 +177,8 @@ impl Worker {
             leases: Arc::clone(&self.leases),
             counts: Arc::clone(&self.counts),
             retention: self.extensions.settings().retention,
-            clock: Arc::clone(&self.extensions.settings().clock),
+            clock: Arc::clone(&self.clock),
+            heeds_breakers: self.heeds_breakers,
             slow: std::sync::Mutex::default(),
         });
         let upkeep = Upkeep(tokio::spawn(upkeep::run(Arc::clone(&self.queue), executor.retention)));
@@ -170,12 +187,17 @@ impl Worker {
         self.finish(executor, settling).await;
         heartbeat.end().await;
         let report = self.counts.report(stopped);
-        tracing::info!(worker = %self.info.id, ?report, "worker stopped");
+        if !self.in_place {
+            tracing::info!(worker = %self.info.id, ?report, "worker stopped");
+        }
         Ok(report)
     }
 
     /// A queue that no handler here uses is most likely misspelt.
-    fn warn_of_unused_queues(&self) {
+    fn warn_of_mistakes(&self) {
+        if self.info.handlers.is_empty() {
+            tracing::warn!("this worker knows no async handler and will find nothing to do");
+        }
         let registry = self.extensions.registry();
         let handlers = registry.handlers().iter();
         let used: Vec<_> =
@@ -282,10 +304,15 @@ impl Worker {
         }))
     }
 
+    /// Whether no circuit holds anything back here.
+    fn circuits_are_at_rest(&self) -> bool {
+        !self.heeds_breakers || self.extensions.premises().breakers.are_all_at_rest()
+    }
+
     /// The handlers that this worker can run and whose circuits are closed. Others' jobs wait where they are.
     fn claimable(&self) -> Arc<[KnownHandler]> {
         let registry = self.extensions.registry();
-        if self.extensions.premises().breakers.are_all_at_rest() {
+        if self.circuits_are_at_rest() {
             return registry.known();
         }
         let can_run = |known: &&KnownHandler| registry.retry_in(&known.handler).is_none();
@@ -294,7 +321,7 @@ impl Worker {
 
     /// How long until the first circuit that is open may be tried.
     fn next_circuit(&self) -> Option<Duration> {
-        if self.extensions.premises().breakers.are_all_at_rest() {
+        if self.circuits_are_at_rest() {
             return None;
         }
         let registry = self.extensions.registry();
@@ -348,12 +375,16 @@ impl Worker {
         while self.running.len() < slots {
             let Some(Buffered { job, lost }) = self.buffer.pop_front() else { break };
             let executor = Arc::clone(executor);
-            self.running.spawn(async move {
+            let execution = async move {
                 let _lost_until_it_ends = lost;
                 let started = Instant::now();
                 executor.execute(job).await;
                 started.elapsed()
-            });
+            };
+            match self.around.clone() {
+                Some(around) => self.running.spawn(around.carry(execution)),
+                None => self.running.spawn(execution),
+            };
         }
         self.leases.busy.store(u32::try_from(self.running.len()).unwrap_or(u32::MAX), Ordering::Relaxed);
     }
