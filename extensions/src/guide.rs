@@ -7,7 +7,7 @@
 //! | [`firing`] | building an instance, what a fire does and reports, its options and errors |
 //! | [`workers`] | a worker's options, shut-down, what it does while it runs |
 //! | [`async_handlers`] | every option of async handlers, back-off, callbacks, unique jobs, monitoring, practice |
-//! | [`testing`] | the memory queue, a clock that is moved by hand, a queue that fails when it is told to |
+//! | [`testing`] | fakes with assertions, jobs and time moved by hand, a queue that fails when it is told to, jobs in place |
 //! | [`lifecycle`] | the states of a job and the roads between them |
 //! | [`guarantees`] | what is promised when a process dies, step by step |
 //! | [`backends`] | what each queue can do, and how further ones fit the contract |
@@ -72,6 +72,7 @@ pub mod lifecycle {}
 #[doc = include_str!("docs/guarantees.md")]
 pub mod guarantees {}
 
+/// [testing]: testing
 #[doc = include_str!("docs/backends.md")]
 pub mod backends {}
 

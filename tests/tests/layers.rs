@@ -31,7 +31,10 @@ const LAYERS: &[(&str, &[&str])] = &[
     ),
     (
         "builder",
-        &["instance", "fire", "registry", "handler", "point", "queue", "job", "policy", "features", "time"],
+        &[
+            "instance", "testing", "fire", "worker", "registry", "handler", "point", "queue", "job",
+            "policy", "features", "time",
+        ],
     ),
     (
         "testing",
@@ -50,7 +53,11 @@ const LOOKING_UP: &[(&str, &[&str], &str)] = &[
     ("handler/context.rs", &["instance", "fire"], "an inline handler fires nested points"),
     ("handler/traits.rs", &["worker"], "an async handler is given its `Job`"),
     ("handler/callback.rs", &["worker"], "a callback is given the `Job` and its error"),
-    ("registry/runner.rs", &["worker"], "a runner hands the `Job` to its handler"),
+    (
+        "registry/runner.rs",
+        &["worker", "instance"],
+        "a runner hands the `Job` to its handler, and what is around its task to the handler's thread",
+    ),
 ];
 
 /// Names of the crate's root that are no modules.

@@ -448,6 +448,24 @@ async fn a_fake_can_have_a_queue_that_fails_on_its_clock() {
     assert_eq!(ext.run_queued().await.completed, 2);
 }
 
+#[tokio::test]
+async fn a_job_whose_end_was_lost_runs_again_when_its_lease_is_over() {
+    let clock = Arc::new(ManualClock::default());
+    let queue = FaultyQueue::new(Memory::with_clock(clock.clone()));
+    let ext = Extensions::fake_at(clock)
+        .queue(queue.clone())
+        .register_async::<OrderPlaced, _>(Flaky::default(), AsyncOptions::new())
+        .build()
+        .await
+        .unwrap();
+    ext.fire(order(7)).await.unwrap();
+    queue.lose_next_settlements(1);
+    ext.run_queued().await;
+    assert_eq!(ext.run_queued().await.completed, 0);
+    ext.advance(secs(30));
+    assert_eq!(ext.run_queued().await.completed, 1);
+}
+
 /// Code of an application that fires through whatever is installed.
 async fn checkout(id: u64) -> Result<Fired<OrderPlaced>, FireError> {
     extensions::fire(order(id)).await
