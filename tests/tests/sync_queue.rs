@@ -267,7 +267,7 @@ async fn a_unique_job_is_unique_as_long_as_it_runs_and_free_when_its_fire_is_ove
     impl AsyncHandler<Ordered> for Again {
         async fn handle(&self, order: &Ordered, job: &Job) -> HandlerResult {
             let fired = job.extensions().fire(order.clone()).await?;
-            let of = fired.duplicates().first().map(|duplicate| duplicate.of());
+            let of = fired.duplicates().first().map(extensions::fire::DuplicateJob::of);
             self.0.note(format!("{} queued, of this one: {}", fired.queued().len(), of == Some(job.id())));
             Ok(())
         }

@@ -1,6 +1,6 @@
 //! What a test says of a fake.
 
-use super::record::{QueuedRecord, RecordedFire, listed};
+use super::record::{AnyFire, QueuedRecord, RecordedFire, listed};
 use crate::handler::Which;
 use crate::instance::Extensions;
 use crate::job::NewJob;
@@ -21,7 +21,7 @@ impl Extensions {
     #[must_use]
     #[track_caller]
     pub fn fired<P: ExtensionPoint>(&self) -> Vec<RecordedFire<P>> {
-        self.as_fake().records().fires.iter().filter_map(|fire| fire.of::<P>()).collect()
+        self.as_fake().records().fires.iter().filter_map(AnyFire::of::<P>).collect()
     }
 
     /// The jobs that were queued for a handler, in order: with queue, delay, tags and all else that was chosen for them.

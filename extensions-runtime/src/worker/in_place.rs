@@ -27,8 +27,6 @@ impl InPlace {
     pub(crate) async fn run_due(&self, extensions: &Extensions) -> Result<WorkerReport, QueueError> {
         let mut total = WorkerReport { stopped: StopReason::Empty, ..WorkerReport::default() };
         let mut served = BTreeSet::new();
-        // A worker that finds nothing may be over before its own upkeep has taken back ended leases.
-        self.queue.maintain(extensions.settings().retention).await?;
         loop {
             let queues = self.queues().await?;
             if queues == served {
