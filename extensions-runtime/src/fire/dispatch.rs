@@ -7,7 +7,7 @@ use tracing::Instrument;
 
 use super::builder::Mode;
 use super::jobs::Prepared;
-use super::run::{Enough, Run};
+use super::run::{Enough, Run, Stopped};
 use super::{FireError, FireErrorKind, FireReport, Fired};
 use crate::handler::Context;
 use crate::instance::Extensions;
@@ -28,15 +28,19 @@ impl Extensions {
     /// Dropped before its push began, it has queued nothing; after that, all its jobs or none.
     pub async fn fire<P: ExtensionPoint>(&self, mut point: P) -> Result<Fired<P>, FireError> {
         let Some(table) = self.quiet_table::<P>() else {
-            return self.fire_with(point, self.default_mode(), None).await;
+            return Box::pin(self.fire_with(point, self.default_mode(), None)).await;
         };
-        let cx = Context::new(self.id(), P::info().name);
-        let stopped = table.call_all(&mut point, &cx);
-        if stopped.is_none() && table.queued.is_empty() && !cx.has_kept() {
-            return Ok(Fired::new(point, None));
+        let cx = Context::new(self.id(), P::info());
+        match table.call_all(&mut point, &cx) {
+            None if table.queued.is_empty() && cx.is_untouched() => {
+                cx.dispose();
+                Ok(Fired::new(point, None))
+            }
+            stopped => {
+                let prepared = self.finish_quiet(table, &cx, stopped, point)?;
+                Box::pin(prepared.push(self)).await.map(Prepared::into_fired)
+            }
         }
-        let prepared = Run::after_quiet(self, table, &cx, stopped, &mut point).finish(point)?;
-        prepared.push(self).await.map(Prepared::into_fired)
     }
 
     /// Fires a point from code without a runtime, and waits until its jobs are queued.
@@ -48,13 +52,46 @@ impl Extensions {
         let Some(table) = self.quiet_table::<P>() else {
             return self.fire_sync_with(point, self.default_mode(), None);
         };
-        let cx = Context::new(self.id(), P::info().name);
-        let stopped = table.call_all(&mut point, &cx);
-        if stopped.is_none() && table.queued.is_empty() && !cx.has_kept() {
-            return Ok(Fired::new(point, None));
+        let cx = Context::new(self.id(), P::info());
+        match table.call_all(&mut point, &cx) {
+            None if table.queued.is_empty() && cx.is_untouched() => {
+                cx.dispose();
+                Ok(Fired::new(point, None))
+            }
+            stopped => self.finish_quiet_sync(table, &cx, stopped, point),
         }
-        let prepared = Run::after_quiet(self, table, &cx, stopped, &mut point).finish(point)?;
+    }
+
+    /// A point's handlers, if nothing but calling them is to be done.
+    #[inline]
+    fn quiet_table<P: ExtensionPoint>(&self) -> Option<&PointTable<P>> {
+        if !self.is_quiet() {
+            return None;
+        }
+        self.base().table::<P>().filter(|table| table.is_quiet())
+    }
+
+    #[inline(never)]
+    fn finish_quiet_sync<P: ExtensionPoint>(
+        &self,
+        table: &PointTable<P>,
+        cx: &Context,
+        stopped: Option<Stopped<P>>,
+        point: P,
+    ) -> Result<Fired<P>, FireError> {
+        let prepared = self.finish_quiet(table, cx, stopped, point)?;
         task::block_on(prepared.push(self)).map(Prepared::into_fired)
+    }
+
+    #[inline(never)]
+    fn finish_quiet<P: ExtensionPoint>(
+        &self,
+        table: &PointTable<P>,
+        cx: &Context,
+        stopped: Option<Stopped<P>>,
+        mut point: P,
+    ) -> Result<Prepared<P>, FireError> {
+        Run::after_quiet(self, table, cx, stopped, &mut point).finish(point)
     }
 
     /// Fires a queued point whose type is not known here.
@@ -77,6 +114,9 @@ impl Extensions {
         mode: &Mode,
         enough: Enough<'_, P>,
     ) -> Result<Fired<P>, FireError> {
+        if self.has_nothing_for::<P>(mode) {
+            return Ok(Fired::new(point, None));
+        }
         let fire = self.layered(point, |point| self.fire_observed(point, mode, enough));
         match mode.tenant() {
             None => Box::pin(fire).await,
@@ -84,14 +124,23 @@ impl Extensions {
         }
     }
 
+    #[inline(never)]
     pub(super) fn fire_sync_with<P: ExtensionPoint>(
         &self,
         point: P,
         mode: &Mode,
         enough: Enough<'_, P>,
     ) -> Result<Fired<P>, FireError> {
+        if self.has_nothing_for::<P>(mode) {
+            return Ok(Fired::new(point, None));
+        }
         let point = self.refuse_awaited(point)?;
         task::block_on(self.fire_with(point, mode, enough))
+    }
+
+    /// Whether a point has no handlers, and nobody asks whether it has.
+    fn has_nothing_for<P: ExtensionPoint>(&self, mode: &Mode) -> bool {
+        !mode.strict && self.is_quiet() && self.base().table::<P>().is_none()
     }
 
     async fn fire_observed<P: ExtensionPoint>(
@@ -146,7 +195,7 @@ impl Extensions {
         let frame = Frame::of(self.id());
         let scoped = scoped::<P>(self, frame.as_deref());
         let cx = match outer {
-            None => Context::within(self.id(), P::info().name, frame),
+            None => Context::within(self.id(), P::info(), frame),
             Some(outer) => self.descend::<P>(outer, frame)?,
         };
         let empty;
@@ -174,7 +223,7 @@ impl Extensions {
         outer: &Context,
         frame: Option<Arc<Frame>>,
     ) -> Result<Context, FireError> {
-        let cx = outer.nested(P::info().name, frame);
+        let cx = outer.nested(P::info(), frame);
         let limit = self.max_depth();
         if cx.depth() > limit {
             let kind = FireErrorKind::TooDeep { limit, chain: cx.chain() };

@@ -28,7 +28,7 @@ pub(super) type Stopped<P> = (usize, HandlerResult<<P as ExtensionPoint>::Output
 
 impl<P: ExtensionPoint> PointTable<P> {
     /// Calls the inline handlers, all of them plain ones, until one gives something to note.
-    #[inline]
+    #[inline(always)]
     pub(super) fn call_all(&self, point: &mut P, cx: &Context) -> Option<Stopped<P>> {
         let mut at = 0;
         let ended = catch_unwind(AssertUnwindSafe(|| {

@@ -89,6 +89,8 @@ pub(crate) struct PointTable<P: ExtensionPoint> {
     pub(crate) encode: Option<Encode<P>>,
     /// Whether every inline handler is a plain one, and none has conditions.
     pub(crate) plain: bool,
+    /// [`PointState::restless`], where a fire looks first.
+    restless: Arc<AtomicU32>,
     /// What outlives a change of the handlers.
     pub(crate) state: Arc<PointState>,
 }
@@ -121,6 +123,7 @@ impl<P: ExtensionPoint> PointTable<P> {
             inline: inline.into(),
             queued: queued.into(),
             encode,
+            restless: Arc::clone(&state.restless),
             state,
         }
     }
@@ -137,7 +140,7 @@ impl<P: ExtensionPoint> PointTable<P> {
     /// Whether a fire can do nothing but call the handlers.
     #[inline]
     pub(crate) fn is_quiet(&self) -> bool {
-        self.plain && self.state.restless.load(Ordering::Relaxed) == 0
+        self.plain && self.restless.load(Ordering::Relaxed) == 0
     }
 
     pub(crate) fn awaited_names(&self) -> Vec<String> {
@@ -151,8 +154,7 @@ impl<P: ExtensionPoint> PointTable<P> {
 }
 
 /// A table whose point type is forgotten.
-pub(crate) trait AnyTable: Send + Sync {
-    fn as_any(&self) -> &dyn Any;
+pub(crate) trait AnyTable: Any + Send + Sync {
     fn point(&self) -> &'static PointInfo;
     fn name(&self) -> &Arc<str>;
     /// In the order in which they run.
@@ -163,10 +165,6 @@ pub(crate) trait AnyTable: Send + Sync {
 }
 
 impl<P: ExtensionPoint> AnyTable for PointTable<P> {
-    fn as_any(&self) -> &dyn Any {
-        self
-    }
-
     fn point(&self) -> &'static PointInfo {
         P::info()
     }
