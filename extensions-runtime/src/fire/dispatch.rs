@@ -26,20 +26,15 @@ impl Extensions {
     /// # Cancel safety
     ///
     /// Dropped before its push began, it has queued nothing; after that, all its jobs or none.
-    pub async fn fire<P: ExtensionPoint>(&self, mut point: P) -> Result<Fired<P>, FireError> {
-        let Some(table) = self.quiet_table::<P>() else {
-            return Box::pin(self.fire_with(point, self.default_mode(), None)).await;
-        };
-        let cx = Context::new(self.id(), P::info());
-        match table.call_all(&mut point, &cx) {
-            None if table.queued.is_empty() && cx.is_untouched() => {
-                cx.dispose();
-                Ok(Fired::new(point, None))
-            }
-            stopped => {
-                let prepared = self.finish_quiet(table, &cx, stopped, point)?;
-                Box::pin(prepared.push(self)).await.map(Prepared::into_fired)
-            }
+    pub async fn fire<P: ExtensionPoint>(&self, point: P) -> Result<Fired<P>, FireError> {
+        match self.quiet_table::<P>() {
+            Some(table) if table.plain => match self.fire_plain(table, point) {
+                Ok(fired) => Ok(fired),
+                Err(rest) => Box::pin(self.finish_quiet(table, rest)).await,
+            },
+            Some(table) => self.fire_awaited(table, point).await,
+            None if self.has_nothing_for::<P>(self.default_mode()) => Ok(Fired::new(point, None)),
+            None => Box::pin(self.fire_with(point, self.default_mode(), None)).await,
         }
     }
 
@@ -48,18 +43,11 @@ impl Extensions {
     /// # Errors
     ///
     /// As [`fire`](Self::fire); and [`FireErrorKind::Awaited`] for a point with awaited handlers.
-    pub fn fire_sync<P: ExtensionPoint>(&self, mut point: P) -> Result<Fired<P>, FireError> {
-        let Some(table) = self.quiet_table::<P>() else {
+    pub fn fire_sync<P: ExtensionPoint>(&self, point: P) -> Result<Fired<P>, FireError> {
+        let Some(table) = self.quiet_table::<P>().filter(|table| table.plain) else {
             return self.fire_sync_with(point, self.default_mode(), None);
         };
-        let cx = Context::new(self.id(), P::info());
-        match table.call_all(&mut point, &cx) {
-            None if table.queued.is_empty() && cx.is_untouched() => {
-                cx.dispose();
-                Ok(Fired::new(point, None))
-            }
-            stopped => self.finish_quiet_sync(table, &cx, stopped, point),
-        }
+        self.fire_plain(table, point).or_else(|rest| self.finish_quiet_sync(table, rest))
     }
 
     /// A point's handlers, if nothing but calling them is to be done.
@@ -71,27 +59,52 @@ impl Extensions {
         self.base().table::<P>().filter(|table| table.is_quiet())
     }
 
+    /// Calls a point's plain handlers; an error is the rest where that is not all there is to do.
+    #[inline(always)]
+    fn fire_plain<P: ExtensionPoint>(
+        &self,
+        table: &PointTable<P>,
+        mut point: P,
+    ) -> Result<Fired<P>, Box<Rest<P>>> {
+        let cx = Context::new(self.id(), P::info());
+        let stopped = table.call_all(&mut point, &cx);
+        if stopped.is_none() && table.queued.is_empty() && cx.is_untouched() {
+            cx.dispose();
+            return Ok(Fired::new(point, None));
+        }
+        Err(Rest::new(point, cx, stopped))
+    }
+
+    async fn fire_awaited<P: ExtensionPoint>(
+        &self,
+        table: &PointTable<P>,
+        mut point: P,
+    ) -> Result<Fired<P>, FireError> {
+        let cx = Context::new(self.id(), P::info());
+        let stopped = table.await_all(&mut point, &cx, self.slow_threshold()).await;
+        if stopped.is_none() && table.queued.is_empty() && cx.is_untouched() {
+            return Ok(Fired::new(point, None));
+        }
+        Box::pin(self.finish_quiet(table, Rest::new(point, cx, stopped))).await
+    }
+
     #[inline(never)]
     fn finish_quiet_sync<P: ExtensionPoint>(
         &self,
         table: &PointTable<P>,
-        cx: &Context,
-        stopped: Option<Stopped<P>>,
-        point: P,
+        rest: Box<Rest<P>>,
     ) -> Result<Fired<P>, FireError> {
-        let prepared = self.finish_quiet(table, cx, stopped, point)?;
-        task::block_on(prepared.push(self)).map(Prepared::into_fired)
+        task::block_on(self.finish_quiet(table, rest))
     }
 
-    #[inline(never)]
-    fn finish_quiet<P: ExtensionPoint>(
+    async fn finish_quiet<P: ExtensionPoint>(
         &self,
         table: &PointTable<P>,
-        cx: &Context,
-        stopped: Option<Stopped<P>>,
-        mut point: P,
-    ) -> Result<Prepared<P>, FireError> {
-        Run::after_quiet(self, table, cx, stopped, &mut point).finish(point)
+        rest: Box<Rest<P>>,
+    ) -> Result<Fired<P>, FireError> {
+        let Rest { mut point, cx, stopped } = *rest;
+        let run = Run::after_quiet(self, table, &cx, stopped, &mut point).await;
+        run.finish(point)?.push(self).await.map(Prepared::into_fired)
     }
 
     /// Fires a queued point whose type is not known here.
@@ -244,6 +257,20 @@ impl Extensions {
         }
         let kind = FireErrorKind::Awaited { handlers };
         Err(FireError::new(kind, P::info().name).with_point(point))
+    }
+}
+
+/// A fire that began quietly and has more to do than to call its handlers.
+struct Rest<P: ExtensionPoint> {
+    point: P,
+    cx: Context,
+    stopped: Option<Stopped<P>>,
+}
+
+impl<P: ExtensionPoint> Rest<P> {
+    #[cold]
+    fn new(point: P, cx: Context, stopped: Option<Stopped<P>>) -> Box<Self> {
+        Box::new(Self { point, cx, stopped })
     }
 }
 

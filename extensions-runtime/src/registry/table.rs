@@ -87,8 +87,10 @@ pub(crate) struct PointTable<P: ExtensionPoint> {
     pub(crate) queued: Box<[QueuedEntry<P>]>,
     /// Set where the point has queued handlers.
     pub(crate) encode: Option<Encode<P>>,
-    /// Whether every inline handler is a plain one, and none has conditions.
+    /// Whether no inline handler is awaited.
     pub(crate) plain: bool,
+    /// Whether no inline handler has conditions or is on many points.
+    simple: bool,
     /// [`PointState::restless`], where a fire looks first.
     restless: Arc<AtomicU32>,
     /// What outlives a change of the handlers.
@@ -114,12 +116,14 @@ impl<P: ExtensionPoint> PointTable<P> {
     ) -> Self {
         inline.sort_by(|a, b| a.at.info.place().cmp(&b.at.info.place()));
         queued.sort_by(|a, b| a.at.info.place().cmp(&b.at.info.place()));
-        let is_plain = |entry: &InlineEntry<P>| {
-            matches!(entry.call, InlineCall::Plain(_)) && entry.at.conditions.is_empty()
+        let is_awaited = |entry: &InlineEntry<P>| matches!(entry.call, InlineCall::Awaited(_));
+        let is_simple = |entry: &InlineEntry<P>| {
+            !matches!(entry.call, InlineCall::Wildcard(_)) && entry.at.conditions.is_empty()
         };
         Self {
             name,
-            plain: inline.iter().all(is_plain),
+            plain: !inline.iter().any(is_awaited),
+            simple: inline.iter().all(is_simple),
             inline: inline.into(),
             queued: queued.into(),
             encode,
@@ -140,7 +144,7 @@ impl<P: ExtensionPoint> PointTable<P> {
     /// Whether a fire can do nothing but call the handlers.
     #[inline]
     pub(crate) fn is_quiet(&self) -> bool {
-        self.plain && self.restless.load(Ordering::Relaxed) == 0
+        self.simple && self.restless.load(Ordering::Relaxed) == 0
     }
 
     pub(crate) fn awaited_names(&self) -> Vec<String> {
