@@ -5,6 +5,9 @@
 //! | [`points`] | how points are declared, their versions, points of mixed types |
 //! | [`handlers`] | inline, awaited, async and blocking handlers; order, options, resources |
 //! | [`firing`] | building an instance, what a fire does and reports, its options and errors |
+//! | [`registration`] | handlers by hand and on a running instance, wildcards, conditions, tags and groups, looking |
+//! | [`scopes`] | tenants, users, requests: values and handlers that follow a task and its jobs |
+//! | [`safety`] | graceful and strict, guards, mute and silence, circuit breakers |
 //! | [`workers`] | a worker's options, shut-down, what it does while it runs |
 //! | [`async_handlers`] | every option of async handlers, back-off, callbacks, unique jobs, monitoring, practice |
 //! | [`testing`] | the memory queue, a clock that is moved by hand, a queue that fails when it is told to |
@@ -49,6 +52,27 @@ pub mod handlers {}
 /// [`FireErrorKind`]: crate::FireErrorKind
 #[doc = include_str!("docs/firing.md")]
 pub mod firing {}
+
+/// [handlers]: handlers
+/// [`Registrations`]: crate::Registrations
+/// [`BuildError`]: crate::BuildError
+/// [`StaticFlags`]: crate::features::StaticFlags
+/// [`EnvFlags`]: crate::features::EnvFlags
+/// [`FlagFn`]: crate::features::FlagFn
+/// [`FeatureFlags`]: crate::features::FeatureFlags
+#[doc = include_str!("docs/registration.md")]
+pub mod registration {}
+
+/// [`Scope`]: crate::Scope
+#[doc = include_str!("docs/scopes.md")]
+pub mod scopes {}
+
+/// [`FireErrorKind::Silenced`]: crate::FireErrorKind::Silenced
+/// [`CircuitBreaker`]: crate::breaker::CircuitBreaker
+/// [`BreakerStore`]: crate::breaker::BreakerStore
+/// [`SharedBreakers`]: crate::breaker::SharedBreakers
+#[doc = include_str!("docs/safety.md")]
+pub mod safety {}
 
 /// [`WorkerReport`]: crate::WorkerReport
 /// [lifecycle]: lifecycle
