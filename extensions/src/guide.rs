@@ -15,6 +15,7 @@
 //! | [`guarantees`] | what is promised when a process dies, step by step |
 //! | [`backends`] | what each queue can do, and how further ones fit the contract |
 //! | [`plugins`] | handlers from other crates, and linkers that drop them |
+//! | [`coming_from`] | every name of laravel-extensions, and what it is here |
 //! | [`upgrading`] | new names, new versions, programs of different age side by side |
 
 // The pages link to each other and to the source by file, which is right in the repository. A definition before a page wins over its
@@ -101,6 +102,9 @@ pub mod backends {}
 
 #[doc = include_str!("docs/plugins.md")]
 pub mod plugins {}
+
+#[doc = include_str!("docs/coming_from.md")]
+pub mod coming_from {}
 
 /// [plugins]: plugins
 #[doc = include_str!("docs/upgrading.md")]

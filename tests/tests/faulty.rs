@@ -4,7 +4,6 @@ use std::future::pending;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use extensions::{FireErrorKind, WorkerBuilder};
 use extensions::job::{JobId, JobRecord, JobState, QueueName, WorkerId};
 use extensions::prelude::*;
 use extensions::queue::{
@@ -12,6 +11,7 @@ use extensions::queue::{
     Sqlite, TakeLost, WaitCursor, WaitRequest,
 };
 use extensions::testing::FaultyQueue;
+use extensions::{FireErrorKind, WorkerBuilder};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
