@@ -209,7 +209,10 @@ impl Extensions {
         let scoped = scoped::<P>(self, frame.as_deref());
         let cx = match outer {
             None => Context::within(self.id(), P::info(), frame),
-            Some(outer) => self.descend::<P>(outer, frame)?,
+            Some(outer) => match self.descend::<P>(outer, frame) {
+                Ok(cx) => cx,
+                Err(error) => return Err(error.with_point(point)),
+            },
         };
         let empty;
         let table = match view.registry().table::<P>() {
