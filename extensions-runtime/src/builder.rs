@@ -369,6 +369,9 @@ impl ExtensionsBuilder {
         }
         match self.queue_url.take().or_else(|| non_empty_variable(QUEUE_URL)) {
             Some(url) if is_sync(&url) => {
+                tracing::info!(
+                    "sync: async handlers run in place while `fire` waits; this is for development"
+                );
                 self.settings.sync = Some(SyncMode::default());
                 Ok(Some(in_memory(Arc::clone(&self.settings.clock))))
             }

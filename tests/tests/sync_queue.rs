@@ -347,6 +347,45 @@ async fn a_veto_or_an_error_runs_no_job() {
 }
 
 #[tokio::test]
+async fn a_fire_that_is_dropped_leaves_its_job_to_run_on_and_its_unique_key_to_it() {
+    struct Waits {
+        begun: Arc<tokio::sync::Notify>,
+        end: Arc<tokio::sync::Notify>,
+        log: Log,
+    }
+    impl AsyncHandler<Ordered> for Waits {
+        async fn handle(&self, _: &Ordered, _: &Job) -> HandlerResult {
+            self.begun.notify_one();
+            self.end.notified().await;
+            self.log.note("done");
+            Ok(())
+        }
+    }
+    let (begun, end, log) =
+        (Arc::<tokio::sync::Notify>::default(), Arc::<tokio::sync::Notify>::default(), Log::default());
+    let handler = Waits { begun: Arc::clone(&begun), end: Arc::clone(&end), log: log.clone() };
+    let ext = with(handler, AsyncOptions::new().unique(true)).await;
+    tokio::select! {
+        _ = ext.fire(order(1)) => panic!("the job waits"),
+        () = begun.notified() => {}
+    }
+    assert_eq!(ext.fire(order(1)).await.unwrap().duplicates().len(), 1);
+    end.notify_one();
+    let again = async {
+        while !ext.fire(order(1)).await.unwrap().duplicates().is_empty() {
+            tokio::task::yield_now().await;
+        }
+    };
+    let next_may_end = async {
+        begun.notified().await;
+        end.notify_one();
+    };
+    let both = async { tokio::join!(again, next_may_end) };
+    tokio::time::timeout(Duration::from_secs(30), both).await.expect("the key is free in time");
+    assert_eq!(log.take(), ["done", "done"]);
+}
+
+#[tokio::test]
 async fn it_is_no_queue_that_can_be_connected_to() {
     let error = extensions::queue::connect("sync:").await.unwrap_err();
     assert_eq!(error.kind(), QueueErrorKind::InvalidConfig);
