@@ -246,8 +246,16 @@ enum What {
 }
 
 impl Frame {
-    fn current() -> Option<Arc<Self>> {
+    pub(crate) fn current() -> Option<Arc<Self>> {
         FRAME.try_with(Arc::clone).ok()
+    }
+
+    /// Runs a call inside of what the task was inside of that started it.
+    pub(crate) fn carry_sync<T>(frame: Option<Arc<Self>>, call: impl FnOnce() -> T) -> T {
+        match frame {
+            Some(frame) => FRAME.sync_scope(frame, call),
+            None => call(),
+        }
     }
 
     /// What the current task is inside of in this instance, if it is inside anything.

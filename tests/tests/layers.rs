@@ -55,7 +55,7 @@ const LOOKING_UP: &[(&str, &[&str], &str)] = &[
     ("handler/callback.rs", &["worker"], "a callback is given the `Job` and its error"),
     (
         "registry/runner.rs",
-        &["worker", "instance"],
+        &["worker", "instance", "scope"],
         "a runner hands the `Job` to its handler, and what is around its task to the handler's thread",
     ),
 ];

@@ -528,6 +528,28 @@ fn checks_out_on_a_thread(_: &BeforeShip) -> HandlerResult {
 }
 
 #[tokio::test]
+async fn what_a_blocking_handler_fires_is_inside_of_its_jobs_scopes() {
+    let tenants = Arc::<Mutex<Vec<Option<String>>>>::default();
+    let seen = Arc::clone(&tenants);
+    let ext = Extensions::fake()
+        .discover()
+        .register_fn::<OrderPlaced>(
+            "sees",
+            move |_, cx| {
+                seen.lock().unwrap().push(cx.tenant().map(str::to_owned));
+                Ok(())
+            },
+            HandlerOptions::new(),
+        )
+        .build()
+        .await
+        .unwrap();
+    ext.point(BeforeShip).for_tenant("acme").fire().await.unwrap();
+    ext.as_global(ext.run_queued()).await;
+    assert_eq!(*tenants.lock().unwrap(), [Some("acme".to_owned()), Some("acme".to_owned())]);
+}
+
+#[tokio::test]
 async fn jobs_that_are_run_inside_fire_through_the_same_global_instance() {
     let ext = fake().await;
     ext.fire(BeforeShip).await.unwrap();

@@ -9,6 +9,7 @@ use crate::handler::{
 };
 use crate::instance::Around;
 use crate::point::QueuedType;
+use crate::scope::Frame;
 use crate::worker::{Job, JobError};
 use crate::{BoxError, BoxFuture};
 
@@ -142,10 +143,12 @@ impl<P: QueuedType, H: BlockingHandler<P>> JobRunner for BlockingRunner<P, H> {
         Box::pin(async move {
             let point = self.common.decode(job)?;
             let (handler, job) = (Arc::clone(&self.handler), job.clone());
-            let (span, around) = (tracing::Span::current(), Around::current());
+            let span = tracing::Span::current();
+            let (around, frame) = (Around::current(), Frame::current());
             let mut thread = NotLater(tokio::task::spawn_blocking(move || {
                 job.begin();
-                Around::carry_sync(around, || span.in_scope(|| handler.handle(&point, &job)))
+                let handle = || span.in_scope(|| handler.handle(&point, &job));
+                Around::carry_sync(around, || Frame::carry_sync(frame, handle))
             }));
             let ran = (&mut thread.0).await;
             ran.unwrap_or_else(|failed| HandlerResult::Err(joined(failed))).map_err(RunError::Handler)
