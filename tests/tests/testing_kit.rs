@@ -352,6 +352,34 @@ async fn jobs_that_jobs_queue_run_too_even_in_queues_that_no_handler_names() {
 }
 
 #[tokio::test]
+async fn jobs_run_one_after_the_other_queue_by_queue_in_the_order_of_their_names() {
+    #[derive(Clone, Default)]
+    struct Noting(Arc<Mutex<Vec<(String, u64)>>>, Arc<AtomicU32>);
+    impl AsyncHandler<OrderPlaced> for Noting {
+        async fn handle(&self, order: &OrderPlaced, job: &Job) -> HandlerResult {
+            assert_eq!(self.1.fetch_add(1, Ordering::SeqCst), 0, "two jobs at once");
+            tokio::task::yield_now().await;
+            self.0.lock().unwrap().push((job.queue().to_string(), order.order_id));
+            self.1.fetch_sub(1, Ordering::SeqCst);
+            Ok(())
+        }
+    }
+    let noting = Noting::default();
+    let ext = Extensions::fake()
+        .register_async::<OrderPlaced, _>(noting.clone(), AsyncOptions::new())
+        .build()
+        .await
+        .unwrap();
+    for id in 0..30 {
+        let queue = ["cherries", "apples", "bananas"][id as usize % 3];
+        ext.point(order(id)).on_queue(queue).fire().await.unwrap();
+    }
+    assert_eq!(ext.run_queued().await.completed, 30);
+    let ran = noting.0.lock().unwrap().clone();
+    assert!(ran.is_sorted(), "{ran:?}");
+}
+
+#[tokio::test]
 async fn an_open_circuit_holds_jobs_back_on_the_fakes_clock_and_hangs_nothing() {
     let flaky = Flaky::default();
     flaky.fails(5);
