@@ -17,6 +17,7 @@ pub(crate) const LIMIT_BY: &str = "limit_by";
 pub(crate) const MAX: &str = "max";
 pub(crate) const MAX_ATTEMPTS: &str = "max_attempts";
 pub(crate) const MAX_CONCURRENCY: &str = "max_concurrency";
+pub(crate) const MISSING: &str = "missing";
 pub(crate) const NAME: &str = "name";
 pub(crate) const ON_FAILURE: &str = "on_failure";
 pub(crate) const ON_RETRY: &str = "on_retry";
@@ -64,6 +65,7 @@ pub(crate) const ASYNC: &[&str] = &[
     PRIORITY,
     TAGS,
     RETRY_UNTIL,
+    MISSING,
     BLOCKING,
     CRATE,
 ];
@@ -83,6 +85,7 @@ pub(crate) fn example(key: &str) -> &'static str {
         JITTER => "jitter = 0.1",
         MAX => "max = \"1h\"",
         MAX_ATTEMPTS => "max_attempts = 3",
+        MISSING => "missing = \"discard\"",
         NAME => "name = \"order.placed\"",
         ON_FAILURE => "on_failure = NotifyAdmin",
         ON_RETRY => "on_retry = LogRetry",

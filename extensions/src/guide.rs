@@ -34,6 +34,7 @@ pub mod points {}
 /// [`BuildError`]: crate::BuildError
 /// [`HandlerError`]: crate::HandlerError
 /// [`HandlerError::permanent`]: crate::HandlerError::permanent
+/// [`missing`]: crate::HandlerError::missing
 /// [`retry_after`]: crate::HandlerError::retry_after
 /// [`snooze`]: crate::HandlerError::snooze
 /// [`cancel`]: crate::HandlerError::cancel
