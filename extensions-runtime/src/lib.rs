@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 mod backend;
+pub mod bridge;
 mod builder;
 #[cfg(feature = "testing")]
 pub mod conformance;

@@ -9,6 +9,7 @@
 //! | feature | what it brings |
 //! |---|---|
 //! | `sqlite` | the embedded queue in one file, `sqlite://jobs.db` |
+//! | `sea-orm` | `ModelRef`: a row of a database as a field of a point |
 //! | `testing` | for authors of backends: the conformance suite |
 //!
 //! The memory queue is always there.
@@ -31,6 +32,10 @@ pub use extensions_runtime::{BoxError, BoxFuture, Extensions, ExtensionsBuilder,
 
 #[doc(inline)]
 pub use extensions_runtime::{handler, job, point, queue, registry, time, worker};
+
+#[cfg(feature = "sea-orm")]
+#[doc(inline)]
+pub use extensions_runtime::bridge::sea_orm;
 
 pub mod guide;
 

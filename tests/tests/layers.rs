@@ -23,6 +23,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         &["builder", "fire", "worker", "registry", "handler", "point", "queue", "job", "policy", "time"],
     ),
     ("builder", &["instance", "fire", "registry", "handler", "point", "queue", "job", "policy", "time"]),
+    ("bridge", &["worker", "handler"]),
     (
         "testing",
         &["instance", "builder", "fire", "worker", "registry", "handler", "point", "queue", "job", "time"],
