@@ -7,6 +7,7 @@
 //! | [`firing`] | building an instance, what a fire does and reports, its options and errors |
 //! | [`workers`] | a worker's options, shut-down, what it does while it runs |
 //! | [`async_handlers`] | every option of async handlers, back-off, callbacks, unique jobs, monitoring, practice |
+//! | [`sea_orm`] | rows of a database as fields of points, with SeaORM |
 //! | [`testing`] | the memory queue, a clock that is moved by hand, a queue that fails when it is told to |
 //! | [`lifecycle`] | the states of a job and the roads between them |
 //! | [`guarantees`] | what is promised when a process dies, step by step |
@@ -34,6 +35,7 @@ pub mod points {}
 /// [`BuildError`]: crate::BuildError
 /// [`HandlerError`]: crate::HandlerError
 /// [`HandlerError::permanent`]: crate::HandlerError::permanent
+/// [`missing`]: crate::HandlerError::missing
 /// [`retry_after`]: crate::HandlerError::retry_after
 /// [`snooze`]: crate::HandlerError::snooze
 /// [`cancel`]: crate::HandlerError::cancel
@@ -61,6 +63,11 @@ pub mod workers {}
 /// [`FaultyQueue`]: crate::testing::FaultyQueue
 #[doc = include_str!("docs/testing.md")]
 pub mod testing {}
+
+// Its code is tested in `tests/sea-orm`, beside the database driver that it needs.
+#[cfg(not(doctest))]
+#[doc = include_str!("docs/sea_orm.md")]
+pub mod sea_orm {}
 
 /// [guarantees]: guarantees
 #[doc = include_str!("docs/async.md")]

@@ -9,6 +9,7 @@
 //! | feature | what it brings |
 //! |---|---|
 //! | `sqlite` | the embedded queue in one file, `sqlite://jobs.db` |
+//! | `sea-orm` | `ModelRef`: a row of a database as a field of a point |
 //! | `testing` | for authors of backends: the conformance suite |
 //!
 //! The memory queue is always there.
@@ -35,6 +36,10 @@ pub use extensions_runtime::{
 
 #[doc(inline)]
 pub use extensions_runtime::{breaker, features, handler, job, point, queue, registry, scope, time, worker};
+
+#[cfg(feature = "sea-orm")]
+#[doc(inline)]
+pub use extensions_runtime::bridge::sea_orm;
 
 pub mod guide;
 

@@ -33,6 +33,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         "builder",
         &["instance", "fire", "registry", "handler", "point", "queue", "job", "policy", "features", "time"],
     ),
+    ("bridge", &["worker", "handler"]),
     (
         "testing",
         &["instance", "builder", "fire", "worker", "registry", "handler", "point", "queue", "job", "time"],

@@ -21,6 +21,7 @@ pub struct HandlerError(Box<Failure>);
 pub(crate) enum Failure {
     Failed(BoxError),
     Permanent(BoxError),
+    Missing(String),
     RetryAfter(Duration, BoxError),
     Snooze(Duration),
     Cancel(String),
@@ -31,6 +32,14 @@ impl HandlerError {
     /// The job is dead at once: trying again is pointless.
     pub fn permanent(error: impl Into<BoxError>) -> Self {
         Failure::Permanent(error.into()).into()
+    }
+
+    /// What the work is about is gone, such as a row that was deleted since the fire; `what` names it: "order 7".
+    ///
+    /// The job is dead at once, with that reason, or cancelled where its handler is `missing = "discard"`. In an inline handler
+    /// it is an error like any other.
+    pub fn missing(what: impl Into<String>) -> Self {
+        Failure::Missing(what.into()).into()
     }
 
     /// A failed attempt; the next one comes after `delay` instead of the back-off's.
@@ -77,6 +86,12 @@ impl HandlerError {
         matches!(*self.0, Failure::Panicked(_))
     }
 
+    /// Whether what the work is about is gone ([`missing`](Self::missing)).
+    #[must_use]
+    pub fn is_missing(&self) -> bool {
+        matches!(*self.0, Failure::Missing(_))
+    }
+
     /// The error that the handler gave, if it gave one.
     #[must_use]
     pub fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
@@ -113,6 +128,7 @@ impl fmt::Display for HandlerError {
             Failure::Failed(error) | Failure::Permanent(error) | Failure::RetryAfter(_, error) => {
                 chain(&**error, f)
             }
+            Failure::Missing(what) => write!(f, "{what} is gone"),
             Failure::Snooze(delay) => write!(f, "snoozed for {delay:?}"),
             Failure::Cancel(reason) => write!(f, "cancelled: {reason}"),
             Failure::Panicked(text) => write!(f, "panicked: {text}"),

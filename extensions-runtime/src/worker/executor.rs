@@ -186,6 +186,11 @@ impl Executor {
                 let error = self.error(job, ErrorKind::Permanent, message);
                 self.bury(runner, job, error, runner.options().on_failure).await;
             }
+            Failure::Missing(_) if runner.options().discard_missing => self.cancel(job, message).await,
+            Failure::Missing(_) => {
+                let error = self.error(job, ErrorKind::Missing, message);
+                self.bury(runner, job, error, runner.options().on_failure).await;
+            }
             Failure::Snooze(delay) => {
                 if self.settle(job, Settle::Snooze { delay }, false).await == Settled::Done {
                     add(&self.counts.snoozed);

@@ -68,6 +68,18 @@ async fn orders_can_keep_their_queue_in_a_file() {
 }
 
 #[tokio::test]
+async fn orders_in_a_database_are_loaded_fresh_and_one_that_is_gone_ends_its_jobs() {
+    let report = Example::new("sea_orm").args(["--json"]).report().await;
+    let totals = ["queued", "completed", "dead", "cancelled"].map(|field| number(&report, field));
+    assert_eq!(totals, [10, 8, 1, 1], "{report}");
+    let mails = report["mails"].as_array().unwrap();
+    assert!(mails.contains(&json!("to customer-1@mail.example: order 1 is paid")), "{report}");
+    assert_eq!(mails.len(), 7, "four receipts, and a reminder for each order that is there and unpaid");
+    let alarm = "OrderPlaced/send_receipt: missing: the row of `orders` with the key 5 is gone";
+    assert_eq!(report["alarms"], json!([alarm]));
+}
+
+#[tokio::test]
 async fn handlers_of_a_crate_that_is_only_linked_are_found() {
     let output = Example::new("plugins").run().await;
     let text = String::from_utf8(output.stdout).unwrap();
