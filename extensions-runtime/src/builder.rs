@@ -17,6 +17,11 @@ use crate::registry::{
     BuildError, BuildProblem, Premises, Registrar, Registrations, Registry, Renames, Resources,
 };
 use crate::time::{Clock, SystemClock};
+#[cfg(feature = "tower")]
+use {
+    crate::handler::HandlerError,
+    crate::worker::{AttemptLayers, AttemptService, Job, Layer, Service},
+};
 
 /// The variable that names the queue where the builder does not.
 const QUEUE_URL: &str = "EXTENSIONS_QUEUE_URL";
@@ -35,6 +40,9 @@ pub(crate) struct Settings {
     pub(crate) observers: Vec<Arc<dyn Observer>>,
     pub(crate) fire_layers: Vec<Arc<dyn DynFireLayer>>,
     pub(crate) push_layers: Vec<Arc<dyn DynPushLayer>>,
+    /// What runs the handlers of jobs, if there are layers around them.
+    #[cfg(feature = "tower")]
+    pub(crate) attempts: Option<AttemptService>,
 }
 
 impl Settings {
@@ -56,6 +64,8 @@ pub struct ExtensionsBuilder {
     queue_url: Option<String>,
     environment: Option<String>,
     settings: Settings,
+    #[cfg(feature = "tower")]
+    attempt_layers: AttemptLayers,
     features: Arc<dyn FeatureFlags>,
     breaker: Option<BreakerOptions>,
     breaker_hooks: Vec<Hook>,
@@ -84,7 +94,11 @@ impl ExtensionsBuilder {
                 observers: Vec::new(),
                 fire_layers: Vec::new(),
                 push_layers: Vec::new(),
+                #[cfg(feature = "tower")]
+                attempts: None,
             },
+            #[cfg(feature = "tower")]
+            attempt_layers: AttemptLayers::default(),
             features: Arc::new(EnvFlags::new()),
             breaker: Some(BreakerOptions::new()),
             breaker_hooks: Vec::new(),
@@ -245,6 +259,25 @@ impl ExtensionsBuilder {
         self
     }
 
+    /// Wraps every attempt of a job that this instance's workers make, with a layer of `tower`. The first layer is the outermost.
+    ///
+    /// The layer is called once, in [`build`](Self::build), and its service is cloned for each attempt: what the clones share, all
+    /// workers of the instance share. [`AttemptService`] says what lies inside of the layers and what outside, and what their errors
+    /// mean.
+    #[cfg(feature = "tower")]
+    pub fn attempt_layer<L>(mut self, layer: L) -> Self
+    where
+        L: Layer<AttemptService> + Send + Sync + 'static,
+        L::Service: Service<Job, Response = (), Error = HandlerError, Future: Send + 'static>
+            + Clone
+            + Send
+            + Sync
+            + 'static,
+    {
+        self.attempt_layers.push(layer);
+        self
+    }
+
     /// The options of async handlers that say nothing themselves.
     pub fn async_defaults(mut self, defaults: AsyncOptions) -> Self {
         self.defaults = defaults;
@@ -322,6 +355,10 @@ impl ExtensionsBuilder {
             breaker: self.breaker,
             breakers,
         };
+        #[cfg(feature = "tower")]
+        {
+            self.settings.attempts = self.attempt_layers.wrapped();
+        }
         let mut registrar = Registrar::new(&premises);
         if self.discover {
             registrar.discover();

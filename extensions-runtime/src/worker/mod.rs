@@ -8,6 +8,8 @@ mod builder;
 mod executor;
 mod heartbeat;
 mod job;
+#[cfg(feature = "tower")]
+mod layer;
 mod order;
 mod report;
 mod run;
@@ -18,4 +20,8 @@ mod window;
 
 pub use self::builder::WorkerBuilder;
 pub use self::job::{Job, JobError};
+#[cfg(feature = "tower")]
+pub(crate) use self::layer::AttemptLayers;
+#[cfg(feature = "tower")]
+pub use self::layer::{AttemptService, Layer, Service};
 pub use self::report::{StopReason, WorkerReport};
