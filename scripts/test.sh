@@ -13,8 +13,8 @@ log=$(mktemp)
 closing=$(mktemp)
 trap 'rm -f "$log" "$closing"' EXIT
 failed=()
-# The example that needs a database driver, which whoever runs the others does not build.
-features=(--features examples/sea-orm)
+# The examples that need a database driver or a server, which whoever runs the others does not build.
+features=(--features examples/axum,examples/sea-orm)
 
 have() { command -v "$1" >/dev/null 2>&1; }
 

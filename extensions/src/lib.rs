@@ -50,10 +50,10 @@ pub use extensions_runtime::bridge::axum;
 /// What layers around the attempts of jobs are written with ([`ExtensionsBuilder::attempt_layer`]).
 #[cfg(feature = "tower")]
 pub mod tower {
-    #[doc(no_inline)]
-    pub use extensions_runtime::worker::{Layer, Service};
     #[doc(inline)]
     pub use extensions_runtime::worker::AttemptService;
+    #[doc(no_inline)]
+    pub use extensions_runtime::worker::{Layer, Service};
 }
 
 pub mod guide;

@@ -83,6 +83,12 @@ impl HandlerError {
         }
     }
 
+    /// Whether an attempt that ends with it has failed: it is neither [`snooze`](Self::snooze) nor [`cancel`](Self::cancel).
+    #[must_use]
+    pub const fn is_failed_attempt(&self) -> bool {
+        !matches!(*self.0, Failure::Snooze(_) | Failure::Cancel(_))
+    }
+
     /// Whether the handler panicked.
     #[must_use]
     pub fn is_panic(&self) -> bool {
@@ -151,9 +157,7 @@ impl fmt::Display for HandlerError {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Failed(error) | Self::Permanent(error) | Self::RetryAfter(_, error) => {
-                chain(&**error, f)
-            }
+            Self::Failed(error) | Self::Permanent(error) | Self::RetryAfter(_, error) => chain(&**error, f),
             Self::Missing(what) => write!(f, "{what} is gone"),
             Self::Snooze(delay) => write!(f, "snoozed for {delay:?}"),
             Self::Cancel(reason) => write!(f, "cancelled: {reason}"),

@@ -68,7 +68,11 @@ trait CloneService: Send + Sync {
 
 impl<S> CloneService for S
 where
-    S: Service<Job, Response = (), Error = HandlerError, Future: Send + 'static> + Clone + Send + Sync + 'static,
+    S: Service<Job, Response = (), Error = HandlerError, Future: Send + 'static>
+        + Clone
+        + Send
+        + Sync
+        + 'static,
 {
     fn clone_boxed(&self) -> Box<dyn CloneService> {
         Box::new(self.clone())

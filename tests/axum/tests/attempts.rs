@@ -143,7 +143,15 @@ async fn the_first_layer_is_the_outermost_and_each_sees_whose_attempt_it_is() {
             let log = Arc::clone(&log);
             Box::pin(async move {
                 let (handler, tenant) = (job.handler(), job.tenant().unwrap_or("none").to_owned());
-                note(&log, format!("{name}: {} of {}, {} for {tenant}", handler.handler(), handler.point(), job.attempt()));
+                note(
+                    &log,
+                    format!(
+                        "{name}: {} of {}, {} for {tenant}",
+                        handler.handler(),
+                        handler.point(),
+                        job.attempt()
+                    ),
+                );
                 let done = rest.await;
                 note(&log, format!("{name}: {done:?}"));
                 done
@@ -156,10 +164,12 @@ async fn the_first_layer_is_the_outermost_and_each_sees_whose_attempt_it_is() {
         async { Ok(()) }
     };
     let bench =
-        Bench::new(act, options(), |builder| builder.attempt_layer(layer("a")).attempt_layer(layer("b"))).await;
+        Bench::new(act, options(), |builder| builder.attempt_layer(layer("a")).attempt_layer(layer("b")))
+            .await;
     let job = bench.ext.tenant("acme").run(bench.fire(TASK)).await;
     assert_eq!(job.state, JobState::Completed);
-    let expected = ["a: act of Task, 1 for acme", "b: act of Task, 1 for acme", "task 7", "b: Ok(())", "a: Ok(())"];
+    let expected =
+        ["a: act of Task, 1 for acme", "b: act of Task, 1 for acme", "task 7", "b: Ok(())", "a: Ok(())"];
     assert_eq!(lines(&log), expected);
 }
 
@@ -195,7 +205,10 @@ async fn a_layer_that_answers_for_the_handler_settles_the_job_as_the_handler_wou
     assert_eq!((dead.state, dead.attempt, dead.errors[0].kind), (JobState::Dead, 1, ErrorKind::Permanent));
     let panicked = outcome(|| panic!("a broken layer")).await;
     assert_eq!((panicked.state, panicked.attempt), (JobState::Dead, 2));
-    assert_eq!((panicked.errors[1].kind, &*panicked.errors[1].message), (ErrorKind::Panicked, "a broken layer"));
+    assert_eq!(
+        (panicked.errors[1].kind, &*panicked.errors[1].message),
+        (ErrorKind::Panicked, "a broken layer")
+    );
 }
 
 /// What most of `tower` asks for: standard errors inside, and the handler's own again outside.
@@ -307,7 +320,11 @@ async fn the_handlers_time_out_ends_its_layers_and_starts_only_with_the_handler(
     let options = AsyncOptions::new().retries(1).timeout(Duration::from_millis(100));
     let bench = Bench::new(fine, options, |builder| builder.attempt_layer(layer)).await;
     let job = bench.fire(TASK).await;
-    assert_eq!((job.state, job.errors[0].kind), (JobState::Dead, ErrorKind::TimedOut), "the layer never ends");
+    assert_eq!(
+        (job.state, job.errors[0].kind),
+        (JobState::Dead, ErrorKind::TimedOut),
+        "the layer never ends"
+    );
     tokio::time::timeout(secs(10), seen.notified()).await.expect("what the layer held is dropped");
 }
 
@@ -338,7 +355,8 @@ async fn a_layer_can_run_the_rest_again_within_one_attempt() {
         let first = runs.fetch_add(1, Ordering::SeqCst) == 0;
         async move { if first { Err("once".into()) } else { Ok(()) } }
     };
-    let bench = Bench::new(act, options(), |builder| builder.attempt_layer(tower::layer::layer_fn(Twice))).await;
+    let bench =
+        Bench::new(act, options(), |builder| builder.attempt_layer(tower::layer::layer_fn(Twice))).await;
     let job = bench.fire(TASK).await;
     assert_eq!((job.state, job.attempt, job.errors.len()), (JobState::Completed, 1, 0));
 }

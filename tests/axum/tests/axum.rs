@@ -15,7 +15,7 @@ use examples::http::{Answer, send};
 use extensions::axum::{Ext, HttpError, RequestId, RequestScope};
 use extensions::prelude::*;
 use extensions::queue::{JobFilter, Memory, QueueAdmin, QueueErrorKind};
-use extensions::testing::{FaultyQueue, Injected};
+use extensions::testing::FaultyQueue;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -144,11 +144,11 @@ async fn a_payload_that_is_too_large_is_413() {
 #[tokio::test]
 async fn a_queue_that_is_away_is_503_with_retry_after_and_one_that_cannot_is_500() {
     let (address, _, queue) = shop().await;
-    queue.fail_next("push", Injected::error(QueueErrorKind::Unavailable));
+    queue.fail_next_pushes(1, QueueErrorKind::Unavailable);
     let answer = order(address, "one").await;
     assert_eq!((answer.status, answer.header("retry-after")), (503, Some("5")));
     assert_eq!(body(&answer), json!({ "title": "Service Unavailable", "status": 503 }));
-    queue.fail_next("push", Injected::error(QueueErrorKind::Corrupt));
+    queue.fail_next_pushes(1, QueueErrorKind::Corrupt);
     let answer = order(address, "one").await;
     assert_eq!((answer.status, answer.header("retry-after")), (500, None));
 }
@@ -156,11 +156,11 @@ async fn a_queue_that_is_away_is_503_with_retry_after_and_one_that_cannot_is_500
 #[tokio::test]
 async fn a_guard_that_could_not_be_asked_is_503_and_not_named() {
     let (address, ext, _) = shop().await;
-    let _muted = ext.mute_named("check");
+    let muted = ext.mute_named("check");
     let answer = order(address, "one").await;
     assert_eq!((answer.status, answer.header("retry-after")), (503, Some("5")));
     assert_eq!(body(&answer), json!({ "title": "Service Unavailable", "status": 503 }));
-    drop(_muted);
+    drop(muted);
     let _silence = ext.silence();
     assert_eq!(order(address, "one").await.status, 503);
 }
@@ -197,9 +197,7 @@ async fn an_error_of_a_handler_is_500_without_internals_and_logged_once_with_the
 
 #[tokio::test]
 async fn the_request_its_tenant_and_its_user_are_the_scopes_of_its_fires_and_their_jobs() {
-    let (ext, _) = instance().await;
     let queue = Memory::new();
-    drop(ext);
     let ext = Extensions::builder().discover().queue(queue.clone()).build().await.unwrap();
     let routes = Router::new().route("/orders", post(place)).route("/where", get(where_am_i));
     let address = serve(routes.layer(scoped(&ext)).with_state(ext)).await;
@@ -227,7 +225,14 @@ async fn the_request_its_tenant_and_its_user_are_the_scopes_of_its_fires_and_the
 async fn an_id_that_is_not_sane_is_replaced() {
     let (address, ..) = shop().await;
     let long = format!("x-request-id: {}", "a".repeat(129));
-    let bad = ["x-request-id: a b", "x-request-id: ", "x-request-id: \"}", "x-request-id: \u{e9}", &long, "x-other: a"];
+    let bad = [
+        "x-request-id: a b",
+        "x-request-id: ",
+        "x-request-id: \"}",
+        "x-request-id: \u{e9}",
+        &long,
+        "x-other: a",
+    ];
     let mut ids = Vec::new();
     for header in bad {
         let answer = get_at(address, "/where", &[header]).await;
@@ -255,13 +260,19 @@ async fn a_layer_inside_of_another_keeps_the_id_and_the_extractor_names_it() {
     assert_eq!(answer.header("x-request-id"), Some(&*answer.body));
     let bare = serve(Router::new().route("/id", get(id))).await;
     let answer = get_at(bare, "/id", &[]).await;
-    assert_eq!((answer.status, body(&answer)), (500, json!({ "title": "Internal Server Error", "status": 500 })));
+    assert_eq!(
+        (answer.status, body(&answer)),
+        (500, json!({ "title": "Internal Server Error", "status": 500 }))
+    );
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn scopes_do_not_leak_between_requests_that_share_threads() {
     /// Looks three times, and lets others run in between; a task that it spawns is outside.
-    async fn thrice(Ext(ext): Ext, Path(turns): Path<u32>) -> Result<Json<Vec<[Option<String>; 3]>>, HttpError> {
+    async fn thrice(
+        Ext(ext): Ext,
+        Path(turns): Path<u32>,
+    ) -> Result<Json<Vec<[Option<String>; 3]>>, HttpError> {
         let look = async |ext: &Extensions| -> Result<_, HttpError> {
             let fired = ext.fire(WhereAmI).await?;
             Ok(fired.outputs().next().ok_or("nobody looked")?.clone())

@@ -80,7 +80,12 @@ impl HttpError {
     /// Writes the error where its operators look.
     fn log(&self, status: StatusCode) {
         let request = scope::current_request();
-        tracing::error!(status = status.as_u16(), request, error = Causes(&*self.0).to_string(), "a request failed");
+        tracing::error!(
+            status = status.as_u16(),
+            request,
+            error = Causes(&*self.0).to_string(),
+            "a request failed"
+        );
     }
 }
 

@@ -51,7 +51,8 @@ impl RequestId {
 
     /// The id that the request brings along, if it is one that may be written into logs and headers, or else a new one.
     pub(super) fn of(headers: &HeaderMap) -> Self {
-        let brought = headers.get(Self::HEADER).and_then(|value| value.to_str().ok()).filter(|id| is_sane(id));
+        let brought =
+            headers.get(Self::HEADER).and_then(|value| value.to_str().ok()).filter(|id| is_sane(id));
         Self(brought.map_or_else(|| FireId::new().to_string().into(), Into::into))
     }
 
