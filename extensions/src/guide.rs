@@ -7,6 +7,8 @@
 //! | [`firing`] | building an instance, what a fire does and reports, its options and errors |
 //! | [`workers`] | a worker's options, shut-down, what it does while it runs |
 //! | [`async_handlers`] | every option of async handlers, back-off, callbacks, unique jobs, monitoring, practice |
+//! | [`layers`] | observers, and layers around fires, pushes and attempts: what they see, their order |
+//! | [`axum`] | an extractor, the scopes of a request, and errors as answers, for programs with axum |
 //! | [`sea_orm`] | rows of a database as fields of points, with SeaORM |
 //! | [`testing`] | the memory queue, a clock that is moved by hand, a queue that fails when it is told to |
 //! | [`lifecycle`] | the states of a job and the roads between them |
@@ -63,6 +65,15 @@ pub mod workers {}
 /// [`FaultyQueue`]: crate::testing::FaultyQueue
 #[doc = include_str!("docs/testing.md")]
 pub mod testing {}
+
+// The code of the next two is tested in `tests/axum`, beside the server that it needs.
+#[cfg(not(doctest))]
+#[doc = include_str!("docs/layers.md")]
+pub mod layers {}
+
+#[cfg(not(doctest))]
+#[doc = include_str!("docs/axum.md")]
+pub mod axum {}
 
 // Its code is tested in `tests/sea-orm`, beside the database driver that it needs.
 #[cfg(not(doctest))]
