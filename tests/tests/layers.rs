@@ -40,8 +40,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "builder",
         &[
-            "instance", "fire", "worker", "registry", "handler", "point", "queue", "job", "breaker", "policy",
-            "features", "time",
+            "instance", "fire", "worker", "registry", "handler", "point", "queue", "job", "breaker",
+            "policy", "features", "time",
         ],
     ),
     ("bridge", &["fire", "worker", "scope", "handler", "queue", "job"]),
