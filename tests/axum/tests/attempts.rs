@@ -234,7 +234,8 @@ async fn a_time_out_of_tower_is_a_failed_attempt() {
 
 #[tokio::test]
 async fn what_an_error_means_comes_through_layers_that_know_standard_errors_only() {
-    let fails: [(fn() -> HandlerError, JobState, Option<ErrorKind>); 4] = [
+    type Fail = fn() -> HandlerError;
+    let fails: [(Fail, JobState, Option<ErrorKind>); 4] = [
         (|| HandlerError::permanent("no use"), JobState::Dead, Some(ErrorKind::Permanent)),
         (|| HandlerError::missing("order 7"), JobState::Dead, Some(ErrorKind::Missing)),
         (|| HandlerError::cancel("not needed"), JobState::Cancelled, None),
