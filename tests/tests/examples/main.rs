@@ -436,7 +436,7 @@ async fn arguments_that_cannot_be_are_refused_with_what_is_wrong() {
 
 #[tokio::test]
 async fn every_example_answers_help() {
-    for example in ["orders", "plugins", "webhooks"] {
+    for example in ["axum_orders", "orders", "plugins", "report_errors", "timing", "webhooks"] {
         let output = Example::new(example).args(["--help"]).run().await;
         assert!(output.status.success());
         assert!(String::from_utf8(output.stdout).unwrap().starts_with(example));
