@@ -1,8 +1,9 @@
-//! What the examples share: exit codes, output, progress bars and luck that can be repeated. Of the framework there is
+//! What the examples share: exit codes, output, progress bars, an HTTP client and luck that can be repeated. Of the framework there is
 //! [`work_while`].
 
 mod chance;
 mod cli;
+pub mod http;
 mod work;
 
 pub use crate::chance::chance;

@@ -53,6 +53,7 @@ const _: () = {
                         .timeout(__ext::Duration::from_secs(120u64))
                         .unique(true)
                         .unique_for(__ext::Duration::from_secs(3600u64))
+                        .discard_missing(true)
                         .on_failure::<OrderPlaced, _>(NotifyAdmin)
                         .on_retry::<OrderPlaced, _>(LogRetry),
                     &[],

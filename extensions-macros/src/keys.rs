@@ -20,6 +20,7 @@ pub(crate) const LIMIT_BY: &str = "limit_by";
 pub(crate) const MAX: &str = "max";
 pub(crate) const MAX_ATTEMPTS: &str = "max_attempts";
 pub(crate) const MAX_CONCURRENCY: &str = "max_concurrency";
+pub(crate) const MISSING: &str = "missing";
 pub(crate) const NAME: &str = "name";
 pub(crate) const NOT_FEATURE: &str = "not_feature";
 pub(crate) const OFF: &str = "off";
@@ -71,6 +72,7 @@ pub(crate) const ASYNC: &[&str] = &[
     PRIORITY,
     TAGS,
     RETRY_UNTIL,
+    MISSING,
     BLOCKING,
     CRATE,
 ];
@@ -99,6 +101,7 @@ pub(crate) fn example(key: &str) -> &'static str {
         JITTER => "jitter = 0.1",
         MAX => "max = \"1h\"",
         MAX_ATTEMPTS => "max_attempts = 3",
+        MISSING => "missing = \"discard\"",
         NAME => "name = \"order.placed\"",
         NOT_FEATURE => "not_feature = \"new-billing\"",
         ON_FAILURE => "on_failure = NotifyAdmin",

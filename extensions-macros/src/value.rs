@@ -249,6 +249,15 @@ impl Value for UntilStart {
     }
 }
 
+/// Whether a job whose subject is gone is cancelled.
+pub(crate) struct DiscardMissing(pub(crate) bool);
+
+impl Value for DiscardMissing {
+    fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
+        word(input, &[("discard", true), ("fail", false)]).map(Self)
+    }
+}
+
 /// Whether a guard that didn't run allows.
 pub(crate) struct OnUnavailable {
     pub(crate) allow: bool,

@@ -19,6 +19,11 @@ use crate::registry::{
 use crate::testing::Fake;
 use crate::time::{Clock, SystemClock};
 use crate::worker::SyncMode;
+#[cfg(feature = "tower")]
+use {
+    crate::handler::HandlerError,
+    crate::worker::{AttemptLayers, AttemptService, Job, Layer, Service},
+};
 
 /// The variable that names the queue where the builder does not.
 const QUEUE_URL: &str = "EXTENSIONS_QUEUE_URL";
@@ -41,6 +46,9 @@ pub(crate) struct Settings {
     pub(crate) sync: Option<SyncMode>,
     /// Set where the instance is a fake.
     pub(crate) fake: Option<Arc<Fake>>,
+    /// What runs the handlers of jobs, if there are layers around them.
+    #[cfg(feature = "tower")]
+    pub(crate) attempts: Option<AttemptService>,
 }
 
 impl Settings {
@@ -62,6 +70,8 @@ pub struct ExtensionsBuilder {
     queue_url: Option<String>,
     environment: Option<String>,
     settings: Settings,
+    #[cfg(feature = "tower")]
+    attempt_layers: AttemptLayers,
     features: Arc<dyn FeatureFlags>,
     breaker: Option<BreakerOptions>,
     breaker_hooks: Vec<Hook>,
@@ -92,7 +102,11 @@ impl ExtensionsBuilder {
                 push_layers: Vec::new(),
                 sync: None,
                 fake: None,
+                #[cfg(feature = "tower")]
+                attempts: None,
             },
+            #[cfg(feature = "tower")]
+            attempt_layers: AttemptLayers::default(),
             features: Arc::new(EnvFlags::new()),
             breaker: Some(BreakerOptions::new()),
             breaker_hooks: Vec::new(),
@@ -261,6 +275,25 @@ impl ExtensionsBuilder {
         self
     }
 
+    /// Wraps every attempt of a job that this instance's workers make, with a layer of `tower`. The first layer is the outermost.
+    ///
+    /// The layer is called once, in [`build`](Self::build), and its service is cloned for each attempt: what the clones share, all
+    /// workers of the instance share. [`AttemptService`] says what lies inside of the layers and what outside, and what their errors
+    /// mean.
+    #[cfg(feature = "tower")]
+    pub fn attempt_layer<L>(mut self, layer: L) -> Self
+    where
+        L: Layer<AttemptService> + Send + Sync + 'static,
+        L::Service: Service<Job, Response = (), Error = HandlerError, Future: Send + 'static>
+            + Clone
+            + Send
+            + Sync
+            + 'static,
+    {
+        self.attempt_layers.push(layer);
+        self
+    }
+
     /// The options of async handlers that say nothing themselves.
     pub fn async_defaults(mut self, defaults: AsyncOptions) -> Self {
         self.defaults = defaults;
@@ -338,6 +371,10 @@ impl ExtensionsBuilder {
             breaker: self.breaker,
             breakers,
         };
+        #[cfg(feature = "tower")]
+        {
+            self.settings.attempts = self.attempt_layers.wrapped();
+        }
         let mut registrar = Registrar::new(&premises);
         if self.discover {
             registrar.discover();

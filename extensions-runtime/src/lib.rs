@@ -5,6 +5,7 @@
 
 mod backend;
 pub mod breaker;
+pub mod bridge;
 mod builder;
 #[cfg(feature = "testing")]
 pub mod conformance;

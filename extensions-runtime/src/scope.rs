@@ -313,6 +313,32 @@ impl Frame {
     }
 }
 
+/// The name of the inmost scope of a request that the current task is inside of, whichever instance it is of.
+#[cfg(feature = "axum")]
+pub(crate) fn current_request() -> Option<String> {
+    let frame = Frame::current()?;
+    std::iter::successors(Some(&*frame), |frame| frame.outer.as_deref())
+        .find_map(|frame| frame.name(frame.instance, ScopeKind::Request).map(str::to_owned))
+}
+
+/// What the current task is inside of, to go on inside of it in another place.
+#[cfg(feature = "axum")]
+pub(crate) struct Inside {
+    frame: Arc<Frame>,
+    _noticed: crate::instance::Notice,
+}
+
+#[cfg(feature = "axum")]
+impl Inside {
+    pub(crate) fn current(extensions: &Extensions) -> Option<Self> {
+        Some(Self { frame: Frame::current()?, _noticed: extensions.notice() })
+    }
+
+    pub(crate) fn sync<T>(&self, call: impl FnOnce() -> T) -> T {
+        FRAME.sync_scope(Arc::clone(&self.frame), call)
+    }
+}
+
 /// # Scopes
 impl Extensions {
     /// A scope of the application's own.

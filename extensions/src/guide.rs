@@ -10,6 +10,9 @@
 //! | [`safety`] | graceful and strict, guards, mute and silence, circuit breakers |
 //! | [`workers`] | a worker's options, shut-down, what it does while it runs |
 //! | [`async_handlers`] | every option of async handlers, back-off, callbacks, unique jobs, monitoring, practice |
+//! | [`layers`] | observers, and layers around fires, pushes and attempts: what they see, their order |
+//! | [`axum`] | an extractor, the scopes of a request, and errors as answers, for programs with axum |
+//! | [`sea_orm`] | rows of a database as fields of points, with SeaORM |
 //! | [`testing`] | fakes with assertions, jobs and time moved by hand, a queue that fails when it is told to, jobs in place |
 //! | [`lifecycle`] | the states of a job and the roads between them |
 //! | [`guarantees`] | what is promised when a process dies, step by step |
@@ -38,6 +41,7 @@ pub mod points {}
 /// [`BuildError`]: crate::BuildError
 /// [`HandlerError`]: crate::HandlerError
 /// [`HandlerError::permanent`]: crate::HandlerError::permanent
+/// [`missing`]: crate::HandlerError::missing
 /// [`retry_after`]: crate::HandlerError::retry_after
 /// [`snooze`]: crate::HandlerError::snooze
 /// [`cancel`]: crate::HandlerError::cancel
@@ -86,6 +90,20 @@ pub mod workers {}
 /// [`FaultyQueue`]: crate::testing::FaultyQueue
 #[doc = include_str!("docs/testing.md")]
 pub mod testing {}
+
+// The code of the next two is tested in `tests/axum`, beside the server that it needs.
+#[cfg(not(doctest))]
+#[doc = include_str!("docs/layers.md")]
+pub mod layers {}
+
+#[cfg(not(doctest))]
+#[doc = include_str!("docs/axum.md")]
+pub mod axum {}
+
+// Its code is tested in `tests/sea-orm`, beside the database driver that it needs.
+#[cfg(not(doctest))]
+#[doc = include_str!("docs/sea_orm.md")]
+pub mod sea_orm {}
 
 /// [guarantees]: guarantees
 #[doc = include_str!("docs/async.md")]

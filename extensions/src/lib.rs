@@ -9,6 +9,9 @@
 //! | feature | what it brings |
 //! |---|---|
 //! | `sqlite` | the embedded queue in one file, `sqlite://jobs.db` |
+//! | `sea-orm` | `ModelRef`: a row of a database as a field of a point |
+//! | `tower` | layers around the attempts of jobs |
+//! | `axum` | an extractor, a layer that enters scopes, and an error that is an answer, for axum; with `tower` |
 //! | `testing` | for authors of backends: the conformance suite |
 //!
 //! The memory queue is always there.
@@ -35,6 +38,23 @@ pub use extensions_runtime::{
 
 #[doc(inline)]
 pub use extensions_runtime::{breaker, features, handler, job, point, queue, registry, scope, time, worker};
+
+#[cfg(feature = "sea-orm")]
+#[doc(inline)]
+pub use extensions_runtime::bridge::sea_orm;
+
+#[cfg(feature = "axum")]
+#[doc(inline)]
+pub use extensions_runtime::bridge::axum;
+
+/// What layers around the attempts of jobs are written with ([`ExtensionsBuilder::attempt_layer`]).
+#[cfg(feature = "tower")]
+pub mod tower {
+    #[doc(inline)]
+    pub use extensions_runtime::worker::AttemptService;
+    #[doc(no_inline)]
+    pub use extensions_runtime::worker::{Layer, Service};
+}
 
 pub mod guide;
 

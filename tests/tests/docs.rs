@@ -222,6 +222,7 @@ async fn the_documented_defaults_are_those_of_the_code() {
     assert_eq!(options.backoff, Backoff::exponential(secs(10)));
     assert_eq!((documented("delay"), options.delay), ("none".to_owned(), secs(0)));
     assert_eq!((documented("unique ="), &options.unique), ("off".to_owned(), &None));
+    assert_eq!((documented("missing"), options.discard_missing), ("fail".to_owned(), false));
 }
 
 #[test]

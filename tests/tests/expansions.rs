@@ -47,6 +47,8 @@ handlers! {
     no_base(backoff = fixed(max = "5s"));
     unique(unique, unique_for = "1h", unique_by = [id], unique_until = "start");
     not_unique(unique = false);
+    discarding(missing = "discard");
+    failing(missing = "fail");
 }
 
 #[extension_handler(Placed, priority = -5, name = "stock", aliases = ["Stock", "OldStock"], tags = ["t"], group = "g")]
@@ -142,6 +144,7 @@ async fn nothing_written_leaves_the_defaults() {
     let options = options("bare").await;
     assert_eq!((options.queue.as_str(), options.max_attempts, options.delay), ("default", 3, Duration::ZERO));
     assert_eq!((options.timeout, options.unique, options.retry_until), (Some(secs(60)), None, None));
+    assert!(!options.discard_missing);
     assert_eq!(waits("bare").await, [10, 20, 40, 80]);
 }
 
@@ -156,6 +159,8 @@ async fn plain_options_arrive() {
     let never = options("never").await;
     assert_eq!((never.timeout, never.max_attempts, never.delay), (None, 1, secs(30)));
     assert_eq!(options("attempts").await.max_attempts, 10);
+    assert!(options("discarding").await.discard_missing);
+    assert!(!options("failing").await.discard_missing);
 }
 
 #[tokio::test]

@@ -61,6 +61,7 @@ async fn perform(task: &Task, log: Res<Log>, job: &Job) -> HandlerResult {
             panic!("{} panics", job.attempt());
         }
         "hang" => pending().await,
+        "missing" => Err(HandlerError::missing("order 7")),
         "permanent" => Err(HandlerError::permanent("no such customer")),
         "retry after" if job.attempt() == 1 => {
             Err(HandlerError::retry_after(60 * 60 * 1_000 * MS, "rate limited"))
@@ -185,6 +186,11 @@ async fn handlers_settle_themselves() {
     let (report, job) = bench.drain("permanent").await;
     assert_eq!((report.failed, job.state, job.attempt), (1, JobState::Dead, 1));
     assert_eq!(bench.log.lines().last().unwrap(), "on_failure permanent 1 failed for good: no such customer");
+
+    let (report, job) = bench.drain("missing").await;
+    assert_eq!((report.failed, report.dead, job.state, job.attempt), (1, 1, JobState::Dead, 1));
+    assert_eq!((job.errors[0].kind, job.errors[0].message.as_str()), (ErrorKind::Missing, "order 7 is gone"));
+    assert_eq!(bench.log.lines().last().unwrap(), "on_failure missing 1 missing: order 7 is gone");
 
     let (report, job) = bench.drain("cancel").await;
     assert_eq!((report.cancelled, report.failed, job.state), (1, 0, JobState::Cancelled));
@@ -481,6 +487,30 @@ fn a_handler_that_blocks_its_thread_keeps_its_lease() {
     let job = single().block_on(bench.job(id));
     assert_eq!((job.attempt, job.lost_count), (1, 0));
     assert!(other.log.lines().is_empty(), "nobody else ran it");
+}
+
+#[tokio::test]
+async fn a_job_whose_subject_is_gone_is_cancelled_where_its_handler_discards_it() {
+    struct Gone;
+    impl AsyncHandler<Task> for Gone {
+        async fn handle(&self, _: &Task, _: &Job) -> HandlerResult {
+            Err(HandlerError::missing("order 7"))
+        }
+    }
+    let discards = AsyncOptions::new().discard_missing(true).on_failure::<Task, _>(Told);
+    for (options, defaults) in [(discards.clone(), AsyncOptions::new()), (AsyncOptions::new(), discards)] {
+        let builder = Extensions::builder().register_async::<Task, _>(Gone, options);
+        let bench = Bench::new(builder.async_defaults(defaults)).await;
+        let (report, job) = bench.drain("x").await;
+        assert_eq!((report.cancelled, report.failed, job.state), (1, 0, JobState::Cancelled));
+        assert_eq!(job.reason.as_deref(), Some("order 7 is gone"));
+        assert!(bench.log.lines().is_empty() && !job.owes_on_failure, "cancelling calls nothing");
+    }
+    let fails = AsyncOptions::new().discard_missing(false);
+    let defaults = AsyncOptions::new().discard_missing(true);
+    let builder = Extensions::builder().register_async::<Task, _>(Gone, fails).async_defaults(defaults);
+    let (_, job) = Bench::new(builder).await.drain("x").await;
+    assert_eq!(job.state, JobState::Dead, "the handler's own option wins");
 }
 
 #[tokio::test]

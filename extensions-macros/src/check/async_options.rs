@@ -29,6 +29,7 @@ pub(crate) struct Options {
     pub(crate) unique_by: Vec<String>,
     pub(crate) unique_until_start: bool,
     pub(crate) retry_until: Option<Duration>,
+    pub(crate) discard_missing: Option<bool>,
     pub(crate) on_failure: Option<ExprPath>,
     pub(crate) on_retry: Option<ExprPath>,
 }
@@ -60,6 +61,7 @@ pub(crate) fn check(options: AsyncOptions, errors: &mut Errors) -> Options {
         unique_for: options.unique_for.into_value().map(|length| length.0),
         unique_until_start: options.unique_until.into_value().is_some_and(|until| until.0),
         retry_until: options.retry_until.into_value().map(|length| length.0),
+        discard_missing: options.missing.into_value().map(|missing| missing.0),
         on_failure: options.on_failure.into_value().map(|path| path.0),
         on_retry: options.on_retry.into_value().map(|path| path.0),
     }

@@ -12,7 +12,8 @@ use crate::root::Root;
 use crate::slot::Slot;
 use crate::suggest;
 use crate::value::{
-    Attempts, FieldNames, Length, Positive, Rank, Switch, Text, Texts, Timeout, UntilStart, ValuePath, Waits,
+    Attempts, DiscardMissing, FieldNames, Length, Positive, Rank, Switch, Text, Texts, Timeout, UntilStart,
+    ValuePath, Waits,
 };
 
 #[derive(Default)]
@@ -33,6 +34,7 @@ pub(crate) struct AsyncOptions {
     pub(crate) priority: Slot<Rank>,
     pub(crate) tags: Slot<Texts>,
     pub(crate) retry_until: Slot<Positive>,
+    pub(crate) missing: Slot<DiscardMissing>,
     pub(crate) blocking: Slot<Switch>,
     pub(crate) root: Slot<Root>,
 }
@@ -71,6 +73,7 @@ impl AsyncOptions {
             keys::PRIORITY => self.priority.read(key, input, errors),
             keys::TAGS => self.tags.read(key, input, errors),
             keys::RETRY_UNTIL => self.retry_until.read(key, input, errors),
+            keys::MISSING => self.missing.read(key, input, errors),
             keys::BLOCKING => self.blocking.read(key, input, errors),
             keys::CRATE => self.root.read(key, input, errors),
             other => errors.at(key.span(), refused(other)),

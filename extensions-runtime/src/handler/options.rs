@@ -34,6 +34,7 @@ const DEFAULT_JOB_PRIORITY: u8 = 5;
 /// | `timeout` | 60 s |
 /// | `priority` | 5, of 0 (first) to 9 (last) in its queue |
 /// | `unique` | off |
+/// | `missing` | fail |
 #[derive(Clone, Default)]
 #[must_use]
 pub struct AsyncOptions {
@@ -49,6 +50,7 @@ pub struct AsyncOptions {
     pub(crate) unique_by: Option<Vec<String>>,
     pub(crate) unique_until: Option<UniqueUntil>,
     pub(crate) retry_until: Option<Duration>,
+    pub(crate) discard_missing: Option<bool>,
     callbacks: Vec<ErasedCallback>,
 }
 
@@ -192,6 +194,12 @@ impl AsyncOptions {
         self
     }
 
+    /// Whether a job whose subject is gone ([`HandlerError::missing`](super::HandlerError::missing)) is cancelled instead of dead.
+    pub fn discard_missing(mut self, discard: bool) -> Self {
+        self.discard_missing = Some(discard);
+        self
+    }
+
     /// Called at least once when a job of this handler on the point `P` has ended without success.
     pub fn on_failure<P: QueuedType, C: OnFailure<P>>(self, callback: C) -> Self {
         let callback: Arc<dyn DynCallback<P>> = Arc::new(FailureCallback(callback));
@@ -240,6 +248,7 @@ impl AsyncOptions {
             ("`backoff`", self.backoff.is_some()),
             ("`timeout`", self.timeout.is_some()),
             ("`retry_until`", self.retry_until.is_some()),
+            ("`missing`", self.discard_missing.is_some()),
             ("callbacks", !self.callbacks.is_empty()),
         ];
         named.into_iter().filter(|(_, set)| *set).map(|(name, _)| name).collect()
@@ -289,6 +298,7 @@ impl AsyncOptions {
             unique_by: self.unique_by.or(base.unique_by),
             unique_until: self.unique_until.or(base.unique_until),
             retry_until: self.retry_until.or(base.retry_until),
+            discard_missing: self.discard_missing.or(base.discard_missing),
             callbacks: first_set(self.callbacks, base.callbacks),
         }
     }
@@ -346,6 +356,7 @@ impl AsyncOptions {
             tags: self.handler.tags.clone(),
             unique: None,
             retry_until: self.retry_until,
+            discard_missing: self.discard_missing.unwrap_or(false),
             on_failure: self.callbacks.iter().any(|callback| callback.which == Which::Failure),
             on_retry: self.callbacks.iter().any(|callback| callback.which == Which::Retry),
         };
@@ -373,6 +384,7 @@ impl fmt::Debug for AsyncOptions {
             .field("unique_by", &self.unique_by)
             .field("unique_until", &self.unique_until)
             .field("retry_until", &self.retry_until)
+            .field("discard_missing", &self.discard_missing)
             .finish_non_exhaustive()
     }
 }
@@ -406,6 +418,8 @@ pub struct JobOptions {
     pub unique: Option<UniqueOptions>,
     /// The age at which no further attempt is made.
     pub retry_until: Option<Duration>,
+    /// Whether a job whose subject is gone is cancelled instead of dead.
+    pub discard_missing: bool,
     /// Whether there is an `on_failure` callback.
     pub on_failure: bool,
     /// Whether there is an `on_retry` callback.

@@ -21,16 +21,27 @@ pub struct HandlerError(Box<Failure>);
 pub(crate) enum Failure {
     Failed(BoxError),
     Permanent(BoxError),
+    Missing(String),
     RetryAfter(Duration, BoxError),
     Snooze(Duration),
     Cancel(String),
     Panicked(String),
+    /// A job's payload is not what the point can be read from.
+    Undecodable(String),
 }
 
 impl HandlerError {
     /// The job is dead at once: trying again is pointless.
     pub fn permanent(error: impl Into<BoxError>) -> Self {
         Failure::Permanent(error.into()).into()
+    }
+
+    /// What the work is about is gone, such as a row that was deleted since the fire; `what` names it: "order 7".
+    ///
+    /// The job is dead at once, with that reason, or cancelled where its handler is `missing = "discard"`. In an inline handler
+    /// it is an error like any other.
+    pub fn missing(what: impl Into<String>) -> Self {
+        Failure::Missing(what.into()).into()
     }
 
     /// A failed attempt; the next one comes after `delay` instead of the back-off's.
@@ -62,19 +73,32 @@ impl HandlerError {
         *self.0
     }
 
-    /// The error as a standard one; the handler's own where it gave one.
+    /// The error as a standard one: the handler's own, if it is an ordinary one. Any other says the same as this one, and becomes it
+    /// again by `?` or [`HandlerError::from`], so that a `permanent` or a `snooze` comes through code that knows standard errors only.
     #[must_use]
     pub fn into_boxed(self) -> BoxError {
         match *self.0 {
-            Failure::Failed(error) | Failure::Permanent(error) | Failure::RetryAfter(_, error) => error,
-            other => Self(Box::new(other)).to_string().into(),
+            Failure::Failed(error) => error,
+            other => Box::new(Carried(other)),
         }
+    }
+
+    /// Whether an attempt that ends with it has failed: it is neither [`snooze`](Self::snooze) nor [`cancel`](Self::cancel).
+    #[must_use]
+    pub const fn is_failed_attempt(&self) -> bool {
+        !matches!(*self.0, Failure::Snooze(_) | Failure::Cancel(_))
     }
 
     /// Whether the handler panicked.
     #[must_use]
     pub fn is_panic(&self) -> bool {
         matches!(*self.0, Failure::Panicked(_))
+    }
+
+    /// Whether what the work is about is gone ([`missing`](Self::missing)).
+    #[must_use]
+    pub fn is_missing(&self) -> bool {
+        matches!(*self.0, Failure::Missing(_))
     }
 
     /// The error that the handler gave, if it gave one.
@@ -103,19 +127,42 @@ impl From<Failure> for HandlerError {
 
 impl<E: Into<BoxError>> From<E> for HandlerError {
     fn from(error: E) -> Self {
-        Self(Box::new(Failure::Failed(error.into())))
+        let failure = match error.into().downcast::<Carried>() {
+            Ok(carried) => carried.0,
+            Err(error) => Failure::Failed(error),
+        };
+        failure.into()
+    }
+}
+
+/// A [`HandlerError`] on its way through code that knows standard errors only.
+#[derive(Debug)]
+struct Carried(Failure);
+
+/// What caused it is part of the message, and so is not given as a source again.
+impl std::error::Error for Carried {}
+
+impl fmt::Display for Carried {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
     }
 }
 
 impl fmt::Display for HandlerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &*self.0 {
-            Failure::Failed(error) | Failure::Permanent(error) | Failure::RetryAfter(_, error) => {
-                chain(&**error, f)
-            }
-            Failure::Snooze(delay) => write!(f, "snoozed for {delay:?}"),
-            Failure::Cancel(reason) => write!(f, "cancelled: {reason}"),
-            Failure::Panicked(text) => write!(f, "panicked: {text}"),
+        self.0.fmt(f)
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Failed(error) | Self::Permanent(error) | Self::RetryAfter(_, error) => chain(&**error, f),
+            Self::Missing(what) => write!(f, "{what} is gone"),
+            Self::Snooze(delay) => write!(f, "snoozed for {delay:?}"),
+            Self::Cancel(reason) => write!(f, "cancelled: {reason}"),
+            Self::Panicked(text) => write!(f, "panicked: {text}"),
+            Self::Undecodable(why) => write!(f, "the payload cannot be decoded: {why}"),
         }
     }
 }
@@ -137,7 +184,7 @@ fn chain(error: &(dyn std::error::Error + 'static), f: &mut fmt::Formatter<'_>) 
 
 impl fmt::Debug for HandlerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        fmt::Debug::fmt(&self.0, f)
     }
 }
 

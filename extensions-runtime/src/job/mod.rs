@@ -245,6 +245,8 @@ pub enum ErrorKind {
     Failed,
     /// The handler said that trying again is pointless.
     Permanent,
+    /// What the work is about is gone.
+    Missing,
     /// The handler panicked.
     Panicked,
     /// The handler ran longer than its time-out.
@@ -260,6 +262,7 @@ impl fmt::Display for ErrorKind {
         f.write_str(match self {
             Self::Failed => "failed",
             Self::Permanent => "failed for good",
+            Self::Missing => "missing",
             Self::Panicked => "panicked",
             Self::TimedOut => "timed out",
             Self::Undecodable => "undecodable payload",

@@ -30,7 +30,7 @@ pub use self::registrations::Registrations;
 #[doc(hidden)]
 pub use self::resources::FieldDefault;
 pub use self::resources::{Injectable, Injector, Res, Resources};
-pub(crate) use self::runner::{JobRunner, RunError, decode};
+pub(crate) use self::runner::{JobRunner, decode};
 use self::table::AnyTable;
 pub(crate) use self::table::{InlineCall, InlineEntry, PointTable, QueuedEntry};
 pub(crate) use self::wanted::Wanted;

@@ -5,22 +5,13 @@ use std::sync::Arc;
 
 use crate::breaker::Breaker;
 use crate::handler::{
-    AsyncHandler, BlockingHandler, Callbacks, HandlerError, HandlerInfo, HandlerResult, JobOptions,
+    AsyncHandler, BlockingHandler, Callbacks, Failure, HandlerError, HandlerInfo, HandlerResult, JobOptions,
 };
 use crate::instance::Around;
 use crate::point::QueuedType;
 use crate::scope::Frame;
 use crate::worker::{Job, JobError};
 use crate::{BoxError, BoxFuture};
-
-/// Why a job's handler did not end well.
-#[derive(Debug)]
-pub(crate) enum RunError {
-    /// The payload is not what the point can be read from.
-    Undecodable(String),
-    /// The handler's own error.
-    Handler(HandlerError),
-}
 
 /// Runs the jobs of one handler.
 pub(crate) trait JobRunner: Send + Sync {
@@ -29,7 +20,7 @@ pub(crate) trait JobRunner: Send + Sync {
     fn breaker(&self) -> Option<&Arc<Breaker>>;
     /// The newest payload version that can be decoded.
     fn max_version(&self) -> u32;
-    fn run<'a>(&'a self, job: &'a Job) -> BoxFuture<'a, Result<(), RunError>>;
+    fn run<'a>(&'a self, job: &'a Job) -> BoxFuture<'a, HandlerResult>;
     /// Calls `on_failure`; an error says why the point could not be decoded.
     fn on_failure<'a>(&'a self, job: &'a Job, error: &'a JobError) -> BoxFuture<'a, Result<(), String>>;
     /// Calls `on_retry`; an error says why the point could not be decoded.
@@ -82,8 +73,8 @@ pub(crate) struct BlockingRunner<P, H> {
 }
 
 impl<P: QueuedType> Common<P> {
-    fn decode(&self, job: &Job) -> Result<P, RunError> {
-        decode(job.payload(), job.point_version()).map_err(RunError::Undecodable)
+    fn decode(&self, job: &Job) -> HandlerResult<P> {
+        decode(job.payload(), job.point_version()).map_err(|why| Failure::Undecodable(why).into())
     }
 
     async fn on_failure(&self, job: &Job, error: &JobError) -> Result<(), String> {
@@ -127,11 +118,11 @@ macro_rules! common {
 impl<P: QueuedType, H: AsyncHandler<P>> JobRunner for AsyncRunner<P, H> {
     common!();
 
-    fn run<'a>(&'a self, job: &'a Job) -> BoxFuture<'a, Result<(), RunError>> {
+    fn run<'a>(&'a self, job: &'a Job) -> BoxFuture<'a, HandlerResult> {
         Box::pin(async move {
             let point = self.common.decode(job)?;
             job.begin();
-            self.handler.handle(&point, job).await.map_err(RunError::Handler)
+            self.handler.handle(&point, job).await
         })
     }
 }
@@ -139,7 +130,7 @@ impl<P: QueuedType, H: AsyncHandler<P>> JobRunner for AsyncRunner<P, H> {
 impl<P: QueuedType, H: BlockingHandler<P>> JobRunner for BlockingRunner<P, H> {
     common!();
 
-    fn run<'a>(&'a self, job: &'a Job) -> BoxFuture<'a, Result<(), RunError>> {
+    fn run<'a>(&'a self, job: &'a Job) -> BoxFuture<'a, HandlerResult> {
         Box::pin(async move {
             let point = self.common.decode(job)?;
             let (handler, job) = (Arc::clone(&self.handler), job.clone());
@@ -150,8 +141,7 @@ impl<P: QueuedType, H: BlockingHandler<P>> JobRunner for BlockingRunner<P, H> {
                 let handle = || span.in_scope(|| handler.handle(&point, &job));
                 Around::carry_sync(around, || Frame::carry_sync(frame, handle))
             }));
-            let ran = (&mut thread.0).await;
-            ran.unwrap_or_else(|failed| HandlerResult::Err(joined(failed))).map_err(RunError::Handler)
+            (&mut thread.0).await.unwrap_or_else(|failed| Err(joined(failed)))
         })
     }
 }

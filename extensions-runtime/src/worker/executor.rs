@@ -13,12 +13,12 @@ use super::job::{Job, JobError, Stop};
 use super::report::{Counts, add};
 use super::settler::Settler;
 use crate::breaker::{Breaker, Pass};
-use crate::handler::{Failure, HandlerError, HandlerKind, panic_text};
+use crate::handler::{Failure, HandlerError, HandlerKind, HandlerResult, panic_text};
 use crate::instance::Extensions;
 use crate::job::{AttemptError, ErrorKind, HandlerKey, Purpose, WorkerId};
 use crate::policy::{AfterFailure, after_failure};
 use crate::queue::{Retention, Settle, Settled, Settlement};
-use crate::registry::{JobRunner, RunError};
+use crate::registry::JobRunner;
 use crate::task;
 use crate::time::Clock;
 
@@ -50,7 +50,7 @@ pub(super) struct Executor {
 
 /// How a run ended.
 enum Ended {
-    Returned(Result<(), RunError>),
+    Returned(HandlerResult),
     Panicked(String),
     TimedOut(Duration),
     Stopped(Stop),
@@ -63,7 +63,7 @@ impl Ended {
         match self {
             Self::Returned(Ok(())) => pass.settle(true),
             Self::Panicked(_) | Self::TimedOut(_) => pass.settle(false),
-            Self::Returned(Err(RunError::Handler(error))) if error.is_of_the_handler() => pass.settle(false),
+            Self::Returned(Err(error)) if error.is_of_the_handler() => pass.settle(false),
             Self::Returned(Err(_)) | Self::Stopped(_) => {}
         }
     }
@@ -79,6 +79,8 @@ impl Executor {
         match runner.filter(|runner| runner.max_version() >= job.point_version()) {
             None => self.put_off(&job).await,
             Some(runner) => {
+                #[cfg(feature = "tower")]
+                job.set_runner(&runner);
                 let running = async {
                     match job.claimed().purpose {
                         Purpose::OnFailure => self.owed_callback(&*runner, &job).await,
@@ -130,7 +132,7 @@ impl Executor {
                 Err(retry_in) => return self.hold_back(job, retry_in).await,
             };
             let started = Instant::now();
-            let ended = run(runner, job).await;
+            let ended = run(runner, job, handle(runner, job)).await;
             ended.tell(pass);
             self.warn_if_slow(job, started.elapsed());
             self.conclude(runner, job, ended).await;
@@ -151,14 +153,8 @@ impl Executor {
                 }
             }
             Ended::Stopped(Stop::Cancelled) => self.cancel(job, "cancelled while it ran".to_owned()).await,
-            Ended::Returned(Err(RunError::Handler(_))) | Ended::Panicked(_) | Ended::TimedOut(_)
-                if cancelled =>
-            {
+            Ended::Returned(Err(_)) | Ended::Panicked(_) | Ended::TimedOut(_) if cancelled => {
                 self.cancel(job, "cancelled while it ran".to_owned()).await;
-            }
-            Ended::Returned(Err(RunError::Undecodable(message))) => {
-                let error = self.error(job, ErrorKind::Undecodable, message);
-                self.bury(runner, job, error, false).await;
             }
             Ended::Panicked(text) => self.failed(runner, job, ErrorKind::Panicked, text, None).await,
             Ended::TimedOut(after) => {
@@ -170,7 +166,7 @@ impl Executor {
                 let message = format!("ran longer than its time-out of {after:?}{stuck}");
                 self.failed(runner, job, ErrorKind::TimedOut, message, None).await;
             }
-            Ended::Returned(Err(RunError::Handler(error))) => self.handler_failed(runner, job, error).await,
+            Ended::Returned(Err(error)) => self.handler_failed(runner, job, error).await,
         }
     }
 
@@ -188,12 +184,21 @@ impl Executor {
                 let error = self.error(job, ErrorKind::Permanent, message);
                 self.bury(runner, job, error, runner.options().on_failure).await;
             }
+            Failure::Missing(_) if runner.options().discard_missing => self.cancel(job, message).await,
+            Failure::Missing(_) => {
+                let error = self.error(job, ErrorKind::Missing, message);
+                self.bury(runner, job, error, runner.options().on_failure).await;
+            }
             Failure::Snooze(delay) => {
                 if self.settle(job, Settle::Snooze { delay }, false).await == Settled::Done {
                     add(&self.counts.snoozed);
                 }
             }
             Failure::Cancel(reason) => self.cancel(job, reason).await,
+            Failure::Undecodable(message) => {
+                let error = self.error(job, ErrorKind::Undecodable, message);
+                self.bury(runner, job, error, false).await;
+            }
         }
     }
 
@@ -348,9 +353,20 @@ fn said(error: &HandlerError) -> String {
         .unwrap_or_else(|_| "an error that panics when it is shown".to_owned())
 }
 
+/// Runs the handler, inside of the layers where there are any.
+async fn handle(runner: &dyn JobRunner, job: &Job) -> HandlerResult {
+    #[cfg(feature = "tower")]
+    if let Some(mut layered) = job.extensions().settings().attempts.clone() {
+        use super::layer::Service;
+        std::future::poll_fn(|cx| layered.poll_ready(cx)).await?;
+        return layered.call(job.clone()).await;
+    }
+    runner.run(job).await
+}
+
 /// Runs the handler until it returns, panics, is out of time, or must stop.
-async fn run(runner: &dyn JobRunner, job: &Job) -> Ended {
-    let mut running = Box::pin(task::catching(runner.run(job)));
+async fn run(runner: &dyn JobRunner, job: &Job, handling: impl Future<Output = HandlerResult>) -> Ended {
+    let mut running = Box::pin(task::catching(handling));
     let timeout = async {
         match runner.options().timeout {
             Some(timeout) => {

@@ -25,6 +25,9 @@ struct Inner {
     beginning: Notify,
     progress: Mutex<Option<Progress>>,
     next_attempt_at: OnceLock<Timestamp>,
+    /// What runs it, for the layers of its attempt.
+    #[cfg(feature = "tower")]
+    runner: OnceLock<Arc<dyn crate::registry::JobRunner>>,
 }
 
 /// Why a running handler should end.
@@ -50,6 +53,8 @@ impl Job {
             beginning: Notify::new(),
             progress: Mutex::default(),
             next_attempt_at: OnceLock::new(),
+            #[cfg(feature = "tower")]
+            runner: OnceLock::new(),
         }))
     }
 
@@ -122,6 +127,16 @@ impl Job {
 
     pub(crate) fn set_next_attempt_at(&self, at: Timestamp) {
         let _ = self.0.next_attempt_at.set(at);
+    }
+
+    #[cfg(feature = "tower")]
+    pub(super) fn set_runner(&self, runner: &Arc<dyn crate::registry::JobRunner>) {
+        let _ = self.0.runner.set(Arc::clone(runner));
+    }
+
+    #[cfg(feature = "tower")]
+    pub(super) fn runner(&self) -> Option<&dyn crate::registry::JobRunner> {
+        self.0.runner.get().map(|runner| &**runner)
     }
 
     /// The job's id.

@@ -9,6 +9,8 @@ mod executor;
 mod heartbeat;
 mod in_place;
 mod job;
+#[cfg(feature = "tower")]
+mod layer;
 mod order;
 mod report;
 mod run;
@@ -22,5 +24,9 @@ mod window;
 pub use self::builder::WorkerBuilder;
 pub(crate) use self::in_place::InPlace;
 pub use self::job::{Job, JobError};
+#[cfg(feature = "tower")]
+pub(crate) use self::layer::AttemptLayers;
+#[cfg(feature = "tower")]
+pub use self::layer::{AttemptService, Layer, Service};
 pub use self::report::{StopReason, WorkerReport};
 pub(crate) use self::sync::SyncMode;

@@ -423,7 +423,14 @@ struct RunError;
 
 impl RunError {
     const fn is(kind: ErrorKind) -> bool {
-        matches!(kind, ErrorKind::Failed | ErrorKind::Permanent | ErrorKind::Panicked | ErrorKind::TimedOut)
+        matches!(
+            kind,
+            ErrorKind::Failed
+                | ErrorKind::Permanent
+                | ErrorKind::Missing
+                | ErrorKind::Panicked
+                | ErrorKind::TimedOut
+        )
     }
 }
 

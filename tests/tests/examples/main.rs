@@ -6,9 +6,12 @@ mod process;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use examples::http::send;
 use extensions::job::JobState;
 use extensions::queue::{QueueAdmin, Sqlite};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt, BufReader};
 
 use crate::data::{Expected, deliveries, many_deliveries};
 use crate::process::{Example, finish, report};
@@ -65,6 +68,96 @@ async fn orders_can_keep_their_queue_in_a_file() {
     let report = Example::new("orders").args(["--json", "--orders", "5", "--db"]).args([&db]).report().await;
     assert_eq!(number(&report, "queued"), number(&report, "completed"), "{report}");
     assert!(db.is_file());
+}
+
+#[tokio::test]
+async fn orders_in_a_database_are_loaded_fresh_and_one_that_is_gone_ends_its_jobs() {
+    let report = Example::new("sea_orm").args(["--json"]).report().await;
+    let totals = ["queued", "completed", "dead", "cancelled"].map(|field| number(&report, field));
+    assert_eq!(totals, [10, 8, 1, 1], "{report}");
+    let mails = report["mails"].as_array().unwrap();
+    assert!(mails.contains(&json!("to customer-1@mail.example: order 1 is paid")), "{report}");
+    assert_eq!(mails.len(), 7, "four receipts, and a reminder for each order that is there and unpaid");
+    let alarm = "OrderPlaced/send_receipt: missing: the row of `orders` with the key 5 is gone";
+    assert_eq!(report["alarms"], json!([alarm]));
+}
+
+#[tokio::test]
+async fn everything_is_timed() {
+    let report = Example::new("timing").args(["--json", "--orders", "30"]).report().await;
+    let rows = report["rows"].as_array().unwrap().iter();
+    let counts: Vec<_> = rows.map(|row| json!([row["what"], row["name"], row["count"]])).collect();
+    let expected = json!([
+        ["attempt", "OrderPlaced/send_confirmation", 30],
+        ["attempt", "OrderPlaced/take_payment", 40],
+        ["fire", "OrderPlaced", 30],
+        ["push", "2 jobs", 30],
+    ]);
+    assert_eq!(json!(counts), expected);
+    let confirmation = &report["rows"][0];
+    assert!(number(confirmation, "mean_us") >= 1_000, "it waits for a millisecond: {confirmation}");
+    assert!(number(confirmation, "longest_us") >= number(confirmation, "mean_us"), "{confirmation}");
+}
+
+#[tokio::test]
+async fn every_error_is_reported_to_the_service() {
+    let report = Example::new("report_errors").args(["--json"]).report().await;
+    let told = report["reports"].as_array().unwrap().iter();
+    let mut told: Vec<_> = told.map(|told| json!([told["what"], told["attempt"], told["error"]])).collect();
+    let mut expected = [
+        json!(["inline", null, "`nobody` is no address"]),
+        json!(["attempt", 1, "busy.example: try again"]),
+        json!(["attempt", 1, "away.example does not answer"]),
+        json!(["attempt", 2, "away.example does not answer"]),
+        json!(["dead", 2, "failed: away.example does not answer"]),
+        json!(["attempt", 1, "panicked"]),
+        json!(["attempt", 2, "panicked"]),
+        json!(["dead", 2, "panicked: odd.example is odd"]),
+    ];
+    told.sort_by_key(Value::to_string);
+    expected.sort_by_key(Value::to_string);
+    assert_eq!(told, expected);
+}
+
+#[tokio::test]
+async fn orders_over_http_are_accepted_at_once_worked_off_and_ended_in_order() {
+    let mut shop = Example::new("axum_orders").args(["--json", "--listen", "127.0.0.1:0"]).start();
+    let mut said = BufReader::new(shop.stderr.take().unwrap()).lines();
+    let line = said.next_line().await.unwrap().unwrap();
+    let address = line.strip_prefix("listening on http://").unwrap().parse().unwrap();
+    let order = async |total_cents: u64| {
+        let order = json!({ "email": "ann@mail.example", "total_cents": total_cents }).to_string();
+        let answer = send(address, "POST", "/orders", &[], &order).await.unwrap();
+        (answer.status, serde_json::from_str::<Value>(&answer.body).unwrap())
+    };
+    for number in 1..=3 {
+        let (status, accepted) = order(1_999).await;
+        assert_eq!((status, &accepted["order_id"]), (202, &json!(number)));
+        assert_eq!(accepted["jobs"].as_array().unwrap().len(), 3, "{accepted}");
+    }
+    let (status, refused) = order(1_000_001).await;
+    assert_eq!((status, &refused["vetoed_by"]), (422, &json!("credit_limit")), "{refused}");
+    assert_eq!(refused["detail"], "orders end at 10,000.00");
+
+    let deadline = Instant::now() + Duration::from_secs(30);
+    for number in 1..=3 {
+        let path = format!("/orders/{number}");
+        loop {
+            let answer = send(address, "GET", &path, &[], "").await.unwrap();
+            let order: Value = serde_json::from_str(&answer.body).unwrap();
+            if order["done"].as_array().unwrap().len() == 3 {
+                break;
+            }
+            assert!(Instant::now() < deadline, "{order}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+    assert_eq!(send(address, "GET", "/orders/4", &[], "").await.unwrap().status, 404);
+    let shop_id = i32::try_from(shop.id().unwrap()).unwrap();
+    kill_process(Pid::from_raw(shop_id).unwrap(), Signal::TERM).unwrap();
+    let report = report(&finish(shop).await);
+    let totals = ["orders", "completed", "retried", "dead"].map(|field| number(&report, field));
+    assert_eq!(totals, [3, 9, 1, 0], "{report}");
 }
 
 #[tokio::test]
@@ -343,7 +436,7 @@ async fn arguments_that_cannot_be_are_refused_with_what_is_wrong() {
 
 #[tokio::test]
 async fn every_example_answers_help() {
-    for example in ["orders", "plugins", "webhooks"] {
+    for example in ["axum_orders", "orders", "plugins", "report_errors", "timing", "webhooks"] {
         let output = Example::new(example).args(["--help"]).run().await;
         assert!(output.status.success());
         assert!(String::from_utf8(output.stdout).unwrap().starts_with(example));

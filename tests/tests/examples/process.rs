@@ -26,6 +26,8 @@ fn programs() -> &'static BTreeMap<String, PathBuf> {
             "build",
             "--workspace",
             "--examples",
+            "--features",
+            "examples/axum,examples/sea-orm",
             "--quiet",
             "--message-format=json-render-diagnostics",
         ]);

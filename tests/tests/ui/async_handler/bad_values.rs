@@ -29,4 +29,16 @@ struct Blocking;
 #[async_handler(tags = pdf)]
 struct Tags;
 
+#[extension_handler(Q)]
+#[async_handler(missing = "cancel")]
+struct Missing;
+
+#[extension_handler(Q)]
+#[async_handler(missing = discard)]
+struct MissingWord;
+
+#[extension_handler(Q)]
+#[async_handler(missing)]
+struct MissingAlone;
+
 fn main() {}

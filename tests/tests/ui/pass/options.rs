@@ -69,6 +69,8 @@ handlers! {
     priority_last(priority = 9);
     tags(tags = ["a", "b"]);
     retry_until(retry_until = "1d");
+    missing_discard(missing = "discard");
+    missing_fail(missing = "fail");
     trailing_comma(queue = "emails",);
 }
 
