@@ -142,10 +142,11 @@ impl<P: QueuedType, H: BlockingHandler<P>> JobRunner for BlockingRunner<P, H> {
             let point = self.common.decode(job)?;
             let (handler, job) = (Arc::clone(&self.handler), job.clone());
             let span = tracing::Span::current();
-            let mut thread = NotLater(tokio::task::spawn_blocking(move || {
+            let extensions = job.extensions().clone();
+            let mut thread = NotLater(tokio::task::spawn_blocking(extensions.carry(move || {
                 job.begin();
                 span.in_scope(|| handler.handle(&point, &job))
-            }));
+            })));
             let ran = (&mut thread.0).await;
             ran.unwrap_or_else(|failed| HandlerResult::Err(joined(failed))).map_err(RunError::Handler)
         })
