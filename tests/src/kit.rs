@@ -120,3 +120,17 @@ pub fn skips(skipped: &[Skipped]) -> Vec<(String, SkipReason)> {
 pub fn kind<T: Debug>(fired: Result<T, FireError>) -> String {
     format!("{:?}", fired.unwrap_err().kind())
 }
+
+/// Runs a test of the current binary in a process of its own, which has no other; answers whether this is that process. For what is
+/// global to a process, such as who listens to `tracing`.
+pub fn is_alone(test: &str) -> bool {
+    const ALONE: &str = "TESTS_ALONE";
+    if std::env::var_os(ALONE).is_some() {
+        return true;
+    }
+    let mut child = std::process::Command::new(std::env::current_exe().unwrap());
+    let output = child.args([test, "--exact", "--test-threads=1"]).env(ALONE, "1").output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && said.contains("1 passed"), "{said}");
+    false
+}

@@ -3,13 +3,13 @@
 //! Every handler that is attached by attribute stands in a module of its item. Tests that take in all of them give a [`Log`].
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 
+use extensions::ExtensionsBuilder;
 use extensions::fire::SkipReason;
 use extensions::job::JobState;
 use extensions::prelude::*;
 use extensions::queue::Memory;
-use extensions::{ExtensionsBuilder, Registry};
 use serde::{Deserialize, Serialize};
 use tests::kit::{Log, by_hand, in_time, jobs, lines, names, on_memory, skips, until, until_state, work};
 
@@ -1135,5 +1135,333 @@ mod item_3_8_scopes {
         let mut seen = lines(&ext);
         seen.sort();
         assert_eq!(seen, TENANTS.map(|name| format!("own {name}")));
+    }
+}
+
+/// 3.9: wildcards: globs on wire names, or on paths where the pattern has `::`.
+mod item_3_9_wildcards {
+    use super::*;
+
+    mod shop {
+        use super::*;
+
+        #[derive(Serialize, Deserialize, ExtensionPoint)]
+        #[extension_point(queued)]
+        pub(super) struct UserCreated {
+            pub(super) id: u32,
+        }
+        #[derive(ExtensionPoint)]
+        pub(super) struct OrderCreated(pub(super) u32);
+    }
+    use shop::{OrderCreated, UserCreated};
+
+    #[derive(serde::Serialize, ExtensionPoint)]
+    #[extension_point(name = "order.paid")]
+    struct Paid {
+        cents: u32,
+    }
+    #[derive(ExtensionPoint)]
+    #[extension_point(interruptible)]
+    struct BeforeSave;
+
+    fn hears(any: &AnyPoint<'_>, cx: &Context) -> HandlerResult {
+        cx.resource::<Log>().unwrap().add(any.name());
+        Ok(())
+    }
+
+    async fn fire_all(ext: &Extensions) -> Vec<String> {
+        ext.fire(UserCreated { id: 1 }).await.unwrap();
+        ext.fire(OrderCreated(2)).await.unwrap();
+        ext.fire(Paid { cents: 3 }).await.unwrap();
+        ext.fire(BeforeSave).await.unwrap();
+        lines(ext)
+    }
+
+    const CASES: [(&str, &[&str]); 9] = [
+        ("*Created", &["UserCreated", "OrderCreated"]),
+        ("Before*", &["BeforeSave"]),
+        ("order.*", &["order.paid"]),
+        ("order.???d", &["order.paid"]),
+        ("Paid", &[]),
+        ("*", &["UserCreated", "OrderCreated", "order.paid", "BeforeSave"]),
+        ("section_3_handlers::item_3_9_wildcards::shop::*", &["UserCreated", "OrderCreated"]),
+        ("*::item_3_9_wildcards::Paid", &["order.paid"]),
+        ("*::Nothing", &[]),
+    ];
+
+    #[tokio::test]
+    async fn globs_choose_by_wire_name_or_by_path_at_start_up_and_on_a_running_instance() {
+        for (pattern, expected) in CASES {
+            let (ext, _queue) = on_memory(Extensions::builder().on_any(pattern, hears)).await;
+            assert_eq!(fire_all(&ext).await, expected, "{pattern}");
+            let (ext, _queue) = on_memory(Extensions::builder()).await;
+            let start = ext.registry();
+            assert!(fire_all(&ext).await.is_empty(), "the points were fired before it came");
+            let guard = ext.on_any(pattern, hears).unwrap();
+            assert_eq!(fire_all(&ext).await, expected, "{pattern}");
+            drop(guard);
+            assert!(fire_all(&ext).await.is_empty() && Arc::ptr_eq(&start, &ext.registry()), "{pattern}");
+        }
+    }
+
+    #[tokio::test]
+    async fn it_has_its_place_among_the_others_and_sees_the_point_as_they_left_it() {
+        struct Watches;
+        impl AnyHandler for Watches {
+            fn handle(&self, any: &AnyPoint<'_>, cx: &Context) -> HandlerResult {
+                let view = any.view().map(Result::unwrap);
+                let order = any.downcast::<OrderCreated>().map(|order| order.0);
+                cx.resource::<Log>().unwrap().add(format!("{} {view:?} {order:?}", any.name()));
+                Ok(())
+            }
+        }
+        let raise = |user: &mut UserCreated, _: &Context| {
+            user.id += 10;
+            Ok(())
+        };
+        let (ext, _queue) = on_memory(
+            Extensions::builder()
+                .on_any_with("*Created", Watches, at(20))
+                .register_fn::<UserCreated>("raise", raise, at(10))
+                .register_fn::<UserCreated>("raise-again", raise, at(30)),
+        )
+        .await;
+        assert_eq!(names::<UserCreated>(&ext), ["raise", "Watches", "raise-again"]);
+        assert_eq!(ext.fire(UserCreated { id: 1 }).await.unwrap().point().id, 21);
+        ext.fire(OrderCreated(2)).await.unwrap();
+        let view = "UserCreated Some(Object {\"id\": Number(11)}) None";
+        assert_eq!(lines(&ext), [view, "OrderCreated None Some(2)"], "a view only where it is `Serialize`");
+    }
+
+    #[tokio::test]
+    async fn conditions_mutes_tags_and_choice_are_asked_of_it_too() {
+        let flags = Arc::new(extensions::features::StaticFlags::new());
+        let options = || at(1).name("w").tags(["audit"]).when_feature("audit");
+        let builder =
+            Extensions::builder().features(Arc::clone(&flags)).on_any_with("*Created", hears, options());
+        let (ext, _queue) = on_memory(builder).await;
+        let why = async || skips(ext.fire(OrderCreated(1)).await.unwrap().skipped());
+        let skipped = |reason| vec![("w".to_owned(), reason)];
+        assert_eq!(why().await, skipped(SkipReason::Condition));
+        flags.set("audit", true);
+        assert!(why().await.is_empty());
+        let muted = ext.mute_named("w");
+        assert_eq!(why().await, skipped(SkipReason::Muted));
+        drop(muted);
+        let disabled = ext.disable_tag("audit");
+        assert_eq!(why().await, skipped(SkipReason::Disabled));
+        drop(disabled);
+        let fired = ext.point(OrderCreated(1)).except_named("w").fire().await.unwrap();
+        assert_eq!(skips(fired.skipped()), skipped(SkipReason::NotChosen));
+        assert_eq!(lines(&ext).len(), 1);
+        let (ext, _queue) =
+            on_memory(Extensions::builder().on_any_with("*", hears, at(1).name("w").when_env(["staging"])))
+                .await;
+        assert!(fire_all(&ext).await.is_empty());
+    }
+
+    #[tokio::test]
+    async fn its_error_ends_a_fire_and_it_is_no_guard() {
+        let fails = |_: &AnyPoint<'_>, _: &Context| -> HandlerResult { Err("no".into()) };
+        let (ext, _queue) =
+            on_memory(Extensions::builder().on_any_with("Before*", fails, at(1).name("w"))).await;
+        let error = ext.fire(BeforeSave).await.unwrap_err();
+        assert_eq!(error.to_string(), "firing `BeforeSave` failed: `w`: no");
+        assert!(ext.point(BeforeSave).graceful().allows().await.unwrap());
+        let _muted = ext.mute_named("w");
+        assert!(ext.allows(BeforeSave).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn a_renamed_point_is_matched_and_told_by_its_name_in_the_instance() {
+        let path = format!("{}::OrderCreated", module_path!().to_owned() + "::shop");
+        let builder = Extensions::builder().rename_point(path, "order.created").on_any("order.*", hears);
+        let (ext, _queue) = on_memory(builder).await;
+        assert_eq!(fire_all(&ext).await, ["order.created", "order.paid"]);
+    }
+
+    #[tokio::test]
+    async fn one_that_was_taken_off_a_point_stays_off_whatever_is_registered_later() {
+        let (ext, _queue) =
+            on_memory(Extensions::builder().on_any_with("*Created", hears, at(1).name("w"))).await;
+        assert!(ext.unregister_named::<OrderCreated>("w"));
+        let other = ext.register_fn::<OrderCreated>("other", note("other"), at(2)).unwrap();
+        let list = Registrations::new().on_any_with("*", note_any, at(3).name("another"));
+        let another = ext.register_many(list).unwrap();
+        ext.fire(OrderCreated(1)).await.unwrap();
+        ext.fire(UserCreated { id: 1 }).await.unwrap();
+        assert_eq!(lines(&ext), ["other", "another", "UserCreated", "another"]);
+        drop((other, another));
+        assert_eq!(fire_all(&ext).await, ["UserCreated"]);
+    }
+
+    fn note_any(_: &AnyPoint<'_>, cx: &Context) -> HandlerResult {
+        cx.resource::<Log>().unwrap().add("another");
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn an_empty_pattern_stops_start_up() {
+        let said = Extensions::builder().on_any("", hears).build().await.unwrap_err().to_string();
+        assert!(said.contains("write `*` for every point"), "{said}");
+    }
+}
+
+/// 3.10: what is registered, as data.
+mod item_3_10_introspection {
+    use super::*;
+
+    #[derive(Serialize, Deserialize, ExtensionPoint)]
+    #[extension_point(queued, name = "data.shown", version = 4)]
+    struct Shown;
+    #[derive(ExtensionPoint)]
+    struct Unseen;
+
+    struct Shows;
+    impl AsyncHandler<Shown> for Shows {
+        async fn handle(&self, _: &Shown, _: &Job) -> HandlerResult {
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn points_handlers_options_tags_conditions_and_places_are_there_and_serialise() {
+        let (_clock, builder) = by_hand();
+        let options = at(7).tags(["a", "b"]).group("g").when_env(["staging"]).when_feature("f");
+        let (ext, _queue) = on_memory(
+            builder
+                .register_fn::<Shown>("inline", note("inline"), options.without_circuit_breaker())
+                .register_async::<Shown, _>(Shows, AsyncOptions::new().queue("q").retries(9).delay(secs(5)))
+                .on_any_with("data.*", |_: &AnyPoint<'_>, _: &Context| Ok(()), at(1).name("w")),
+        )
+        .await;
+        assert!(ext.has_handlers::<Shown>() && !ext.has_handlers::<Unseen>());
+        assert_eq!((ext.count_handlers::<Shown>(), ext.count_handlers::<Unseen>()), (3, 0));
+        let data = serde_json::to_value(ext.handlers_of::<Shown>()).unwrap();
+        let shown = |place: usize, key: &str| data[place][key].clone();
+        assert_eq!([0, 1, 2].map(|place| shown(place, "name")), ["w", "inline", "Shows"]);
+        assert_eq!([0, 1, 2].map(|place| shown(place, "kind")), ["wildcard", "inline", "async"]);
+        assert_eq!([0, 1, 2].map(|place| shown(place, "priority")), [1, 7, 100]);
+        assert_eq!(shown(1, "tags"), serde_json::json!(["a", "b"]));
+        assert_eq!(shown(1, "group"), "g");
+        assert_eq!(shown(1, "conditions"), serde_json::json!(["env = staging", "feature = f"]));
+        assert!(shown(1, "breaker").is_null() && shown(0, "breaker")["threshold"] == 5);
+        assert_eq!(
+            (shown(2, "options")["queue"].clone(), shown(2, "options")["max_attempts"].clone()),
+            ("q".into(), 9.into())
+        );
+        assert_eq!(shown(2, "path"), format!("{}::Shows", module_path!()));
+        assert!(shown(2, "location")["file"].as_str().unwrap().ends_with("section_3_handlers.rs"));
+        let registry = ext.registry();
+        let point = registry.points().iter().find(|point| point.name == "data.shown").unwrap();
+        assert_eq!((point.version, point.handlers, point.queued), (4, 3, true));
+        assert_eq!(registry.tags().into_iter().collect::<Vec<_>>(), ["a", "b"]);
+        assert_eq!(registry.groups().into_iter().collect::<Vec<_>>(), ["g"]);
+        assert_eq!(registry.tagged("a").count(), 1);
+    }
+}
+
+/// 3.11: a deprecated handler is named in one warning and flagged in every listing.
+mod item_3_11_deprecated {
+    use std::io::Write;
+    use std::sync::Mutex;
+
+    use super::*;
+
+    #[derive(ExtensionPoint)]
+    struct Aged;
+
+    #[extension_handler(Aged)]
+    #[deprecated(since = "0.3.0", note = "use the new one")]
+    fn old_one(_: &mut Aged) {}
+
+    #[extension_handler(Aged)]
+    fn new_one(_: &mut Aged) {}
+
+    #[derive(Clone, Default)]
+    struct Sink(Arc<Mutex<Vec<u8>>>);
+    impl Write for Sink {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn it_is_warned_of_once_at_start_up_and_flagged() {
+        if !tests::kit::is_alone("item_3_11_deprecated::it_is_warned_of_once_at_start_up_and_flagged") {
+            return;
+        }
+        let sink = Sink::default();
+        let writer = sink.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_max_level(tracing::Level::WARN)
+            .with_writer(move || writer.clone())
+            .finish();
+        let ext = {
+            let _guard = tracing::subscriber::set_default(subscriber);
+            let (ext, _queue) = on_memory(discovered()).await;
+            ext.fire(Aged).await.unwrap();
+            ext.fire(Aged).await.unwrap();
+            ext
+        };
+        let said = String::from_utf8(sink.0.lock().unwrap().clone()).unwrap();
+        assert_eq!(said.matches("Aged/old_one (use the new one)").count(), 1, "{said}");
+        assert!(!said.contains("new_one"), "{said}");
+        let flags: Vec<_> = ext
+            .handlers_of::<Aged>()
+            .iter()
+            .map(|info| (info.name.to_string(), info.deprecated.and_then(|deprecated| deprecated.since)))
+            .collect();
+        assert_eq!(flags, [("new_one".into(), None), ("old_one".into(), Some("0.3.0"))]);
+    }
+}
+
+/// 3.12: a program that fires but has not the handler's code declares it.
+mod item_3_12_declared {
+    use extensions::queue::QueueBackend;
+
+    use super::*;
+
+    #[derive(Serialize, Deserialize, ExtensionPoint)]
+    #[extension_point(queued)]
+    struct Printed;
+
+    declare_handler!(Printed => "make_pdf", queue = "documents", max_attempts = 5);
+
+    struct Pdf;
+    impl AsyncHandler<Printed> for Pdf {
+        async fn handle(&self, _: &Printed, job: &Job) -> HandlerResult {
+            job.resource::<Log>().unwrap().add(format!("{} {}", job.queue(), job.max_attempts()));
+            Ok(())
+        }
+    }
+
+    fn defined(attempts: u32) -> AsyncOptions {
+        AsyncOptions::new().name("make_pdf").queue("documents").max_attempts(attempts)
+    }
+
+    #[tokio::test]
+    async fn it_queues_what_another_program_runs_and_must_agree_with_the_definition_where_both_are() {
+        let (web, queue) = on_memory(discovered()).await;
+        let queued = web.fire(Printed).await.unwrap().queued()[0].clone();
+        assert_eq!(queued.handler().to_string(), "Printed/make_pdf");
+        let worker = web.worker().queues(["documents"]).stop_when_empty().run_until(std::future::pending());
+        assert_eq!(in_time("the web's worker", worker).await.unwrap().completed, 0);
+        let printer = Extensions::builder().register_async::<Printed, _>(Pdf, defined(5));
+        let (printer, _) = tests::kit::on(printer, Arc::clone(&queue) as Arc<dyn QueueBackend>).await;
+        let worker =
+            printer.worker().queues(["documents"]).stop_when_empty().run_until(std::future::pending());
+        assert_eq!(in_time("the printer's worker", worker).await.unwrap().completed, 1);
+        assert_eq!(lines(&printer), ["documents 5"]);
+        let both = |attempts| {
+            let builder = discovered().register_async::<Printed, _>(Pdf, defined(attempts));
+            builder.resource(Log::default()).queue(Memory::new()).build()
+        };
+        assert_eq!(both(5).await.unwrap().count_handlers::<Printed>(), 1);
+        let said = both(2).await.unwrap_err().to_string();
+        assert!(said.contains("`max_attempts` 5 against 2"), "{said}");
     }
 }
