@@ -195,7 +195,7 @@ impl Extensions {
         if self.0.attention.load(Ordering::Relaxed) != 0 || tracing::level_enabled!(tracing::Level::DEBUG) {
             return None;
         }
-        self.0.base.table::<P>().filter(|table| table.is_quiet())
+        self.0.base.any_table::<P>().filter(|table| table.is_quiet())
     }
 
     /// What is registered and switched off now.

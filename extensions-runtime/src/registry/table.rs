@@ -87,7 +87,7 @@ pub(crate) struct PointTable<P: ExtensionPoint> {
     pub(crate) queued: Box<[QueuedEntry<P>]>,
     /// Set where the point has queued handlers.
     pub(crate) encode: Option<Encode<P>>,
-    /// Whether every inline handler is a plain one, and none has conditions.
+    /// Whether there are handlers, every inline one is a plain one, and none of those has conditions.
     pub(crate) plain: bool,
     /// What outlives a change of the handlers.
     pub(crate) state: Arc<PointState>,
@@ -115,9 +115,10 @@ impl<P: ExtensionPoint> PointTable<P> {
         let is_plain = |entry: &InlineEntry<P>| {
             matches!(entry.call, InlineCall::Plain(_)) && entry.at.conditions.is_empty()
         };
+        let has_any = !inline.is_empty() || !queued.is_empty();
         Self {
             name,
-            plain: inline.iter().all(is_plain),
+            plain: has_any && inline.iter().all(is_plain),
             inline: inline.into(),
             queued: queued.into(),
             encode,
