@@ -1039,6 +1039,61 @@ mod item_3_8_scopes {
         );
     }
 
+    #[tokio::test]
+    async fn a_handler_that_enters_another_tenant_for_a_nested_fire_changes_that_fire_only() {
+        struct Enters;
+        impl AwaitedHandler<Booked> for Enters {
+            async fn handle(&self, booked: &mut Booked, cx: &Context) -> HandlerResult {
+                let inner = cx.extensions().tenant("inner");
+                let point = FollowUp { tenant: "inner".into(), seen: vec![] };
+                let fired = inner.run(cx.fire(point)).await?;
+                booked.tenant =
+                    format!("{} in {}", fired.point().seen.join(","), cx.tenant().unwrap_or("none"));
+                Ok(())
+            }
+        }
+        let (ext, queue) = on_memory(
+            Extensions::builder()
+                .register_awaited::<Booked, _>(Enters, at(1))
+                .register_async::<Booked, _>(Follows, AsyncOptions::new())
+                .register_async::<FollowUp, _>(Ends, AsyncOptions::new()),
+        )
+        .await;
+        let _scopes = [follow_ups(&ext, "outer"), follow_ups(&ext, "inner")];
+        let fire = ext.point(Booked { tenant: String::new() }).for_tenant("outer").fire();
+        assert_eq!(fire.await.unwrap().point().tenant, "own inner in outer");
+        let tenants: Vec<_> = jobs(&queue).await.into_iter().map(|job| job.meta.tenant.unwrap()).collect();
+        assert_eq!(tenants, ["inner", "outer"]);
+    }
+
+    struct Tells;
+    impl OnFailure<Booked> for Tells {
+        async fn on_failure(&self, booked: &Booked, _: &JobError, job: &Job) {
+            let point = FollowUp { tenant: booked.tenant.clone(), seen: vec![] };
+            let fired = job.extensions().fire(point).await.unwrap();
+            job.resource::<Log>().unwrap().add(format!("told {}", fired.point().seen.join(",")));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_callback_is_inside_the_tenant_too() {
+        struct Fails;
+        impl AsyncHandler<Booked> for Fails {
+            async fn handle(&self, _: &Booked, _: &Job) -> HandlerResult {
+                Err("always".into())
+            }
+        }
+        let options = AsyncOptions::new().retries(1).on_failure::<Booked, _>(Tells);
+        let (ext, _queue) =
+            on_memory(Extensions::builder().register_async::<Booked, _>(Fails, options)).await;
+        let _scopes = [follow_ups(&ext, "acme"), follow_ups(&ext, "other")];
+        for tenant in ["acme", "other"] {
+            ext.point(Booked { tenant: tenant.into() }).for_tenant(tenant).fire().await.unwrap();
+        }
+        assert_eq!(work(&ext).await.dead, 2);
+        assert_eq!(lines(&ext), ["told own acme", "told own other"]);
+    }
+
     struct Follows;
     impl AsyncHandler<Booked> for Follows {
         async fn handle(&self, booked: &Booked, job: &Job) -> HandlerResult {

@@ -73,6 +73,28 @@ mod item_6_1_graceful {
         assert_eq!(kind(ext.point(errs()).fail_fast().fire().await), "HandlerFailed");
     }
 
+    #[tokio::test]
+    async fn by_default_plain_handlers_go_on_behind_an_error_and_a_panic_too() {
+        let step = |name: &'static str| {
+            move |point: &mut Called, _: &Context| {
+                point.seen.push(name);
+                assert!(!point.errs || name != "panics", "boom");
+                if point.errs && name == "fails" { Err("fails".into()) } else { Ok(()) }
+            }
+        };
+        let names = ["first", "fails", "second", "panics", "last"];
+        let builder = (0..).zip(names).fold(Extensions::builder().graceful(true), |builder, (rank, name)| {
+            builder.register_fn::<Called>(name, step(name), at(rank))
+        });
+        let (ext, _queue) = on_memory(builder).await;
+        for fired in [ext.fire(errs()).await.unwrap(), ext.fire_sync(errs()).unwrap()] {
+            assert_eq!(fired.point().seen, names);
+            let failed: Vec<_> = fired.errors().iter().map(|failure| failure.error.to_string()).collect();
+            assert_eq!(failed, ["fails", "panicked: boom"]);
+        }
+        assert!(ext.fire(Called::default()).await.unwrap().is_success());
+    }
+
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn concurrent_fires_of_different_modes_do_not_touch_each_other_after_errors_and_in_nested_fires() {
         let (ext, _queue) = on_memory(three()).await;
@@ -664,6 +686,22 @@ mod item_6_3_circuit_breakers {
         assert!(fire(&one, WORKS).await);
         two.breaker_of::<Charged, Charge>().unwrap().open();
         assert!(!fire(&one, WORKS).await);
+    }
+
+    #[tokio::test]
+    async fn the_breaker_of_a_handler_is_its_own_whatever_scopes_have_under_its_name() {
+        let (_clock, builder) = by_hand();
+        let (ext, _queue) = on_memory(builder).await;
+        let scope = ext.tenant("acme");
+        scope.register::<Charged, _>(Charge, at(1));
+        let guard = ext.register::<Charged, _>(Charge, at(2)).unwrap();
+        ext.breaker_of::<Charged, Charge>().unwrap().open();
+        assert!(!fire(&ext, WORKS).await);
+        ext.breaker_of_named::<Charged>("Charge").unwrap().close();
+        assert!(fire(&ext, WORKS).await);
+        drop(guard);
+        assert!(ext.breaker_of::<Charged, Charge>().is_none());
+        assert!(scope.run(fire(&ext, WORKS)).await, "the tenant's was never touched");
     }
 
     #[test]
