@@ -241,35 +241,3 @@ fn every_fire_sees_one_snapshot_while_others_register_mute_disable_and_silence_a
     assert_ne!(end, Err(std::sync::mpsc::RecvTimeoutError::Timeout), "locked up");
     storm.join().expect("the storm");
 }
-
-#[test]
-fn a_sync_fire_never_runs_an_awaited_handler_that_comes_meanwhile() {
-    struct Sleeps;
-    impl AwaitedHandler<Calm> for Sleeps {
-        async fn handle(&self, _: &mut Calm, _: &Context) -> HandlerResult {
-            tokio::time::sleep(Duration::from_micros(1)).await;
-            Ok(())
-        }
-    }
-    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
-    let ext = runtime.block_on(base().queue(Memory::new()).build()).expect("an instance");
-    let left = AtomicU32::new(1);
-    std::thread::scope(|threads| {
-        for _ in 0..READERS {
-            threads.spawn(|| {
-                while left.load(Ordering::Acquire) > 0 {
-                    match ext.fire_sync(Calm(1)) {
-                        Ok(fired) => assert_eq!(fired.point().0, 2),
-                        Err(error) => {
-                            assert!(error.to_string().contains("(Sleeps), which `fire_sync`"), "{error}")
-                        }
-                    }
-                }
-            });
-        }
-        let _done = Done(&left);
-        for _ in 0..20_000 {
-            drop(ext.register_awaited::<Calm, _>(Sleeps, at(2)).expect("it comes"));
-        }
-    });
-}

@@ -13,6 +13,7 @@ mod table;
 mod wanted;
 mod wildcard;
 
+use std::any::Any;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -159,6 +160,7 @@ impl Registry {
     }
 
     /// The table of a point, if it has any handler.
+    #[inline]
     pub(crate) fn table<P: ExtensionPoint>(&self) -> Option<&PointTable<P>> {
         self.any_table::<P>().filter(|table| table.len() > 0)
     }
@@ -166,8 +168,8 @@ impl Registry {
     /// The table of a point. It is empty where the handlers have gone, or where no wildcard matches the point.
     #[inline]
     pub(crate) fn any_table<P: ExtensionPoint>(&self) -> Option<&PointTable<P>> {
-        let table = self.tables.get(P::__slot().index())?.as_ref()?;
-        table.as_any().downcast_ref::<PointTable<P>>()
+        let table: &dyn Any = &**self.tables.get(P::__slot().index())?.as_ref()?;
+        table.downcast_ref()
     }
 
     /// The points that have handlers here or are linked into this binary, by name.
