@@ -37,7 +37,11 @@ fn route(received: &DeliveryReceived, cx: &Context, routed: Res<Routed>) -> Hand
 }
 
 /// Keeps the delivery. A plain function: it waits for a file, so it runs where waiting keeps nothing else from running.
+///
+/// What fails here is rehearsed and says nothing of the archive; a circuit breaker would hold back all jobs for a minute after five
+/// such failures in a row.
 #[extension_handler(DeliveryReceived)]
+#[circuit_breaker(off)]
 #[async_handler(queue = "archive", max_attempts = 5, backoff = fixed("100ms"))]
 fn archive(
     received: &DeliveryReceived,
@@ -50,7 +54,8 @@ fn archive(
     Ok(())
 }
 
-/// Keeps one announcement for each delivery that is worth one.
+/// Keeps one announcement for each delivery that is worth one. Without a circuit breaker, as [`archive`].
+#[circuit_breaker(off)]
 #[extension_handler(IssueOpened, name = "announce")]
 #[extension_handler(PullRequestMerged, name = "announce")]
 #[extension_handler(ReleasePublished, name = "announce")]

@@ -39,6 +39,8 @@ struct Key {
 /// Fires inside [`run`](Self::run) see the handlers that are registered in a scope of the same kind and name, beside those of the
 /// instance and in one order with them. Their jobs carry the scope along: a worker runs them inside it. Handlers that were registered
 /// through this value are gone when it is dropped.
+///
+/// Custom scopes add up where they are nested. Of tenants, users and requests only the inmost one of each kind counts.
 pub struct Scope {
     extensions: Extensions,
     shared: Arc<Shared>,
@@ -90,6 +92,13 @@ impl Scopes {
 impl Shared {
     fn registry(&self) -> Option<Arc<Registry>> {
         self.registry.load_full()
+    }
+}
+
+impl Key {
+    /// Whether inside this scope an outer one does not count: there is one tenant, one user, one request at a time.
+    fn stands_for(&self, outer: &Self) -> bool {
+        self.kind == outer.kind && (self.kind != ScopeKind::Custom || self.name == outer.name)
     }
 }
 
@@ -246,16 +255,8 @@ enum What {
 }
 
 impl Frame {
-    pub(crate) fn current() -> Option<Arc<Self>> {
+    fn current() -> Option<Arc<Self>> {
         FRAME.try_with(Arc::clone).ok()
-    }
-
-    /// Runs a call inside of what the task was inside of that started it.
-    pub(crate) fn carry_sync<T>(frame: Option<Arc<Self>>, call: impl FnOnce() -> T) -> T {
-        match frame {
-            Some(frame) => FRAME.sync_scope(frame, call),
-            None => call(),
-        }
     }
 
     /// What the current task is inside of in this instance, if it is inside anything.
@@ -290,15 +291,15 @@ impl Frame {
         self.scopes(instance).find(|shared| shared.key.kind == kind).map(|shared| &*shared.key.name)
     }
 
-    /// The handlers of the scopes, each scope once, inmost first.
+    /// The handlers of the scopes that count, inmost first.
     pub(crate) fn registries(&self, instance: InstanceId) -> Vec<Arc<Registry>> {
-        let mut found: Vec<Arc<Registry>> = Vec::new();
-        for registry in self.scopes(instance).filter_map(Shared::registry) {
-            if !found.iter().any(|other| Arc::ptr_eq(other, &registry)) {
-                found.push(registry);
+        let mut counting: Vec<&Shared> = Vec::new();
+        for shared in self.scopes(instance) {
+            if !counting.iter().any(|inner| inner.key.stands_for(&shared.key)) {
+                counting.push(shared);
             }
         }
-        found
+        counting.into_iter().filter_map(Shared::registry).collect()
     }
 
     /// Notes the scopes in what travels with a job.
@@ -369,6 +370,15 @@ impl Extensions {
     /// [`silence`](Self::silence), a question to guards is answered with an error.
     pub async fn silenced<F: Future>(&self, future: F) -> F::Output {
         Frame::enter(self, What::Silence, future).await
+    }
+
+    /// A call that is inside the current task's scopes, on whatever thread it is made.
+    pub(crate) fn carry<T, F: FnOnce() -> T>(&self, call: F) -> impl FnOnce() -> T + use<T, F> {
+        let inside = Frame::current().map(|frame| (frame, self.notice()));
+        move || match inside {
+            None => call(),
+            Some((frame, _noticed)) => FRAME.sync_scope(frame, call),
+        }
     }
 
     /// Runs a job's attempt inside the scopes in which its fire ran.

@@ -64,7 +64,11 @@ const LOOKING_UP: &[(&str, &[&str], &str)] = &[
         &["instance", "fire", "scope"],
         "an inline handler fires nested points and sees the scopes that it runs in",
     ),
-    ("breaker/handle.rs", &["instance", "point"], "an instance gives out its breakers, by point and handler"),
+    (
+        "breaker/handle.rs",
+        &["instance", "handler", "point"],
+        "an instance gives out its breakers, by point and handler",
+    ),
     ("handler/traits.rs", &["worker"], "an async handler is given its `Job`"),
     ("handler/callback.rs", &["worker"], "a callback is given the `Job` and its error"),
     (

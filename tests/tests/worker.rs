@@ -167,7 +167,7 @@ async fn after_the_last_attempt_the_job_is_dead_and_on_failure_is_called_once() 
 
 #[tokio::test]
 async fn panics_and_time_outs_are_failed_attempts() {
-    let bench = Bench::new(discovered()).await;
+    let bench = Bench::new(discovered().without_circuit_breaker()).await;
     for (what, kind, text) in [
         ("panic", ErrorKind::Panicked, "it panics"),
         ("late panic", ErrorKind::Panicked, "3 panics"),

@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::Breaker;
+use crate::handler::HandlerInfo;
 use crate::instance::Extensions;
 use crate::point::ExtensionPoint;
 use crate::policy::{BreakerOptions, BreakerStatus};
@@ -144,20 +145,20 @@ impl Extensions {
         CircuitBreaker(self.premises().breakers.named(name, options))
     }
 
-    /// The breaker of the handler of type `H` on the point `P`, unless it has none.
+    /// The breaker of the handler of type `H` on the point `P`, unless it has none. Handlers of scopes are not looked at.
     pub fn breaker_of<P: ExtensionPoint, H: 'static>(&self) -> Option<CircuitBreaker> {
-        let key = self.handlers_of::<P>().iter().find(|info| info.is::<H>())?.key().to_string();
-        self.breaker_at(&key)
+        self.breaker_where::<P>(|info| info.is::<H>())
     }
 
-    /// The breaker of the handler of this name on the point `P`, unless it has none.
+    /// The breaker of the handler of this name on the point `P`, unless it has none. Handlers of scopes are not looked at.
     pub fn breaker_of_named<P: ExtensionPoint>(&self, handler: &str) -> Option<CircuitBreaker> {
-        let key = self.handlers_of::<P>().iter().find(|info| info.name == handler)?.key().to_string();
-        self.breaker_at(&key)
+        self.breaker_where::<P>(|info| info.name == handler)
     }
 
-    fn breaker_at(&self, name: &str) -> Option<CircuitBreaker> {
-        self.premises().breakers.all().into_iter().find(|breaker| breaker.name == name).map(CircuitBreaker)
+    fn breaker_where<P: ExtensionPoint>(&self, is: impl Fn(&HandlerInfo) -> bool) -> Option<CircuitBreaker> {
+        let registry = self.registry();
+        let at = registry.table::<P>()?.attached().find(|at| is(&at.info))?;
+        at.breaker.clone().map(CircuitBreaker)
     }
 
     /// How all breakers are, by name.

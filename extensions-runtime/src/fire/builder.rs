@@ -7,6 +7,7 @@ use super::{FireError, Fired};
 use crate::handler::{AsyncOptions, HandlerInfo, Which};
 use crate::instance::Extensions;
 use crate::point::{ExtensionPoint, Interruptible};
+use crate::task;
 
 /// A point that is about to be fired, made by [`Extensions::point`].
 #[must_use = "nothing is fired until `.fire().await` or `.fire_sync()`"]
@@ -182,7 +183,13 @@ impl<'a, P: ExtensionPoint> Fire<'a, P> {
     ///
     /// As [`Extensions::fire_sync`].
     pub fn fire_sync(self) -> Result<Fired<P>, FireError> {
-        self.extensions.fire_sync_with(self.point, &self.mode, None)
+        let Self { extensions, point, mode } = self;
+        let fire = || extensions.fire_sync_with(point, &mode, None);
+        match mode.tenant() {
+            None => fire(),
+            // Whether a handler has to be awaited is asked inside the tenant.
+            Some(tenant) => task::block_on(extensions.tenant(tenant).run(async { fire() })),
+        }
     }
 
     /// Fires, and stops after an output that is enough.

@@ -56,7 +56,7 @@ impl Extensions {
         if !self.is_quiet() {
             return None;
         }
-        self.base().table::<P>().filter(|table| table.is_quiet())
+        self.base().any_table::<P>().filter(|table| table.is_quiet())
     }
 
     /// Calls a point's plain handlers; an error is the rest where that is not all there is to do.

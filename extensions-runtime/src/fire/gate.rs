@@ -31,7 +31,9 @@ impl Gate<'_> {
     /// Whether a handler of any kind takes part.
     pub(super) fn applies<P: ExtensionPoint>(&self, at: &Attached<P>, point: &P) -> Result<(), Held> {
         if let Some(reason) = self.switched_off(&at.info) {
-            return Err(Held::Skipped(reason));
+            // What is no part of the fire is not missed either.
+            let is_part = at.conditions.iter().all(|check| self.holds(check, point).unwrap_or(true));
+            return Err(Held::Skipped(if is_part { reason } else { SkipReason::Condition }));
         }
         for check in &at.conditions {
             match self.holds(check, point) {

@@ -72,8 +72,8 @@ impl Extensions {
         if observers.is_empty() && fake.is_none() {
             return;
         }
-        let name = P::info().name;
-        let fresh = FireReport::new(name);
+        let name = &*self.premises().renames.point(P::info());
+        let fresh = FireReport::new(P::info().name);
         let fire = match fired {
             Ok(fired) => Observed {
                 info: P::info(),

@@ -166,7 +166,8 @@ impl HandlerInfo {
 
     /// Whether, on an interruptible point, the answer is no where it could not be asked.
     pub(crate) fn denies_when_unavailable(&self) -> bool {
-        self.kind != HandlerKind::Wildcard && self.on_unavailable == OnUnavailable::Deny
+        let is_guard = matches!(self.kind, HandlerKind::Inline | HandlerKind::Awaited);
+        is_guard && self.on_unavailable == OnUnavailable::Deny
     }
 
     /// The names under which its jobs may be stored.

@@ -159,8 +159,15 @@ impl Registry {
         self.handlers.iter().filter(move |info| info.tags.iter().any(|one| one == tag))
     }
 
+    /// The table of a point, if it has any handler.
     #[inline]
     pub(crate) fn table<P: ExtensionPoint>(&self) -> Option<&PointTable<P>> {
+        self.any_table::<P>().filter(|table| table.len() > 0)
+    }
+
+    /// The table of a point. It is empty where the handlers have gone, or where no wildcard matches the point.
+    #[inline]
+    pub(crate) fn any_table<P: ExtensionPoint>(&self) -> Option<&PointTable<P>> {
         let table: &dyn Any = &**self.tables.get(P::__slot().index())?.as_ref()?;
         table.downcast_ref()
     }

@@ -35,6 +35,7 @@ pub(crate) struct Renames {
 }
 
 impl Renames {
+    /// A point's wire name in the instance.
     pub(crate) fn point(&self, info: &PointInfo) -> Cow<'static, str> {
         self.points.get(&info.path()).map_or(Cow::Borrowed(info.name), |name| Cow::Owned(name.clone()))
     }

@@ -242,7 +242,7 @@ impl<'a> Registrar<'a> {
         self.note_point(P::info());
         let (premises, base) = (self.premises, self.base);
         let entry = self.points.entry(P::__slot().index()).or_insert_with(|| {
-            let table = base.and_then(|base| Some((base.table::<P>()?, base.wildcards.len())));
+            let table = base.and_then(|base| Some((base.any_table::<P>()?, base.wildcards.len())));
             Box::new(match table {
                 Some((table, wildcards_seen)) => PointBuilder::onto(table, wildcards_seen),
                 None => PointBuilder::new(&premises.renames),

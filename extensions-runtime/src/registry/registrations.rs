@@ -49,7 +49,9 @@ impl Registrations {
         handler: impl Fn(&mut P, &Context) -> HandlerResult<P::Output> + Send + Sync + 'static,
         options: HandlerOptions,
     ) -> Self {
-        self.register::<P, _>(FnHandler(handler), options.name(name))
+        let wanted = self.wanted_of(&handler, options.name(name));
+        let call = InlineCall::Plain(Arc::new(FnHandler(handler)));
+        self.later(move |registrar| registrar.add_inline::<P>(wanted, call))
     }
 
     /// Adds an awaited inline handler.
@@ -88,7 +90,7 @@ impl Registrations {
         mut options: HandlerOptions,
     ) -> Self {
         let pattern = pattern.into();
-        if std::any::type_name::<H>().contains("{{closure}}") {
+        if std::any::type_name::<H>().ends_with("{{closure}}") {
             options.name.get_or_insert_with(|| pattern.clone());
         }
         let wanted = self.wanted::<H>(options);
@@ -105,6 +107,12 @@ impl Registrations {
     fn wanted<H: 'static>(&self, mut options: HandlerOptions) -> Wanted {
         options.group = options.group.or_else(|| self.group.clone());
         Wanted::by_hand::<H>(options, Location::caller())
+    }
+
+    /// As [`wanted`](Self::wanted), for a handler whose type has no name.
+    #[track_caller]
+    fn wanted_of<H: 'static>(&self, _: &H, options: HandlerOptions) -> Wanted {
+        self.wanted::<H>(options)
     }
 
     fn later(mut self, registration: impl FnOnce(&mut Registrar<'_>) + Send + 'static) -> Self {

@@ -9,7 +9,6 @@ use crate::handler::{
 };
 use crate::instance::Around;
 use crate::point::QueuedType;
-use crate::scope::Frame;
 use crate::worker::{Job, JobError};
 use crate::{BoxError, BoxFuture};
 
@@ -135,12 +134,12 @@ impl<P: QueuedType, H: BlockingHandler<P>> JobRunner for BlockingRunner<P, H> {
             let point = self.common.decode(job)?;
             let (handler, job) = (Arc::clone(&self.handler), job.clone());
             let span = tracing::Span::current();
-            let (around, frame) = (Around::current(), Frame::current());
-            let mut thread = NotLater(tokio::task::spawn_blocking(move || {
+            let around = Around::current();
+            let extensions = job.extensions().clone();
+            let mut thread = NotLater(tokio::task::spawn_blocking(extensions.carry(move || {
                 job.begin();
-                let handle = || span.in_scope(|| handler.handle(&point, &job));
-                Around::carry_sync(around, || Frame::carry_sync(frame, handle))
-            }));
+                Around::carry_sync(around, || span.in_scope(|| handler.handle(&point, &job)))
+            })));
             (&mut thread.0).await.unwrap_or_else(|failed| Err(joined(failed)))
         })
     }

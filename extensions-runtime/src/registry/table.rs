@@ -89,7 +89,7 @@ pub(crate) struct PointTable<P: ExtensionPoint> {
     pub(crate) encode: Option<Encode<P>>,
     /// Whether no inline handler is awaited.
     pub(crate) plain: bool,
-    /// Whether no inline handler has conditions or is on many points.
+    /// Whether there are handlers, and no inline one has conditions or is on many points.
     simple: bool,
     /// [`PointState::restless`], where a fire looks first.
     restless: Arc<AtomicU32>,
@@ -117,13 +117,14 @@ impl<P: ExtensionPoint> PointTable<P> {
         inline.sort_by(|a, b| a.at.info.place().cmp(&b.at.info.place()));
         queued.sort_by(|a, b| a.at.info.place().cmp(&b.at.info.place()));
         let is_awaited = |entry: &InlineEntry<P>| matches!(entry.call, InlineCall::Awaited(_));
+        let has_any = !inline.is_empty() || !queued.is_empty();
         let is_simple = |entry: &InlineEntry<P>| {
             !matches!(entry.call, InlineCall::Wildcard(_)) && entry.at.conditions.is_empty()
         };
         Self {
             name,
             plain: !inline.iter().any(is_awaited),
-            simple: inline.iter().all(is_simple),
+            simple: has_any && inline.iter().all(is_simple),
             inline: inline.into(),
             queued: queued.into(),
             encode,

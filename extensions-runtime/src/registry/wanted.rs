@@ -55,10 +55,14 @@ impl Wanted {
 
     /// A registration by hand. A closure must be given a name; a type has its own.
     pub(crate) fn by_hand<H: 'static>(options: HandlerOptions, location: Location) -> Self {
-        let path = type_name::<H>().split('<').next().unwrap_or_default().to_owned();
-        let own = path.rsplit("::").next().unwrap_or(&path).to_owned();
+        let whole = type_name::<H>();
+        let path = whole.split('<').next().unwrap_or_default().trim_end_matches("::{{closure}}");
+        let own = path.rsplit("::").next().unwrap_or(path);
+        let name = options.name.unwrap_or_else(|| own.to_owned());
+        // Closures of one place share all but their names.
+        let path = if whole.ends_with("{{closure}}") { format!("{path}::{name}") } else { path.to_owned() };
         Self {
-            name: options.name.map_or(Cow::Owned(own), Cow::Owned),
+            name: Cow::Owned(name),
             aliases: options.aliases,
             priority: options.priority.unwrap_or(DEFAULT_PRIORITY),
             tags: options.tags,
