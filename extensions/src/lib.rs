@@ -18,7 +18,7 @@
 pub use extensions_macros::{
     ExtensionPoint, async_handler, circuit_breaker, declare_handler, extension_handler, scheduled, when,
 };
-pub use extensions_runtime::fire::{FireError, FireErrorKind, FireReport, Fired};
+pub use extensions_runtime::fire::{Emptiable, FireError, FireErrorKind, FireReport, Fired, Strategy};
 pub use extensions_runtime::handler::{
     AnyHandler, AsyncHandler, AsyncOptions, AwaitedHandler, BlockingHandler, Context, Handler, HandlerError,
     HandlerInfo, HandlerOptions, HandlerResult, IntoOutput, OnFailure, OnRetry, OnUnavailable, Verdict, Veto,
@@ -55,7 +55,7 @@ pub mod prelude {
     pub use extensions_macros::{
         ExtensionPoint, async_handler, circuit_breaker, declare_handler, extension_handler, scheduled, when,
     };
-    pub use extensions_runtime::fire::{FireError, Fired};
+    pub use extensions_runtime::fire::{Emptiable, FireError, Fired, Strategy};
     pub use extensions_runtime::handler::{
         AnyHandler, AsyncHandler, AsyncOptions, AwaitedHandler, BlockingHandler, Context, Handler,
         HandlerError, HandlerOptions, HandlerResult, OnFailure, OnRetry, OnUnavailable, Verdict,

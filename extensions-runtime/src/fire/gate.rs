@@ -7,8 +7,8 @@ use super::report::SkipReason;
 use crate::breaker::Pass;
 use crate::features::FlagScope;
 use crate::handler::{Context, HandlerError, HandlerInfo};
-use crate::instance::{Extensions, Switches};
-use crate::point::ExtensionPoint;
+use crate::instance::{Extensions, Silence, Switches};
+use crate::point::{ExtensionPoint, PointInfo};
 use crate::registry::{Attached, Check};
 
 /// Decides for each handler of one fire, by what was switched off when the fire began.
@@ -28,6 +28,14 @@ pub(super) enum Held {
 }
 
 impl Gate<'_> {
+    /// The silence over a fire of this point, of its task or of the instance.
+    pub(super) fn silence(&self, point: &PointInfo) -> Option<Silence> {
+        if self.cx.frame().is_some_and(|frame| frame.is_silenced(self.extensions.id())) {
+            return Some(Silence { allows_guards: false });
+        }
+        self.switches?.silence(point)
+    }
+
     /// Whether a handler of any kind takes part.
     pub(super) fn applies<P: ExtensionPoint>(&self, at: &Attached<P>, point: &P) -> Result<(), Held> {
         if let Some(reason) = self.switched_off(&at.info) {
@@ -51,6 +59,17 @@ impl Gate<'_> {
                 breaker.admit().map(Some).map_err(|_| Held::Skipped(SkipReason::CircuitOpen))
             }
             _ => Ok(None),
+        }
+    }
+
+    /// Whether an inline handler would run now; its breaker is not told of the question.
+    pub(super) fn would_admit<P: ExtensionPoint>(&self, at: &Attached<P>, point: &P) -> Result<(), Held> {
+        self.applies(at, point)?;
+        match &at.breaker {
+            Some(breaker) if !self.mode.bypass_breaker && breaker.retry_in().is_some() => {
+                Err(Held::Skipped(SkipReason::CircuitOpen))
+            }
+            _ => Ok(()),
         }
     }
 

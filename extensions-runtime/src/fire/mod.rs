@@ -8,8 +8,11 @@ mod jobs;
 mod layer;
 mod many;
 mod observe;
+pub mod output;
+mod plan;
 mod report;
 mod run;
+mod strategy;
 mod tally;
 
 pub use self::builder::Fire;
@@ -18,6 +21,9 @@ pub use self::error::{FireError, FireErrorKind};
 pub(crate) use self::layer::{DynFireLayer, DynPushLayer};
 pub use self::layer::{FireInfo, FireLayer, FireOutcome, NextFire, NextPush, PushLayer};
 pub use self::observe::{Observed, Observer};
+pub use self::output::{Emptiable, WithOutput};
+pub use self::plan::{Fate, Plan, Planned, PlannedJob};
 pub use self::report::{
     DuplicateJob, FireReport, Fired, HandlerFailure, QueuedJob, SkipReason, Skipped, VetoedBy,
 };
+pub use self::strategy::Strategy;

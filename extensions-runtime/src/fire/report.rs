@@ -344,8 +344,9 @@ impl<P: ExtensionPoint> Fired<P> {
         (self.point, report.unwrap_or_else(|| FireReport::new(P::info().name)))
     }
 
-    /// The outputs, by value.
-    pub(super) fn into_outputs(self) -> Vec<P::Output> {
+    /// What the inline handlers returned, in the order in which they ran.
+    #[must_use]
+    pub fn into_outputs(self) -> Vec<P::Output> {
         let outputs = self.tally.map(|tally| tally.outputs).unwrap_or_default();
         outputs.into_iter().map(|(_, output)| output).collect()
     }

@@ -97,14 +97,8 @@ impl<'a, 'e, P: ExtensionPoint> Run<'a, 'e, P> {
         run
     }
 
-    /// The silence over this fire, of its task or of the instance.
     pub(super) fn silence(&self) -> Option<Silence> {
-        let over_task =
-            self.gate.cx.frame().is_some_and(|frame| frame.is_silenced(self.gate.extensions.id()));
-        if over_task {
-            return Some(Silence { allows_guards: false });
-        }
-        self.gate.switches?.silence(P::info())
+        self.gate.silence(P::info())
     }
 
     pub(super) fn skip_all(&mut self, inline: &[&InlineEntry<P>], silence: Silence) {
@@ -131,10 +125,11 @@ impl<'a, 'e, P: ExtensionPoint> Run<'a, 'e, P> {
             };
             let result = self.one(entry, point).await;
             settle(pass, &result);
+            let before = self.outputs();
             if self.note(&entry.at, result).is_break() {
                 return;
             }
-            if self.has_enough() {
+            if self.outputs() > before && self.has_enough() {
                 for left in &inline[i + 1..] {
                     Tally::skip(&mut self.tally, &left.at.info, SkipReason::StoppedEarly);
                 }
@@ -195,6 +190,11 @@ impl<'a, 'e, P: ExtensionPoint> Run<'a, 'e, P> {
         }
     }
 
+    fn outputs(&self) -> usize {
+        self.tally.as_ref().map_or(0, |tally| tally.outputs.len())
+    }
+
+    /// Whether the last output is enough.
     fn has_enough(&mut self) -> bool {
         let Some(enough) = &mut self.enough else { return false };
         let last = self.tally.as_ref().and_then(|tally| tally.outputs.last());

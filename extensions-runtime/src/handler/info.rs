@@ -2,6 +2,7 @@
 
 use std::any::TypeId;
 use std::borrow::Cow;
+use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -40,6 +41,19 @@ impl HandlerKind {
     #[must_use]
     pub const fn is_queued(self) -> bool {
         matches!(self, Self::Async | Self::Blocking | Self::Declared)
+    }
+}
+
+impl fmt::Display for HandlerKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Inline => "inline",
+            Self::Awaited => "awaited",
+            Self::Async => "async",
+            Self::Blocking => "blocking",
+            Self::Declared => "declared",
+            Self::Wildcard => "wildcard",
+        })
     }
 }
 
