@@ -188,16 +188,16 @@ impl<'a, P: ExtensionPoint> Fire<'a, P> {
     /// Fires, and stops after an output that is enough.
     pub(super) async fn fire_until(
         self,
-        enough: &mut (dyn FnMut(&P::Output) -> bool + Send + '_),
+        mut enough: impl FnMut(&P::Output) -> bool + Send,
     ) -> Result<Fired<P>, FireError> {
-        self.extensions.fire_with(self.point, &self.mode, Some(enough)).await
+        self.extensions.fire_with(self.point, &self.mode, Some(&mut enough)).await
     }
 
     pub(super) fn fire_until_sync(
         self,
-        enough: &mut (dyn FnMut(&P::Output) -> bool + Send + '_),
+        mut enough: impl FnMut(&P::Output) -> bool + Send,
     ) -> Result<Fired<P>, FireError> {
-        self.extensions.fire_sync_with(self.point, &self.mode, Some(enough))
+        self.extensions.fire_sync_with(self.point, &self.mode, Some(&mut enough))
     }
 }
 

@@ -1,10 +1,11 @@
 //! Whether a handler takes part in a fire.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
 use super::builder::Mode;
 use super::report::SkipReason;
-use crate::breaker::Pass;
+use crate::breaker::{Breaker, Pass};
 use crate::features::FlagScope;
 use crate::handler::{Context, HandlerError, HandlerInfo};
 use crate::instance::{Extensions, Silence, Switches};
@@ -28,8 +29,8 @@ pub(super) enum Held {
 }
 
 impl Gate<'_> {
-    /// The silence over a fire of this point, of its task or of the instance.
-    pub(super) fn silence(&self, point: &PointInfo) -> Option<Silence> {
+    /// The silence over a fire of this point or over a pipeline, of its task or of the instance.
+    pub(super) fn silence(&self, point: Option<&PointInfo>) -> Option<Silence> {
         if self.cx.frame().is_some_and(|frame| frame.is_silenced(self.extensions.id())) {
             return Some(Silence { allows_guards: false });
         }
@@ -41,20 +42,36 @@ impl Gate<'_> {
         if let Some(reason) = self.switched_off(&at.info) {
             return Err(Held::Skipped(reason));
         }
+        match self.conditions_hold(at, point) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(Held::Skipped(SkipReason::Condition)),
+            Err(error) => Err(Held::Failed(error)),
+        }
+    }
+
+    /// Whether all conditions of a handler hold.
+    pub(super) fn conditions_hold<P: ExtensionPoint>(
+        &self,
+        at: &Attached<P>,
+        point: &P,
+    ) -> Result<bool, HandlerError> {
         for check in &at.conditions {
-            match self.holds(check, point) {
-                Ok(true) => {}
-                Ok(false) => return Err(Held::Skipped(SkipReason::Condition)),
-                Err(error) => return Err(Held::Failed(error)),
+            if !self.holds(check, point)? {
+                return Ok(false);
             }
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Whether an inline handler runs now. What passes its breaker is settled with the handler's result.
     pub(super) fn admit<P: ExtensionPoint>(&self, at: &Attached<P>, point: &P) -> Result<Option<Pass>, Held> {
         self.applies(at, point)?;
-        match &at.breaker {
+        self.pass(at.breaker.as_ref())
+    }
+
+    /// Whether a breaker lets a call through now.
+    pub(super) fn pass(&self, breaker: Option<&Arc<Breaker>>) -> Result<Option<Pass>, Held> {
+        match breaker {
             Some(breaker) if !self.mode.bypass_breaker => {
                 breaker.admit().map(Some).map_err(|_| Held::Skipped(SkipReason::CircuitOpen))
             }
@@ -73,7 +90,8 @@ impl Gate<'_> {
         }
     }
 
-    fn switched_off(&self, info: &HandlerInfo) -> Option<SkipReason> {
+    /// Why a handler takes no part, whatever is fired.
+    pub(super) fn switched_off(&self, info: &HandlerInfo) -> Option<SkipReason> {
         if self.mode.overrides.as_ref().is_some_and(|overrides| !overrides.chooses(info)) {
             return Some(SkipReason::NotChosen);
         }

@@ -17,7 +17,7 @@ use crate::handler::{Context, HandlerError, HandlerId, HandlerInfo, JobOptions};
 use crate::instance::Extensions;
 use crate::job::QueueName;
 use crate::point::ExtensionPoint;
-use crate::registry::{Attached, InlineEntry, PointTable, QueuedEntry, Registry};
+use crate::registry::{Attached, InlineCall, InlineEntry, PointTable, QueuedEntry, Registry};
 use crate::scope::Frame;
 use crate::task;
 
@@ -159,7 +159,7 @@ impl<P: ExtensionPoint> Planner<'_, P> {
             point,
             scopes: everywhere.iter().flat_map(|(name, registry)| ids::<P>(name, registry)).collect(),
             inside: inside.iter().flat_map(|registry| ids::<P>("", registry)).map(|(id, _)| id).collect(),
-            silenced: gate.silence(P::info()).is_some(),
+            silenced: gate.silence(Some(P::info())).is_some(),
             over: false,
         };
         let tables = view.registry().table::<P>().into_iter();
@@ -175,7 +175,10 @@ impl<P: ExtensionPoint> Planner<'_, P> {
     }
 
     fn inline(&mut self, entry: &InlineEntry<P>) -> Planned {
-        let asked = |planner: &Self| planner.gate.would_admit(&entry.at, planner.point);
+        let asked = |planner: &Self| match entry.call {
+            InlineCall::Stage(_) => Err(Held::Skipped(SkipReason::Stage)),
+            _ => planner.gate.would_admit(&entry.at, planner.point),
+        };
         let fate = self.fate(&entry.at, asked);
         let denies = |reason: SkipReason| {
             P::info().interruptible && reason.is_unavailable() && entry.at.info.denies_when_unavailable()

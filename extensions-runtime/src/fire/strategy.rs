@@ -50,7 +50,7 @@ impl<P: ExtensionPoint> Fire<'_, P> {
         P: WithOutput,
         S: Strategy<P::Output> + Send,
     {
-        let fired = self.fire_until(&mut |output| strategy.is_enough(output)).await?;
+        let fired = self.fire_until(|output| strategy.is_enough(output)).await?;
         Ok(strategy.finish(fired.into_logged_outputs()))
     }
 
@@ -64,7 +64,7 @@ impl<P: ExtensionPoint> Fire<'_, P> {
         P: WithOutput,
         S: Strategy<P::Output> + Send,
     {
-        let fired = self.fire_until_sync(&mut |output| strategy.is_enough(output))?;
+        let fired = self.fire_until_sync(|output| strategy.is_enough(output))?;
         Ok(strategy.finish(fired.into_logged_outputs()))
     }
 

@@ -34,6 +34,8 @@ pub enum HandlerKind {
     Declared,
     /// Before `fire` returns, as a plain call, on every point that matches its pattern.
     Wildcard,
+    /// In a pipeline, awaited, around the stages behind it.
+    Stage,
 }
 
 impl HandlerKind {
@@ -53,6 +55,7 @@ impl fmt::Display for HandlerKind {
             Self::Blocking => "blocking",
             Self::Declared => "declared",
             Self::Wildcard => "wildcard",
+            Self::Stage => "stage",
         })
     }
 }
@@ -172,6 +175,28 @@ impl Which {
 }
 
 impl HandlerInfo {
+    /// A stage of a pipeline that was made by hand.
+    pub(crate) fn of_stage(name: String, path: String, location: Location, type_id: Option<TypeId>) -> Self {
+        Self {
+            name: name.into(),
+            aliases: Vec::new(),
+            point: "pipeline".into(),
+            kind: HandlerKind::Stage,
+            priority: DEFAULT_PRIORITY,
+            tags: Vec::new(),
+            group: None,
+            options: None,
+            path,
+            location,
+            deprecated: None,
+            conditions: Vec::new(),
+            on_unavailable: OnUnavailable::Allow,
+            breaker: None,
+            type_id,
+            id: HandlerId::fresh(),
+        }
+    }
+
     /// The name under which a queue knows it.
     #[must_use]
     pub fn key(&self) -> HandlerKey {
@@ -180,7 +205,8 @@ impl HandlerInfo {
 
     /// Whether, on an interruptible point, the answer is no where it could not be asked.
     pub(crate) fn denies_when_unavailable(&self) -> bool {
-        self.kind != HandlerKind::Wildcard && self.on_unavailable == OnUnavailable::Deny
+        let gives_a_verdict = !matches!(self.kind, HandlerKind::Wildcard | HandlerKind::Stage);
+        gives_a_verdict && self.on_unavailable == OnUnavailable::Deny
     }
 
     /// The names under which its jobs may be stored.

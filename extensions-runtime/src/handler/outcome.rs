@@ -14,7 +14,21 @@ pub type HandlerResult<T = ()> = Result<T, HandlerError>;
 ///
 /// Anything that is a standard error, an `anyhow` error or a `&str` becomes one with `?`. It is no `std::error::Error`
 /// itself; [`into_boxed`](Self::into_boxed) gives one.
-pub struct HandlerError(Box<Failure>);
+pub struct HandlerError(Box<Said>);
+
+struct Said {
+    failure: Failure,
+    /// Set while it is on its way out of a pipeline.
+    passed: Option<Passed>,
+}
+
+/// The stage of a running pipeline that an error came from.
+pub(crate) struct Passed {
+    /// The run of the pipeline.
+    pub(crate) course: u64,
+    pub(crate) at: usize,
+    pub(crate) stage: String,
+}
 
 /// The kinds of failure.
 #[derive(Debug)]
@@ -55,32 +69,48 @@ impl HandlerError {
 
     /// Whether it says that the handler, or what it depends on, does not work. The others say something of this one point.
     pub(crate) const fn is_of_the_handler(&self) -> bool {
-        matches!(*self.0, Failure::Failed(_) | Failure::RetryAfter(..) | Failure::Panicked(_))
+        matches!(self.0.failure, Failure::Failed(_) | Failure::RetryAfter(..) | Failure::Panicked(_))
     }
 
     pub(crate) fn into_failure(self) -> Failure {
-        *self.0
+        self.0.failure
+    }
+
+    /// Marks an error as one of a stage, for the stages that it passes on its way out.
+    pub(crate) fn passed(mut self, stage: Passed) -> Self {
+        self.0.passed = Some(stage);
+        self
+    }
+
+    /// Whether it comes from a stage further in of this run of a pipeline.
+    pub(crate) fn is_passed_in(&self, course: u64) -> bool {
+        self.0.passed.as_ref().is_some_and(|stage| stage.course == course)
+    }
+
+    /// Takes the mark off.
+    pub(crate) fn take_passed(&mut self) -> Option<Passed> {
+        self.0.passed.take()
     }
 
     /// The error as a standard one; the handler's own where it gave one.
     #[must_use]
     pub fn into_boxed(self) -> BoxError {
-        match *self.0 {
+        match self.0.failure {
             Failure::Failed(error) | Failure::Permanent(error) | Failure::RetryAfter(_, error) => error,
-            other => Self(Box::new(other)).to_string().into(),
+            other => Self::from(other).to_string().into(),
         }
     }
 
     /// Whether the handler panicked.
     #[must_use]
     pub fn is_panic(&self) -> bool {
-        matches!(*self.0, Failure::Panicked(_))
+        matches!(self.0.failure, Failure::Panicked(_))
     }
 
     /// The error that the handler gave, if it gave one.
     #[must_use]
     pub fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match &*self.0 {
+        match &self.0.failure {
             Failure::Failed(error) | Failure::Permanent(error) | Failure::RetryAfter(_, error) => {
                 Some(&**error)
             }
@@ -95,21 +125,27 @@ pub(crate) fn panic_text(payload: &(dyn std::any::Any + Send)) -> String {
     text.or_else(|| payload.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".to_owned())
 }
 
+impl Failure {
+    fn into_error(self) -> HandlerError {
+        HandlerError(Box::new(Said { failure: self, passed: None }))
+    }
+}
+
 impl From<Failure> for HandlerError {
     fn from(failure: Failure) -> Self {
-        Self(Box::new(failure))
+        failure.into_error()
     }
 }
 
 impl<E: Into<BoxError>> From<E> for HandlerError {
     fn from(error: E) -> Self {
-        Self(Box::new(Failure::Failed(error.into())))
+        Failure::Failed(error.into()).into_error()
     }
 }
 
 impl fmt::Display for HandlerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &*self.0 {
+        match &self.0.failure {
             Failure::Failed(error) | Failure::Permanent(error) | Failure::RetryAfter(_, error) => {
                 chain(&**error, f)
             }
@@ -137,7 +173,7 @@ fn chain(error: &(dyn std::error::Error + 'static), f: &mut fmt::Formatter<'_>) 
 
 impl fmt::Debug for HandlerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        self.0.failure.fmt(f)
     }
 }
 

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use super::{Attached, JobRunner};
 use crate::BoxFuture;
 use crate::handler::{
-    AnyHandler, AwaitedHandler, Context, Handler, HandlerId, HandlerInfo, HandlerResult, JobOptions,
+    AnyHandler, AwaitedHandler, Context, DynStage, Handler, HandlerId, HandlerInfo, HandlerResult, JobOptions,
 };
 use crate::point::{ExtensionPoint, PointInfo};
 
@@ -21,6 +21,8 @@ pub(crate) enum InlineCall<P: ExtensionPoint> {
     Awaited(Arc<dyn DynAwaited<P>>),
     /// A handler of many points: it has no output of any of them.
     Wildcard(Arc<dyn AnyHandler>),
+    /// A stage of the point's pipeline, which has no part in a plain fire.
+    Stage(Arc<dyn DynStage<P>>),
 }
 
 impl<P: ExtensionPoint> Clone for InlineCall<P> {
@@ -29,6 +31,7 @@ impl<P: ExtensionPoint> Clone for InlineCall<P> {
             Self::Plain(handler) => Self::Plain(Arc::clone(handler)),
             Self::Awaited(handler) => Self::Awaited(Arc::clone(handler)),
             Self::Wildcard(handler) => Self::Wildcard(Arc::clone(handler)),
+            Self::Stage(stage) => Self::Stage(Arc::clone(stage)),
         }
     }
 }
