@@ -5,6 +5,8 @@
 //! | [`points`] | how points are declared, their versions, points of mixed types |
 //! | [`handlers`] | inline, awaited, async and blocking handlers; order, options, resources |
 //! | [`firing`] | building an instance, what a fire does and reports, its options and errors |
+//! | [`results`] | one value out of the outputs: strategies; what a fire would do: plans |
+//! | [`pipelines`] | values through stages; the stages of a point |
 //! | [`workers`] | a worker's options, shut-down, what it does while it runs |
 //! | [`async_handlers`] | every option of async handlers, back-off, callbacks, unique jobs, monitoring, practice |
 //! | [`testing`] | the memory queue, a clock that is moved by hand, a queue that fails when it is told to |
@@ -29,6 +31,7 @@ pub mod points {}
 /// [`Handler`]: crate::Handler
 /// [`AwaitedHandler`]: crate::AwaitedHandler
 /// [`AsyncHandler`]: crate::AsyncHandler
+/// [`Stage`]: crate::Stage
 /// [`BlockingHandler`]: crate::BlockingHandler
 /// [async handlers]: async_handlers
 /// [`BuildError`]: crate::BuildError
@@ -49,6 +52,18 @@ pub mod handlers {}
 /// [`FireErrorKind`]: crate::FireErrorKind
 #[doc = include_str!("docs/firing.md")]
 pub mod firing {}
+
+/// [`Fired`]: crate::Fired
+/// [`Emptiable`]: crate::Emptiable
+/// [`Strategy`]: crate::Strategy
+#[doc = include_str!("docs/results.md")]
+pub mod results {}
+
+/// [`Stage`]: crate::Stage
+/// [`PipelineError`]: crate::PipelineError
+/// [`Piped`]: crate::Piped
+#[doc = include_str!("docs/pipelines.md")]
+pub mod pipelines {}
 
 /// [`WorkerReport`]: crate::WorkerReport
 /// [lifecycle]: lifecycle

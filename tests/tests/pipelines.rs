@@ -671,3 +671,48 @@ async fn a_veto_stops_a_points_pipeline_and_never_reads_as_success() {
     let silenced = ext.silenced(async { run(1).await }).await.unwrap_err();
     assert!(silenced.to_string().contains("is no consent"), "{silenced}");
 }
+
+#[derive(Debug, Default, ExtensionPoint)]
+struct Checkout {
+    log: Vec<String>,
+}
+
+#[extension_handler(Checkout, stage, priority = 10, tags = ["timing"])]
+struct Timed {
+    #[inject]
+    unit: Arc<String>,
+}
+impl Stage<Checkout> for Timed {
+    async fn handle(&self, checkout: &mut Checkout, next: Next<'_, Checkout>) -> HandlerResult {
+        next.run(checkout).await?;
+        checkout.log.push(format!("{} lines, in {}", checkout.log.len(), self.unit));
+        Ok(())
+    }
+}
+
+#[extension_handler(Checkout, priority = 20)]
+fn validate(checkout: &mut Checkout) {
+    checkout.log.push("validated".to_owned());
+}
+
+#[extension_handler(Checkout, stage)]
+#[when(env = "production")]
+struct OnlyLive;
+impl Stage<Checkout> for OnlyLive {
+    async fn handle(&self, _: &mut Checkout, _: Next<'_, Checkout>) -> HandlerResult {
+        Err("ran".into())
+    }
+}
+
+#[tokio::test]
+async fn stages_are_registered_by_attribute_with_resources_and_conditions() {
+    let builder = Extensions::builder().discover().environment("test").resource("milliseconds".to_owned());
+    let ext = builder.build().await.unwrap();
+    let piped = ext.point(Checkout::default()).as_pipeline().run_report().await;
+    assert_eq!(piped.value().unwrap().log, ["validated", "1 lines, in milliseconds"]);
+    assert_eq!(piped.fate_of("OnlyLive"), Some(&skipped(SkipReason::Condition)));
+    let kinds: Vec<_> = ext.handlers_of::<Checkout>().iter().map(|info| info.kind.to_string()).collect();
+    assert_eq!(kinds, ["stage", "inline", "stage"]);
+    let error = Extensions::builder().discover().build().await.unwrap_err();
+    assert!(error.to_string().contains("Timed"), "{error}");
+}
