@@ -221,8 +221,11 @@ impl Drop for Scope {
         if mine.is_empty() {
             return;
         }
+        // Dropped after the lock, as in `Live::change`.
+        let before;
         let _one_at_a_time = self.shared.changing.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(registry) = self.shared.registry() else { return };
+        before = self.shared.registry();
+        let Some(registry) = &before else { return };
         let gone = |id, _: &PointInfo| mine.contains(&id);
         if let Some(left) = registry.without(&gone, &self.extensions.premises().renames) {
             self.shared.registry.store((!left.is_empty()).then(|| Arc::new(left)));

@@ -5,6 +5,9 @@
 //! | [`points`] | how points are declared, their versions, points of mixed types |
 //! | [`handlers`] | inline, awaited, async and blocking handlers; order, options, resources |
 //! | [`firing`] | building an instance, what a fire does and reports, its options and errors |
+//! | [`registration`] | handlers by hand and on a running instance, wildcards, conditions, tags and groups, looking |
+//! | [`scopes`] | tenants, users, requests: values and handlers that follow a task and its jobs |
+//! | [`safety`] | graceful and strict, guards, mute and silence, circuit breakers |
 //! | [`results`] | one value out of the outputs: strategies; what a fire would do: plans |
 //! | [`pipelines`] | values through stages; the stages of a point |
 //! | [`workers`] | a worker's options, shut-down, what it does while it runs |
@@ -14,6 +17,7 @@
 //! | [`guarantees`] | what is promised when a process dies, step by step |
 //! | [`backends`] | what each queue can do, and how further ones fit the contract |
 //! | [`plugins`] | handlers from other crates, and linkers that drop them |
+//! | [`coming_from`] | every name of laravel-extensions, and what it is here |
 //! | [`upgrading`] | new names, new versions, programs of different age side by side |
 
 // The pages link to each other and to the source by file, which is right in the repository. A definition before a page wins over its
@@ -65,6 +69,27 @@ pub mod results {}
 #[doc = include_str!("docs/pipelines.md")]
 pub mod pipelines {}
 
+/// [handlers]: handlers
+/// [`Registrations`]: crate::Registrations
+/// [`BuildError`]: crate::BuildError
+/// [`StaticFlags`]: crate::features::StaticFlags
+/// [`EnvFlags`]: crate::features::EnvFlags
+/// [`FlagFn`]: crate::features::FlagFn
+/// [`FeatureFlags`]: crate::features::FeatureFlags
+#[doc = include_str!("docs/registration.md")]
+pub mod registration {}
+
+/// [`Scope`]: crate::Scope
+#[doc = include_str!("docs/scopes.md")]
+pub mod scopes {}
+
+/// [`FireErrorKind::Silenced`]: crate::FireErrorKind::Silenced
+/// [`CircuitBreaker`]: crate::breaker::CircuitBreaker
+/// [`BreakerStore`]: crate::breaker::BreakerStore
+/// [`SharedBreakers`]: crate::breaker::SharedBreakers
+#[doc = include_str!("docs/safety.md")]
+pub mod safety {}
+
 /// [`WorkerReport`]: crate::WorkerReport
 /// [lifecycle]: lifecycle
 /// [guarantees]: guarantees
@@ -92,6 +117,9 @@ pub mod backends {}
 
 #[doc = include_str!("docs/plugins.md")]
 pub mod plugins {}
+
+#[doc = include_str!("docs/coming_from.md")]
+pub mod coming_from {}
 
 /// [plugins]: plugins
 #[doc = include_str!("docs/upgrading.md")]

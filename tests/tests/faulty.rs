@@ -4,7 +4,6 @@ use std::future::pending;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use extensions::FireErrorKind;
 use extensions::job::{JobId, JobRecord, JobState, QueueName, WorkerId};
 use extensions::prelude::*;
 use extensions::queue::{
@@ -12,6 +11,7 @@ use extensions::queue::{
     Sqlite, TakeLost, WaitCursor, WaitRequest,
 };
 use extensions::testing::FaultyQueue;
+use extensions::{FireErrorKind, WorkerBuilder};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
@@ -101,7 +101,11 @@ impl Bench {
     }
 
     fn work(&self) -> Working {
-        let worker = self.ext.worker().stop_when_drained();
+        self.work_with(|worker| worker)
+    }
+
+    fn work_with(&self, change: impl FnOnce(WorkerBuilder) -> WorkerBuilder) -> Working {
+        let worker = change(self.ext.worker().stop_when_drained());
         tokio::spawn(async move { worker.run_until(pending()).await })
     }
 
@@ -258,6 +262,24 @@ async fn a_handler_whose_lease_was_made_to_end_settles_nothing_and_its_job_runs_
     bench.log.gate.add_permits(2);
     let report = end(worker).await;
     assert_eq!((report.completed, report.lost), (1, 1), "{report:?}");
+}
+
+/// The worker that lost the claim takes the job again while its first handler still runs: the second claim is another one, which the
+/// first one's end must not let go of.
+#[tokio::test]
+async fn a_job_claimed_again_by_the_worker_that_lost_it_keeps_its_second_lease() {
+    let bench = Bench::new().await;
+    bench.ext.fire(Slow).await.unwrap();
+    let lease = Duration::from_secs(1);
+    let worker = bench.work_with(|worker| worker.lease(lease));
+    until("the handler runs", || bench.log.lines().len() == 1).await;
+    assert_eq!(bench.queue.expire_leases().await.unwrap(), 1);
+    until("it runs again", || bench.log.lines().len() == 2).await;
+    tokio::time::sleep(lease * 3).await;
+    assert_eq!(bench.log.lines().len(), 2, "the second lease is extended");
+    bench.log.gate.add_permits(1);
+    let report = end(worker).await;
+    assert_eq!((report.completed, report.lost), (1, 1), "the first handler was stopped: {report:?}");
 }
 
 #[tokio::test]

@@ -16,22 +16,33 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("conformance", &["queue", "job", "time", "task"]),
     ("point", &["job", "policy", "time"]),
     ("handler", &["point", "job", "policy", "time"]),
-    ("registry", &["handler", "point", "queue", "job", "policy", "time"]),
+    ("breaker", &["instance", "point", "policy", "time", "task"]),
+    ("registry", &["breaker", "features", "handler", "point", "queue", "job", "policy", "time"]),
+    ("scope", &["instance", "registry", "handler", "point", "job"]),
     (
         "fire",
-        &["instance", "registry", "handler", "point", "queue", "job", "policy", "features", "time", "task"],
+        &[
+            "instance", "scope", "registry", "breaker", "handler", "point", "queue", "job", "policy",
+            "features", "time", "task",
+        ],
     ),
-    ("worker", &["instance", "registry", "handler", "point", "queue", "job", "policy", "time", "task"]),
+    (
+        "worker",
+        &["instance", "registry", "breaker", "handler", "point", "queue", "job", "policy", "time", "task"],
+    ),
     (
         "instance",
         &[
-            "builder", "fire", "worker", "registry", "handler", "point", "queue", "job", "policy",
+            "builder", "fire", "worker", "scope", "registry", "handler", "point", "queue", "job", "policy",
             "features", "time",
         ],
     ),
     (
         "builder",
-        &["instance", "fire", "registry", "handler", "point", "queue", "job", "policy", "features", "time"],
+        &[
+            "instance", "fire", "registry", "breaker", "handler", "point", "queue", "job", "policy",
+            "features", "time",
+        ],
     ),
     (
         "testing",
@@ -47,7 +58,16 @@ const LOOKING_UP: &[(&str, &[&str], &str)] = &[
         &["instance", "fire", "handler"],
         "a boxed point is fired as its own type, and its output may be a veto",
     ),
-    ("handler/context.rs", &["instance", "fire"], "an inline handler fires nested points"),
+    (
+        "handler/context.rs",
+        &["instance", "fire", "scope"],
+        "an inline handler fires nested points, and sees the scopes of its fire",
+    ),
+    (
+        "handler/stage.rs",
+        &["fire"],
+        "the stages of a nested pipeline stand in the report of the one around it",
+    ),
     ("handler/traits.rs", &["worker"], "an async handler is given its `Job`"),
     ("handler/callback.rs", &["worker"], "a callback is given the `Job` and its error"),
     ("registry/runner.rs", &["worker"], "a runner hands the `Job` to its handler"),

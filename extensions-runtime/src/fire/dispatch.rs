@@ -7,7 +7,7 @@ use tracing::Instrument;
 
 use super::builder::Mode;
 use super::jobs::Prepared;
-use super::run::{Enough, Run};
+use super::run::{Enough, Run, Stopped};
 use super::{FireError, FireErrorKind, FireReport, Fired};
 use crate::handler::Context;
 use crate::instance::Extensions;
@@ -26,17 +26,16 @@ impl Extensions {
     /// # Cancel safety
     ///
     /// Dropped before its push began, it has queued nothing; after that, all its jobs or none.
-    pub async fn fire<P: ExtensionPoint>(&self, mut point: P) -> Result<Fired<P>, FireError> {
-        let Some(table) = self.quiet_table::<P>() else {
-            return self.fire_with(point, self.default_mode(), None).await;
-        };
-        let cx = Context::new(self.id(), P::info().name);
-        let stopped = table.call_all(&mut point, &cx);
-        if stopped.is_none() && table.queued.is_empty() && !cx.has_kept() {
-            return Ok(Fired::new(point, None));
+    pub async fn fire<P: ExtensionPoint>(&self, point: P) -> Result<Fired<P>, FireError> {
+        match self.quiet_table::<P>() {
+            Some(table) if table.plain => match self.fire_plain(table, point) {
+                Ok(fired) => Ok(fired),
+                Err(rest) => Box::pin(self.finish_quiet(table, rest)).await,
+            },
+            Some(table) => self.fire_awaited(table, point).await,
+            None if self.has_nothing_for::<P>(self.default_mode()) => Ok(Fired::new(point, None)),
+            None => Box::pin(self.fire_with(point, self.default_mode(), None)).await,
         }
-        let prepared = Run::after_quiet(self, table, &cx, stopped, &mut point).finish(point)?;
-        prepared.push(self).await.map(Prepared::into_fired)
     }
 
     /// Fires a point from code without a runtime, and waits until its jobs are queued.
@@ -44,17 +43,68 @@ impl Extensions {
     /// # Errors
     ///
     /// As [`fire`](Self::fire); and [`FireErrorKind::Awaited`] for a point with awaited handlers.
-    pub fn fire_sync<P: ExtensionPoint>(&self, mut point: P) -> Result<Fired<P>, FireError> {
-        let Some(table) = self.quiet_table::<P>() else {
+    pub fn fire_sync<P: ExtensionPoint>(&self, point: P) -> Result<Fired<P>, FireError> {
+        let Some(table) = self.quiet_table::<P>().filter(|table| table.plain) else {
             return self.fire_sync_with(point, self.default_mode(), None);
         };
-        let cx = Context::new(self.id(), P::info().name);
+        self.fire_plain(table, point).or_else(|rest| self.finish_quiet_sync(table, rest))
+    }
+
+    /// A point's handlers, if nothing but calling them is to be done.
+    #[inline]
+    fn quiet_table<P: ExtensionPoint>(&self) -> Option<&PointTable<P>> {
+        if !self.is_quiet() {
+            return None;
+        }
+        self.base().table::<P>().filter(|table| table.is_quiet())
+    }
+
+    /// Calls a point's plain handlers; an error is the rest where that is not all there is to do.
+    #[inline(always)]
+    fn fire_plain<P: ExtensionPoint>(
+        &self,
+        table: &PointTable<P>,
+        mut point: P,
+    ) -> Result<Fired<P>, Box<Rest<P>>> {
+        let cx = Context::new(self.id(), P::info());
         let stopped = table.call_all(&mut point, &cx);
-        if stopped.is_none() && table.queued.is_empty() && !cx.has_kept() {
+        if stopped.is_none() && table.queued.is_empty() && cx.is_untouched() {
+            cx.dispose();
             return Ok(Fired::new(point, None));
         }
-        let prepared = Run::after_quiet(self, table, &cx, stopped, &mut point).finish(point)?;
-        task::block_on(prepared.push(self)).map(Prepared::into_fired)
+        Err(Rest::new(point, cx, stopped))
+    }
+
+    async fn fire_awaited<P: ExtensionPoint>(
+        &self,
+        table: &PointTable<P>,
+        mut point: P,
+    ) -> Result<Fired<P>, FireError> {
+        let cx = Context::new(self.id(), P::info());
+        let stopped = table.await_all(&mut point, &cx, self.slow_threshold()).await;
+        if stopped.is_none() && table.queued.is_empty() && cx.is_untouched() {
+            return Ok(Fired::new(point, None));
+        }
+        Box::pin(self.finish_quiet(table, Rest::new(point, cx, stopped))).await
+    }
+
+    #[inline(never)]
+    fn finish_quiet_sync<P: ExtensionPoint>(
+        &self,
+        table: &PointTable<P>,
+        rest: Box<Rest<P>>,
+    ) -> Result<Fired<P>, FireError> {
+        task::block_on(self.finish_quiet(table, rest))
+    }
+
+    async fn finish_quiet<P: ExtensionPoint>(
+        &self,
+        table: &PointTable<P>,
+        rest: Box<Rest<P>>,
+    ) -> Result<Fired<P>, FireError> {
+        let Rest { mut point, cx, stopped } = *rest;
+        let run = Run::after_quiet(self, table, &cx, stopped, &mut point).await;
+        run.finish(point)?.push(self).await.map(Prepared::into_fired)
     }
 
     /// Fires a queued point whose type is not known here.
@@ -77,6 +127,9 @@ impl Extensions {
         mode: &Mode,
         enough: Enough<'_, P>,
     ) -> Result<Fired<P>, FireError> {
+        if self.has_nothing_for::<P>(mode) {
+            return Ok(Fired::new(point, None));
+        }
         let fire = self.layered(point, |point| self.fire_observed(point, mode, enough));
         match mode.tenant() {
             None => Box::pin(fire).await,
@@ -84,14 +137,23 @@ impl Extensions {
         }
     }
 
+    #[inline(never)]
     pub(super) fn fire_sync_with<P: ExtensionPoint>(
         &self,
         point: P,
         mode: &Mode,
         enough: Enough<'_, P>,
     ) -> Result<Fired<P>, FireError> {
+        if self.has_nothing_for::<P>(mode) {
+            return Ok(Fired::new(point, None));
+        }
         let point = self.refuse_awaited(point)?;
         task::block_on(self.fire_with(point, mode, enough))
+    }
+
+    /// Whether a point has no handlers, and nobody asks whether it has.
+    fn has_nothing_for<P: ExtensionPoint>(&self, mode: &Mode) -> bool {
+        !mode.strict && self.is_quiet() && self.base().table::<P>().is_none()
     }
 
     async fn fire_observed<P: ExtensionPoint>(
@@ -146,8 +208,11 @@ impl Extensions {
         let frame = Frame::of(self.id());
         let scoped = scoped::<P>(self, frame.as_deref());
         let cx = match outer {
-            None => Context::within(self.id(), P::info().name, frame),
-            Some(outer) => self.descend::<P>(outer, frame)?,
+            None => Context::within(self.id(), P::info(), frame),
+            Some(outer) => match self.descend::<P>(outer, frame) {
+                Ok(cx) => cx,
+                Err(error) => return Err(error.with_point(point)),
+            },
         };
         let empty;
         let table = match view.registry().table::<P>() {
@@ -174,7 +239,7 @@ impl Extensions {
         outer: &Context,
         frame: Option<Arc<Frame>>,
     ) -> Result<Context, FireError> {
-        let cx = outer.nested(P::info().name, frame);
+        let cx = outer.nested(P::info(), frame);
         let limit = self.max_depth();
         if cx.depth() > limit {
             let kind = FireErrorKind::TooDeep { limit, chain: cx.chain() };
@@ -195,6 +260,20 @@ impl Extensions {
         }
         let kind = FireErrorKind::Awaited { handlers };
         Err(FireError::new(kind, P::info().name).with_point(point))
+    }
+}
+
+/// A fire that began quietly and has more to do than to call its handlers.
+struct Rest<P: ExtensionPoint> {
+    point: P,
+    cx: Context,
+    stopped: Option<Stopped<P>>,
+}
+
+impl<P: ExtensionPoint> Rest<P> {
+    #[cold]
+    fn new(point: P, cx: Context, stopped: Option<Stopped<P>>) -> Box<Self> {
+        Box::new(Self { point, cx, stopped })
     }
 }
 

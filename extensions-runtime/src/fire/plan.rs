@@ -152,7 +152,7 @@ impl<P: ExtensionPoint> Planner<'_, P> {
         let (view, frame) = (extensions.view(), Frame::of(extensions.id()));
         let inside = scoped::<P>(extensions, frame.as_deref());
         let everywhere = extensions.scopes().with_handlers();
-        let cx = Context::within(extensions.id(), P::info().name, frame);
+        let cx = Context::within(extensions.id(), P::info(), frame);
         let gate = Gate { extensions, switches: view.switches(), mode, cx: &cx };
         let mut planner = Planner {
             gate,

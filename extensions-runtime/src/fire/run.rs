@@ -12,11 +12,12 @@ use super::pipeline::Piping;
 use super::report::SkipReason;
 use super::tally::{Tally, is_unit};
 use super::{FireError, FireErrorKind};
-use crate::handler::{Context, HandlerError, HandlerResult};
+use crate::handler::{Context, HandlerError, HandlerInfo, HandlerResult};
 use crate::instance::{Extensions, Silence, Switches};
 use crate::point::{AnyPoint, ExtensionPoint};
 use crate::registry::{Attached, InlineCall, InlineEntry, PointTable};
 use crate::task;
+use crate::time::coarse;
 
 /// What drives a fire through its inline handlers, where it is not to run them all one after the other.
 pub(super) trait Drive<P: ExtensionPoint>: Send {
@@ -42,7 +43,7 @@ pub(super) type Stopped<P> = (usize, HandlerResult<<P as ExtensionPoint>::Output
 
 impl<P: ExtensionPoint> PointTable<P> {
     /// Calls the inline handlers, all of them plain ones, until one gives something to note.
-    #[inline]
+    #[inline(always)]
     pub(super) fn call_all(&self, point: &mut P, cx: &Context) -> Option<Stopped<P>> {
         let mut at = 0;
         let ended = catch_unwind(AssertUnwindSafe(|| {
@@ -62,6 +63,33 @@ impl<P: ExtensionPoint> PointTable<P> {
             Ok(Some(result)) => Some((at, result)),
             Err(panic) => Some((at, Err(HandlerError::panicked(&*panic)))),
         }
+    }
+}
+
+impl<P: ExtensionPoint> PointTable<P> {
+    /// Calls the inline handlers, some of them awaited ones, until one gives something to note.
+    pub(super) async fn await_all(&self, point: &mut P, cx: &Context, slow: Duration) -> Option<Stopped<P>> {
+        for (at, entry) in self.inline.iter().enumerate() {
+            let ended = match &entry.call {
+                InlineCall::Plain(handler) => catch_unwind(AssertUnwindSafe(|| handler.call(point, cx))),
+                InlineCall::Awaited(handler) => {
+                    let started = coarse();
+                    let ended = task::catching(async { handler.call(point, cx).await }).await;
+                    let took = coarse().saturating_sub(started);
+                    if took >= slow {
+                        warn_of_slow(&self.name, &entry.at.info, took);
+                    }
+                    ended
+                }
+                InlineCall::Wildcard(_) | InlineCall::Stage(_) => continue,
+            };
+            match ended {
+                Ok(Ok(_)) if is_unit::<P::Output>() => {}
+                Ok(result) => return Some((at, result)),
+                Err(panic) => return Some((at, Err(HandlerError::panicked(&*panic)))),
+            }
+        }
+        None
     }
 }
 
@@ -90,8 +118,7 @@ impl<'a, 'e, P: ExtensionPoint> Run<'a, 'e, P> {
     }
 
     /// Goes on where a handler gave something to note.
-    #[inline(never)]
-    pub(super) fn after_quiet(
+    pub(super) async fn after_quiet(
         extensions: &'a Extensions,
         table: &'a PointTable<P>,
         cx: &'a Context,
@@ -106,7 +133,7 @@ impl<'a, 'e, P: ExtensionPoint> Run<'a, 'e, P> {
         }
         if run.note(&entry.at, result.map(Some)).is_continue() {
             let rest: Vec<_> = table.inline[at + 1..].iter().collect();
-            task::block_on(run.all(&rest, point));
+            run.all(&rest, point).await;
         }
         run
     }
@@ -220,12 +247,7 @@ impl<'a, 'e, P: ExtensionPoint> Run<'a, 'e, P> {
             Tally::time(&mut self.tally, &at.info, took);
         }
         if took >= self.gate.extensions.slow_threshold() {
-            tracing::warn!(
-                point = &*self.table.name,
-                handler = &*at.info.name,
-                took_ms = millis(took),
-                "slow inline handler: it keeps the caller of `fire` waiting and could be queued with `#[async_handler]`"
-            );
+            warn_of_slow(&self.table.name, &at.info, took);
         }
     }
 
@@ -254,4 +276,14 @@ pub(super) async fn call_inline<P: ExtensionPoint>(
         InlineCall::Wildcard(handler) => handler.handle(&AnyPoint::new(name, point), cx).map(|()| None),
         InlineCall::Stage(_) => Ok(None),
     }
+}
+
+#[cold]
+fn warn_of_slow(point: &str, handler: &HandlerInfo, took: Duration) {
+    tracing::warn!(
+        point,
+        handler = &*handler.name,
+        took_ms = millis(took),
+        "slow inline handler: it keeps the caller of `fire` waiting and could be queued with `#[async_handler]`"
+    );
 }

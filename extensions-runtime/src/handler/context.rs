@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use crate::fire::{FireError, Fired};
 use crate::instance::{Extensions, InstanceId};
 use crate::job::{FireId, JobMeta, NewJob};
-use crate::point::ExtensionPoint;
+use crate::point::{ExtensionPoint, PointInfo};
 use crate::scope::{Frame, ScopeKind};
 
 /// Given to every inline handler.
@@ -15,21 +15,21 @@ use crate::scope::{Frame, ScopeKind};
 pub struct Context {
     instance: InstanceId,
     depth: u32,
-    point: &'static str,
-    outer: Option<Arc<Link>>,
+    point: &'static PointInfo,
     state: OnceLock<Box<State>>,
 }
 
 /// What a fire keeps once a handler asked for it.
 struct State {
     root: FireId,
+    outer: Option<Arc<Link>>,
     frame: Option<Arc<Frame>>,
     jobs: Mutex<Vec<NewJob>>,
 }
 
 impl State {
     fn new(root: FireId, frame: Option<Arc<Frame>>) -> Self {
-        Self { root, frame, jobs: Mutex::default() }
+        Self { root, outer: None, frame, jobs: Mutex::default() }
     }
 }
 
@@ -41,26 +41,21 @@ struct Link {
 
 impl Context {
     #[inline]
-    pub(crate) const fn new(instance: InstanceId, point: &'static str) -> Self {
-        Self { instance, depth: 0, point, outer: None, state: OnceLock::new() }
+    pub(crate) const fn new(instance: InstanceId, point: &'static PointInfo) -> Self {
+        Self { instance, depth: 0, point, state: OnceLock::new() }
     }
 
     /// The context of an outermost fire inside of scopes.
-    pub(crate) fn within(instance: InstanceId, point: &'static str, frame: Option<Arc<Frame>>) -> Self {
+    pub(crate) fn within(instance: InstanceId, point: &'static PointInfo, frame: Option<Arc<Frame>>) -> Self {
         let state = frame.map(|frame| Box::new(State::new(FireId::new(), Some(frame))));
         Self { state: state.map(OnceLock::from).unwrap_or_default(), ..Self::new(instance, point) }
     }
 
     /// The context of a fire of `point` from within this one.
-    pub(crate) fn nested(&self, point: &'static str, frame: Option<Arc<Frame>>) -> Self {
-        let state = State::new(self.root(), frame);
-        Self {
-            instance: self.instance,
-            depth: self.depth + 1,
-            point,
-            outer: Some(Arc::new(Link { point: self.point, outer: self.outer.clone() })),
-            state: OnceLock::from(Box::new(state)),
-        }
+    pub(crate) fn nested(&self, point: &'static PointInfo, frame: Option<Arc<Frame>>) -> Self {
+        let outer = Some(Arc::new(Link { point: self.point.name, outer: self.state().outer.clone() }));
+        let state = State { outer, ..State::new(self.root(), frame) };
+        Self { instance: self.instance, depth: self.depth + 1, point, state: OnceLock::from(Box::new(state)) }
     }
 
     fn state(&self) -> &State {
@@ -95,10 +90,17 @@ impl Context {
         }
     }
 
-    /// Whether anything was kept, or might have been.
+    /// Whether no handler asked it for anything that would have to be kept.
     #[inline]
-    pub(crate) fn has_kept(&self) -> bool {
-        self.state.get().is_some()
+    pub(crate) fn is_untouched(&self) -> bool {
+        self.state.get().is_none()
+    }
+
+    /// Ends an untouched context without looking for what it may have kept.
+    #[inline]
+    pub(crate) fn dispose(self) {
+        debug_assert!(self.is_untouched());
+        std::mem::forget(self);
     }
 
     /// The jobs of nested fires so far.
@@ -111,8 +113,8 @@ impl Context {
 
     /// The points being fired, outermost first.
     pub(crate) fn chain(&self) -> Vec<&'static str> {
-        let mut chain = vec![self.point];
-        let mut link = self.outer.as_deref();
+        let mut chain = vec![self.point.name];
+        let mut link = self.state.get().and_then(|state| state.outer.as_deref());
         while let Some(outer) = link {
             chain.push(outer.point);
             link = outer.outer.as_deref();

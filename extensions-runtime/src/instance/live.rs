@@ -58,8 +58,10 @@ impl Live {
         attention: &AtomicU32,
         change: impl FnOnce(&mut Snapshot) -> Result<T, E>,
     ) -> Result<T, E> {
+        // Dropped after the lock: the last of a handler may be in it, whose own drop may want to change something.
+        let before;
         let _one_at_a_time = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = self.current();
+        before = self.current();
         let mut snapshot = before
             .as_deref()
             .cloned()

@@ -21,7 +21,7 @@ use crate::handler::HandlerInfo;
 use crate::job::NewJob;
 use crate::point::ExtensionPoint;
 use crate::queue::{Pushed, QueueBackend, QueueError, QueueErrorKind};
-use crate::registry::{PointTable, Premises, Registry};
+use crate::registry::{Premises, Registry};
 use crate::scope::Scopes;
 use crate::worker::WorkerBuilder;
 
@@ -189,13 +189,16 @@ impl Extensions {
         WorkerBuilder::new(self.clone())
     }
 
-    /// The handlers of a point, if nothing but calling them is to be done.
+    /// Whether a fire has to look at no more than what was registered at start-up.
     #[inline]
-    pub(crate) fn quiet_table<P: ExtensionPoint>(&self) -> Option<&PointTable<P>> {
-        if self.0.attention.load(Ordering::Relaxed) != 0 || tracing::level_enabled!(tracing::Level::DEBUG) {
-            return None;
-        }
-        self.0.base.table::<P>().filter(|table| table.is_quiet())
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.0.attention.load(Ordering::Relaxed) == 0 && !tracing::level_enabled!(tracing::Level::DEBUG)
+    }
+
+    /// What was registered at start-up.
+    #[inline]
+    pub(crate) fn base(&self) -> &Registry {
+        &self.0.base
     }
 
     /// What is registered and switched off now.

@@ -13,6 +13,7 @@ mod table;
 mod wanted;
 mod wildcard;
 
+use std::any::Any;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -160,8 +161,8 @@ impl Registry {
 
     #[inline]
     pub(crate) fn table<P: ExtensionPoint>(&self) -> Option<&PointTable<P>> {
-        let table = self.tables.get(P::__slot().index())?.as_ref()?;
-        table.as_any().downcast_ref::<PointTable<P>>()
+        let table: &dyn Any = &**self.tables.get(P::__slot().index())?.as_ref()?;
+        table.downcast_ref()
     }
 
     /// The points that have handlers here or are linked into this binary, by name.

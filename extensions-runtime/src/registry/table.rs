@@ -90,8 +90,12 @@ pub(crate) struct PointTable<P: ExtensionPoint> {
     pub(crate) queued: Box<[QueuedEntry<P>]>,
     /// Set where the point has queued handlers.
     pub(crate) encode: Option<Encode<P>>,
-    /// Whether every inline handler is a plain one, and none has conditions.
+    /// Whether no inline handler is awaited.
     pub(crate) plain: bool,
+    /// Whether no inline handler has conditions, is on many points or is a stage.
+    simple: bool,
+    /// [`PointState::restless`], where a fire looks first.
+    restless: Arc<AtomicU32>,
     /// What outlives a change of the handlers.
     pub(crate) state: Arc<PointState>,
 }
@@ -115,15 +119,19 @@ impl<P: ExtensionPoint> PointTable<P> {
     ) -> Self {
         inline.sort_by(|a, b| a.at.info.place().cmp(&b.at.info.place()));
         queued.sort_by(|a, b| a.at.info.place().cmp(&b.at.info.place()));
-        let is_plain = |entry: &InlineEntry<P>| {
-            matches!(entry.call, InlineCall::Plain(_)) && entry.at.conditions.is_empty()
+        let is_awaited = |entry: &InlineEntry<P>| matches!(entry.call, InlineCall::Awaited(_));
+        let is_simple = |entry: &InlineEntry<P>| {
+            !matches!(entry.call, InlineCall::Wildcard(_) | InlineCall::Stage(_))
+                && entry.at.conditions.is_empty()
         };
         Self {
             name,
-            plain: inline.iter().all(is_plain),
+            plain: !inline.iter().any(is_awaited),
+            simple: inline.iter().all(is_simple),
             inline: inline.into(),
             queued: queued.into(),
             encode,
+            restless: Arc::clone(&state.restless),
             state,
         }
     }
@@ -140,7 +148,7 @@ impl<P: ExtensionPoint> PointTable<P> {
     /// Whether a fire can do nothing but call the handlers.
     #[inline]
     pub(crate) fn is_quiet(&self) -> bool {
-        self.plain && self.state.restless.load(Ordering::Relaxed) == 0
+        self.simple && self.restless.load(Ordering::Relaxed) == 0
     }
 
     pub(crate) fn awaited_names(&self) -> Vec<String> {
@@ -154,8 +162,7 @@ impl<P: ExtensionPoint> PointTable<P> {
 }
 
 /// A table whose point type is forgotten.
-pub(crate) trait AnyTable: Send + Sync {
-    fn as_any(&self) -> &dyn Any;
+pub(crate) trait AnyTable: Any + Send + Sync {
     fn point(&self) -> &'static PointInfo;
     fn name(&self) -> &Arc<str>;
     /// In the order in which they run.
@@ -166,10 +173,6 @@ pub(crate) trait AnyTable: Send + Sync {
 }
 
 impl<P: ExtensionPoint> AnyTable for PointTable<P> {
-    fn as_any(&self) -> &dyn Any {
-        self
-    }
-
     fn point(&self) -> &'static PointInfo {
         P::info()
     }

@@ -22,7 +22,7 @@ use super::report::SkipReason;
 use crate::breaker::CircuitBreaker;
 use crate::handler::{Context, DynStage, HandlerInfo, HandlerResult, Next, Stage, StageShim};
 use crate::instance::Extensions;
-use crate::point::{ExtensionPoint, Location};
+use crate::point::{ExtensionPoint, Location, PointInfo};
 use crate::registry::Resources;
 use crate::scope::Frame;
 use crate::{BoxError, BoxFuture};
@@ -287,8 +287,23 @@ async fn by_hand<T: Send + Sync + 'static>(list: &List<T>, value: &mut T, cx: &C
     Course::new(gate, &list.steps, &list.hooks, list.keep_going).run(value).await
 }
 
+/// What a pipeline has where a fire has its point.
+static BY_HAND: PointInfo = PointInfo {
+    name: "pipeline",
+    type_name: "Pipeline",
+    module_path: module_path!(),
+    location: Location { file: file!(), line: line!(), column: column!() },
+    queued: false,
+    interruptible: false,
+    version: 1,
+    fields: &[],
+    unique_by: &[],
+    upcast: None,
+    deprecated: None,
+};
+
 async fn sent<T: Send + Sync + 'static>(extensions: &Extensions, mut value: T, list: List<T>) -> Piped<T> {
-    let cx = Context::within(extensions.id(), "pipeline", Frame::of(extensions.id()));
+    let cx = Context::within(extensions.id(), &BY_HAND, Frame::of(extensions.id()));
     let ended = by_hand(&list, &mut value, &cx).instrument(tracing::debug_span!("pipeline")).await;
     let failure = ended.result.err();
     let failure = failure.map(|at| PipelineFailure::new(Kind::Stage { stage: at.stage, error: at.error }));
