@@ -11,7 +11,7 @@ use std::sync::{Arc, OnceLock};
 
 use tracing::Instrument;
 
-use self::course::{Course, Ended};
+use self::course::{Course, Ended, FailedAt};
 pub(super) use self::point::Piping;
 use self::report::Kind;
 pub use self::report::{Piped, PipelineError, PipelineFailure, StageFate, StageReport};
@@ -269,7 +269,7 @@ impl<T: Send + Sync + 'static> Stage<T> for Pipeline<T> {
     async fn handle(&self, value: &mut T, next: Next<'_, T>) -> HandlerResult {
         let ended = by_hand(&self.list, value, next.context()).await;
         next.note_nested(ended.stages);
-        ended.result.map_err(|failed| failed.into_error())?;
+        ended.result.map_err(FailedAt::into_error)?;
         next.run(value).await
     }
 }

@@ -10,7 +10,7 @@ use crate::BoxFuture;
 use crate::fire::gate::Gate;
 use crate::fire::run::{Drive, Run, call_inline};
 use crate::fire::tally::{Tally, is_unit};
-use crate::fire::{Fire, FireErrorKind};
+use crate::fire::{Fire, FireErrorKind, FireReport};
 use crate::handler::{DynStage, HandlerError, HandlerInfo, HandlerResult, Next};
 use crate::point::ExtensionPoint;
 use crate::registry::{Attached, InlineCall, InlineEntry};
@@ -59,7 +59,7 @@ pub(super) async fn of_point<P: ExtensionPoint>(mut fire: Fire<'_, P>, mut list:
             }
         }
     };
-    let silenced = report.as_ref().is_some_and(|report| report.is_silenced());
+    let silenced = report.as_ref().is_some_and(FireReport::is_silenced);
     if let Some(report) = report.as_ref().filter(|_| silenced) {
         stages = report.skipped.iter().map(|one| StageReport::skipped(&one.handler, one.reason)).collect();
     }
