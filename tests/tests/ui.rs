@@ -17,7 +17,6 @@ const WRONG: &[&str] = &[
     "order",
     "bounds",
     "later",
-    "strategy",
 ];
 
 #[test]
