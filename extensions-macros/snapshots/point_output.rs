@@ -40,6 +40,16 @@ const _: () = {
             __ext::Optionally(self).__ext_copy()
         }
     }
+    #[automatically_derived]
+    impl __ext::WithOutput for QuotePrice {
+        type Value = Result<Option<u64>, String>;
+        fn __value(output: Self::Output) -> __ext::Option<Self::Value> {
+            __ext::Some(output)
+        }
+        fn __peek(output: &Self::Output) -> __ext::Option<&Self::Value> {
+            __ext::Some(output)
+        }
+    }
     fn __ext_register(__ext_registrar: &mut __ext::Registrar<'_>) {
         __ext_registrar.point::<QuotePrice>();
     }

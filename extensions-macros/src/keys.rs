@@ -36,6 +36,7 @@ pub(crate) const RATE_LIMIT: &str = "rate_limit";
 pub(crate) const REDACT: &str = "redact";
 pub(crate) const RETRIES: &str = "retries";
 pub(crate) const RETRY_UNTIL: &str = "retry_until";
+pub(crate) const STAGE: &str = "stage";
 pub(crate) const TAGS: &str = "tags";
 pub(crate) const THRESHOLD: &str = "threshold";
 pub(crate) const TIMEOUT: &str = "timeout";
@@ -52,7 +53,7 @@ pub(crate) const POINT: &[&str] = &[QUEUED, INTERRUPTIBLE, OUTPUT, NAME, VERSION
 
 /// Options of `#[extension_handler(Point, …)]`.
 pub(crate) const HANDLER: &[&str] =
-    &[NAME, ALIASES, PRIORITY, TAGS, GROUP, AWAITED, ON_UNAVAILABLE, WITH, CRATE];
+    &[NAME, ALIASES, PRIORITY, TAGS, GROUP, AWAITED, STAGE, ON_UNAVAILABLE, WITH, CRATE];
 
 /// Options of `#[async_handler(…)]`.
 pub(crate) const ASYNC: &[&str] = &[

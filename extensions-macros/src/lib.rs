@@ -121,11 +121,12 @@ pub fn extension_point(input: TokenStream) -> TokenStream {
 /// | `tags = ["…"]` | none | tags of the handler, shown in the report and in listings |
 /// | `group = "…"` | none | a group, shown in listings |
 /// | `awaited` | off; on for an `async fn` | the fire awaits the handler, which implements `AwaitedHandler` |
+/// | `stage` | off | it implements `Stage`, and is run by `as_pipeline` and no other fire |
 /// | `on_unavailable = "deny"`, `"allow"` | `"deny"` | kept for guards, the inline handlers of an interruptible point; nothing asks it yet |
 /// | `with = path` | none | a constructor `fn(&Resources) -> Result<Self, BoxError>`; also as `Self::new` |
 /// | `crate = "…"` | `"extensions"` | the name of the dependency, where it is renamed |
 ///
-/// Which trait a struct implements: `Handler<P>`; with `awaited`, `AwaitedHandler<P>`; with
+/// Which trait a struct implements: `Handler<P>`; with `awaited`, `AwaitedHandler<P>`; with `stage`, `Stage<P>`; with
 /// [`#[async_handler]`](macro@async_handler), `AsyncHandler<P>`; with `#[async_handler(blocking)]`, `BlockingHandler<P>`.
 ///
 /// # Fields

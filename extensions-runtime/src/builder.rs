@@ -8,6 +8,7 @@ use crate::features::{EnvFlags, FeatureFlags};
 use crate::fire::{DynFireLayer, DynPushLayer, FireLayer, Mode, Observer, PushLayer};
 use crate::handler::{
     AnyHandler, AsyncHandler, AsyncOptions, AwaitedHandler, Context, Handler, HandlerOptions, HandlerResult,
+    Stage,
 };
 use crate::instance::Extensions;
 use crate::point::{ExtensionPoint, Queued};
@@ -176,6 +177,12 @@ impl ExtensionsBuilder {
         options: HandlerOptions,
     ) -> Self {
         self.register_many(Registrations::new().register_awaited::<P, H>(handler, options))
+    }
+
+    /// Registers a stage of the point's pipeline ([`Registrations::register_stage`]).
+    #[track_caller]
+    pub fn register_stage<P: ExtensionPoint, S: Stage<P>>(self, stage: S, options: HandlerOptions) -> Self {
+        self.register_many(Registrations::new().register_stage::<P, S>(stage, options))
     }
 
     /// Registers an async handler. The options that `#[async_handler]` gives its type are the base; the arguments win.

@@ -88,6 +88,7 @@ pub mod __private {
     pub use {inventory, serde, serde_json, typetag};
 
     pub use crate::BoxError;
+    pub use crate::fire::WithOutput;
     pub use crate::handler::{
         AsyncHandler, AsyncOptions, AwaitedHandler, BlockingHandler, Context, Handler, HandlerError,
         HandlerResult, IntoOutput, OnFailure, OnRetry, OnUnavailable, Verdict, Veto,

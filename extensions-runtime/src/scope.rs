@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use arc_swap::ArcSwapOption;
 
-use crate::handler::{AwaitedHandler, Context, Handler, HandlerId, HandlerOptions, HandlerResult};
+use crate::handler::{AwaitedHandler, Context, Handler, HandlerId, HandlerOptions, HandlerResult, Stage};
 use crate::instance::{Extensions, InstanceId};
 use crate::job::JobMeta;
 use crate::point::{ExtensionPoint, PointInfo};
@@ -168,6 +168,16 @@ impl Scope {
         options: HandlerOptions,
     ) -> &Self {
         self.expect(Registrations::new().register_awaited::<P, H>(handler, options))
+    }
+
+    /// Registers a stage of the point's pipeline in this scope.
+    ///
+    /// # Panics
+    ///
+    /// As [`register`](Self::register).
+    #[track_caller]
+    pub fn register_stage<P: ExtensionPoint, S: Stage<P>>(&self, stage: S, options: HandlerOptions) -> &Self {
+        self.expect(Registrations::new().register_stage::<P, S>(stage, options))
     }
 
     #[track_caller]

@@ -8,6 +8,8 @@
 //! | [`registration`] | handlers by hand and on a running instance, wildcards, conditions, tags and groups, looking |
 //! | [`scopes`] | tenants, users, requests: values and handlers that follow a task and its jobs |
 //! | [`safety`] | graceful and strict, guards, mute and silence, circuit breakers |
+//! | [`results`] | one value out of the outputs: strategies; what a fire would do: plans |
+//! | [`pipelines`] | values through stages; the stages of a point |
 //! | [`workers`] | a worker's options, shut-down, what it does while it runs |
 //! | [`async_handlers`] | every option of async handlers, back-off, callbacks, unique jobs, monitoring, practice |
 //! | [`layers`] | observers, and layers around fires, pushes and attempts: what they see, their order |
@@ -36,6 +38,7 @@ pub mod points {}
 /// [`Handler`]: crate::Handler
 /// [`AwaitedHandler`]: crate::AwaitedHandler
 /// [`AsyncHandler`]: crate::AsyncHandler
+/// [`Stage`]: crate::Stage
 /// [`BlockingHandler`]: crate::BlockingHandler
 /// [async handlers]: async_handlers
 /// [`BuildError`]: crate::BuildError
@@ -57,6 +60,18 @@ pub mod handlers {}
 /// [`FireErrorKind`]: crate::FireErrorKind
 #[doc = include_str!("docs/firing.md")]
 pub mod firing {}
+
+/// [`Fired`]: crate::Fired
+/// [`Emptiable`]: crate::Emptiable
+/// [`Strategy`]: crate::Strategy
+#[doc = include_str!("docs/results.md")]
+pub mod results {}
+
+/// [`Stage`]: crate::Stage
+/// [`PipelineError`]: crate::PipelineError
+/// [`Piped`]: crate::Piped
+#[doc = include_str!("docs/pipelines.md")]
+pub mod pipelines {}
 
 /// [handlers]: handlers
 /// [`Registrations`]: crate::Registrations

@@ -21,10 +21,13 @@
 pub use extensions_macros::{
     ExtensionPoint, async_handler, circuit_breaker, declare_handler, extension_handler, scheduled, when,
 };
-pub use extensions_runtime::fire::{FireError, FireErrorKind, FireReport, Fired};
+pub use extensions_runtime::fire::{
+    Emptiable, FireError, FireErrorKind, FireReport, Fired, Piped, Pipeline, PipelineError, Plan, Strategy,
+};
 pub use extensions_runtime::handler::{
     AnyHandler, AsyncHandler, AsyncOptions, AwaitedHandler, BlockingHandler, Context, Handler, HandlerError,
-    HandlerInfo, HandlerOptions, HandlerResult, IntoOutput, OnFailure, OnRetry, OnUnavailable, Verdict, Veto,
+    HandlerInfo, HandlerOptions, HandlerResult, IntoOutput, Next, OnFailure, OnRetry, OnUnavailable, Stage,
+    Verdict, Veto,
 };
 pub use extensions_runtime::point::{AnyPoint, ExtensionPoint, Queued, QueuedPoint};
 pub use extensions_runtime::policy::{Backoff, BreakerOptions, BreakerStatus};
@@ -75,10 +78,10 @@ pub mod prelude {
     pub use extensions_macros::{
         ExtensionPoint, async_handler, circuit_breaker, declare_handler, extension_handler, scheduled, when,
     };
-    pub use extensions_runtime::fire::{FireError, Fired};
+    pub use extensions_runtime::fire::{Emptiable, FireError, Fired, Pipeline, Strategy};
     pub use extensions_runtime::handler::{
         AnyHandler, AsyncHandler, AsyncOptions, AwaitedHandler, BlockingHandler, Context, Handler,
-        HandlerError, HandlerOptions, HandlerResult, OnFailure, OnRetry, OnUnavailable, Verdict,
+        HandlerError, HandlerOptions, HandlerResult, Next, OnFailure, OnRetry, OnUnavailable, Stage, Verdict,
     };
     pub use extensions_runtime::point::{AnyPoint, ExtensionPoint, Queued, QueuedPoint};
     pub use extensions_runtime::policy::{Backoff, BreakerOptions};

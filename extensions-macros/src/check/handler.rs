@@ -78,6 +78,7 @@ pub(crate) struct Attachment {
     pub(crate) point: Type,
     pub(crate) decl: Decl,
     pub(crate) awaited: bool,
+    pub(crate) stage: bool,
     /// Where a guard's option was given, which only guards may have.
     pub(crate) guard: bool,
 }
@@ -296,6 +297,32 @@ impl Mode {
     }
 }
 
+/// Whether it is a stage of the point's pipeline, which only a type can be.
+fn stage(options: &HandlerOptions, mode: &Mode, errors: &mut Errors) -> bool {
+    let Some(key) = options.stage.key().filter(|_| options.stage.value().is_some_and(|on| on.0)) else {
+        return false;
+    };
+    if mode.async_function.is_some() {
+        errors.at(
+            key.span(),
+            "a stage is a type that implements `Stage`; remove `stage`: in a pipeline a function is a stage that goes on",
+        );
+    }
+    if mode.queued {
+        errors.at(
+            key.span(),
+            "a handler either runs in a pipeline or is run by a worker; remove `stage` or `#[async_handler]`",
+        );
+    }
+    if let Some(key) = options.awaited.key() {
+        errors.at(key.span(), "a stage is always awaited; remove `awaited`");
+    }
+    if let Some(key) = options.on_unavailable.key() {
+        errors.at(key.span(), "a stage gives no verdict, so it is no guard; remove `on_unavailable`");
+    }
+    true
+}
+
 fn attachment(
     options: HandlerOptions,
     ident: &Ident,
@@ -304,6 +331,7 @@ fn attachment(
     errors: &mut Errors,
 ) -> Option<Attachment> {
     let awaited = mode.awaited(&options.awaited, errors);
+    let stage = stage(&options, mode, errors);
     let type_name = ident.unraw().to_string();
     let given = options.name.value().and_then(|name| names::stored(&name.0.value(), name.0.span(), errors));
     let name = given.unwrap_or_else(|| type_name.clone());
@@ -322,7 +350,13 @@ fn attachment(
     {
         errors.at(key.span(), "only inline handlers can guard a point; remove `on_unavailable`");
     }
-    Some(Attachment { point: options.point?, decl, awaited, guard: options.on_unavailable.key().is_some() })
+    Some(Attachment {
+        point: options.point?,
+        decl,
+        awaited,
+        stage,
+        guard: options.on_unavailable.key().is_some(),
+    })
 }
 
 fn aliases(options: &HandlerOptions, name: &str, errors: &mut Errors) -> Vec<String> {

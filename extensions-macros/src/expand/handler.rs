@@ -97,6 +97,9 @@ fn registration(
     let binding = rules::predicates(&rules.conditions.predicates, point);
     let predicates = binding.as_ref().map_or_else(|| quote! { &[] }, |_| quote! { __ext_predicates });
     let call = match work {
+        None if attachment.stage => {
+            quote! { stage::<#point, #value>(&__EXT_DECL, __ext_make, #predicates) }
+        }
         None if attachment.awaited => {
             quote! { awaited::<#point, #value>(&__EXT_DECL, __ext_make, #predicates) }
         }

@@ -2,6 +2,7 @@
 
 use proc_macro2::TokenStream;
 use quote::quote;
+use syn::{GenericArgument, PathArguments, Type};
 
 use super::{deprecation, location, option};
 use crate::check::point::{Output, Point};
@@ -79,13 +80,18 @@ fn implementation(point: &Point) -> TokenStream {
             }
         }
     });
-    let optional = point.generics.params.is_empty().then(optional);
+    let concrete = point.generics.params.is_empty();
+    let optional = concrete.then(optional);
     let guarded = matches!(output, Output::Verdict).then(|| {
         quote! {
             #[automatically_derived]
             impl #impl_generics __ext::Interruptible for #ident #ty_generics #where_clause {}
         }
     });
+    let collected = match output {
+        Output::Type(output) if concrete => Some(collected(ident, output)),
+        _ => None,
+    };
     quote! {
         #[automatically_derived]
         impl #impl_generics __ext::ExtensionPoint for #ident #ty_generics #where_clause {
@@ -102,6 +108,43 @@ fn implementation(point: &Point) -> TokenStream {
             #optional
         }
         #guarded
+        #collected
+    }
+}
+
+/// For points with an output: what strategies are given. They skip `None`, hence the look at how the type is written.
+fn collected(ident: &syn::Ident, output: &Type) -> TokenStream {
+    let (value, given, peeked) = match in_option(output) {
+        Some(inner) => (inner, quote! { output }, quote! { __ext::Option::as_ref(output) }),
+        None => (output, quote! { __ext::Some(output) }, quote! { __ext::Some(output) }),
+    };
+    quote! {
+        #[automatically_derived]
+        impl __ext::WithOutput for #ident {
+            type Value = #value;
+            fn __value(output: Self::Output) -> __ext::Option<Self::Value> {
+                #given
+            }
+            fn __peek(output: &Self::Output) -> __ext::Option<&Self::Value> {
+                #peeked
+            }
+        }
+    }
+}
+
+/// The `T` of `Option<T>`.
+fn in_option(output: &Type) -> Option<&Type> {
+    let path = match output {
+        Type::Group(group) => return in_option(&group.elem),
+        Type::Paren(paren) => return in_option(&paren.elem),
+        Type::Path(path) => &path.path,
+        _ => return None,
+    };
+    let last = path.segments.last().filter(|segment| segment.ident == "Option")?;
+    let PathArguments::AngleBracketed(arguments) = &last.arguments else { return None };
+    match arguments.args.first() {
+        Some(GenericArgument::Type(inner)) if arguments.args.len() == 1 => Some(inner),
+        _ => None,
     }
 }
 

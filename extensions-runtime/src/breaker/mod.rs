@@ -64,7 +64,7 @@ impl Breakers {
         self.restless_jobs.load(Ordering::Acquire) == 0
     }
 
-    fn named(self: &Arc<Self>, name: &str, options: BreakerOptions) -> Arc<Breaker> {
+    pub(crate) fn named(self: &Arc<Self>, name: &str, options: BreakerOptions) -> Arc<Breaker> {
         if let Some(breaker) = lock(&self.named).get(name) {
             return Arc::clone(breaker);
         }

@@ -12,9 +12,9 @@ use crate::task;
 /// A point that is about to be fired, made by [`Extensions::point`].
 #[must_use = "nothing is fired until `.fire().await` or `.fire_sync()`"]
 pub struct Fire<'a, P: ExtensionPoint> {
-    extensions: &'a Extensions,
-    point: P,
-    mode: Mode,
+    pub(super) extensions: &'a Extensions,
+    pub(super) point: P,
+    pub(super) mode: Mode,
 }
 
 /// What holds for one fire only.
@@ -64,7 +64,7 @@ impl<'a, P: ExtensionPoint> Fire<'a, P> {
         self.mode.overrides.get_or_insert_default()
     }
 
-    fn all(mut self, change: impl FnOnce(AsyncOptions) -> AsyncOptions) -> Self {
+    fn all_jobs(mut self, change: impl FnOnce(AsyncOptions) -> AsyncOptions) -> Self {
         let overrides = self.overrides();
         overrides.all = change(std::mem::take(&mut overrides.all));
         self
@@ -102,27 +102,27 @@ impl<'a, P: ExtensionPoint> Fire<'a, P> {
 
     /// All jobs of this fire wait this long.
     pub fn delay(self, delay: Duration) -> Self {
-        self.all(|options| options.delay(delay))
+        self.all_jobs(|options| options.delay(delay))
     }
 
     /// All jobs of this fire go to this queue.
     pub fn on_queue(self, queue: impl Into<String>) -> Self {
-        self.all(|options| options.queue(queue))
+        self.all_jobs(|options| options.queue(queue))
     }
 
     /// The rank in the queue of all jobs of this fire: 0 first, 9 last.
     pub fn priority(self, priority: u8) -> Self {
-        self.all(|options| options.priority(priority))
+        self.all_jobs(|options| options.priority(priority))
     }
 
     /// Whether the jobs of this fire are unique.
     pub fn unique(self, unique: bool) -> Self {
-        self.all(|options| options.unique(unique))
+        self.all_jobs(|options| options.unique(unique))
     }
 
     /// Adds tags to all jobs of this fire.
     pub fn tags<S: Into<String>>(self, tags: impl IntoIterator<Item = S>) -> Self {
-        self.all(|options| options.tags(tags))
+        self.all_jobs(|options| options.tags(tags))
     }
 
     /// Changes the options of one handler's job, by type: queue, delay, priority, attempts, uniqueness and tags. Any other option
@@ -195,9 +195,16 @@ impl<'a, P: ExtensionPoint> Fire<'a, P> {
     /// Fires, and stops after an output that is enough.
     pub(super) async fn fire_until(
         self,
-        enough: &mut (dyn FnMut(&P::Output) -> bool + Send + '_),
+        mut enough: impl FnMut(&P::Output) -> bool + Send,
     ) -> Result<Fired<P>, FireError> {
-        self.extensions.fire_with(self.point, &self.mode, Some(enough)).await
+        self.extensions.fire_with(self.point, &self.mode, Some(&mut enough)).await
+    }
+
+    pub(super) fn fire_until_sync(
+        self,
+        mut enough: impl FnMut(&P::Output) -> bool + Send,
+    ) -> Result<Fired<P>, FireError> {
+        self.extensions.fire_sync_with(self.point, &self.mode, Some(&mut enough))
     }
 }
 

@@ -280,7 +280,10 @@ impl<P: ExtensionPoint> Rest<P> {
 }
 
 /// The handlers that the current task's scopes bring.
-fn scoped<P: ExtensionPoint>(extensions: &Extensions, frame: Option<&Frame>) -> Vec<Arc<Registry>> {
+pub(super) fn scoped<P: ExtensionPoint>(
+    extensions: &Extensions,
+    frame: Option<&Frame>,
+) -> Vec<Arc<Registry>> {
     let registries = frame.map(|frame| frame.registries(extensions.id())).unwrap_or_default();
     registries.into_iter().filter(|registry| registry.has_handlers::<P>()).collect()
 }

@@ -4,7 +4,7 @@ use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 
-use super::report::FireReport;
+use super::report::{FireReport, HandlerFailure};
 use crate::job::NewJob;
 use crate::point::ExtensionPoint;
 use crate::queue::QueueError;
@@ -82,6 +82,17 @@ impl FireError {
     pub(super) fn with_unqueued(mut self, jobs: Arc<[NewJob]>) -> Self {
         self.0.unqueued = jobs;
         self
+    }
+
+    /// Takes the point out.
+    pub(super) fn take_point<P: ExtensionPoint>(&mut self) -> Option<P> {
+        let point = self.0.point.take()?;
+        point.downcast::<P>().ok().map(|point| *point)
+    }
+
+    /// Takes the error of the handler out that ended the fire.
+    pub(super) fn pop_failure(&mut self) -> Option<HandlerFailure> {
+        self.0.report.errors.pop()
     }
 
     /// What kind of error it is.

@@ -1,14 +1,15 @@
 //! Whether a handler takes part in a fire.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
 use super::builder::Mode;
 use super::report::SkipReason;
-use crate::breaker::Pass;
+use crate::breaker::{Breaker, Pass};
 use crate::features::FlagScope;
 use crate::handler::{Context, HandlerError, HandlerInfo};
-use crate::instance::{Extensions, Switches};
-use crate::point::ExtensionPoint;
+use crate::instance::{Extensions, Silence, Switches};
+use crate::point::{ExtensionPoint, PointInfo};
 use crate::registry::{Attached, Check};
 
 /// Decides for each handler of one fire, by what was switched off when the fire began.
@@ -28,6 +29,14 @@ pub(super) enum Held {
 }
 
 impl Gate<'_> {
+    /// The silence over a fire of this point or over a pipeline, of its task or of the instance.
+    pub(super) fn silence(&self, point: Option<&PointInfo>) -> Option<Silence> {
+        if self.cx.frame().is_some_and(|frame| frame.is_silenced(self.extensions.id())) {
+            return Some(Silence { allows_guards: false });
+        }
+        self.switches?.silence(point)
+    }
+
     /// Whether a handler of any kind takes part.
     pub(super) fn applies<P: ExtensionPoint>(&self, at: &Attached<P>, point: &P) -> Result<(), Held> {
         if let Some(reason) = self.switched_off(&at.info) {
@@ -35,20 +44,36 @@ impl Gate<'_> {
             let is_part = at.conditions.iter().all(|check| self.holds(check, point).unwrap_or(true));
             return Err(Held::Skipped(if is_part { reason } else { SkipReason::Condition }));
         }
+        match self.conditions_hold(at, point) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(Held::Skipped(SkipReason::Condition)),
+            Err(error) => Err(Held::Failed(error)),
+        }
+    }
+
+    /// Whether all conditions of a handler hold.
+    pub(super) fn conditions_hold<P: ExtensionPoint>(
+        &self,
+        at: &Attached<P>,
+        point: &P,
+    ) -> Result<bool, HandlerError> {
         for check in &at.conditions {
-            match self.holds(check, point) {
-                Ok(true) => {}
-                Ok(false) => return Err(Held::Skipped(SkipReason::Condition)),
-                Err(error) => return Err(Held::Failed(error)),
+            if !self.holds(check, point)? {
+                return Ok(false);
             }
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Whether an inline handler runs now. What passes its breaker is settled with the handler's result.
     pub(super) fn admit<P: ExtensionPoint>(&self, at: &Attached<P>, point: &P) -> Result<Option<Pass>, Held> {
         self.applies(at, point)?;
-        match &at.breaker {
+        self.pass(at.breaker.as_ref())
+    }
+
+    /// Whether a breaker lets a call through now.
+    pub(super) fn pass(&self, breaker: Option<&Arc<Breaker>>) -> Result<Option<Pass>, Held> {
+        match breaker {
             Some(breaker) if !self.mode.bypass_breaker => {
                 breaker.admit().map(Some).map_err(|_| Held::Skipped(SkipReason::CircuitOpen))
             }
@@ -56,7 +81,19 @@ impl Gate<'_> {
         }
     }
 
-    fn switched_off(&self, info: &HandlerInfo) -> Option<SkipReason> {
+    /// Whether an inline handler would run now; its breaker is not told of the question.
+    pub(super) fn would_admit<P: ExtensionPoint>(&self, at: &Attached<P>, point: &P) -> Result<(), Held> {
+        self.applies(at, point)?;
+        match &at.breaker {
+            Some(breaker) if !self.mode.bypass_breaker && breaker.retry_in().is_some() => {
+                Err(Held::Skipped(SkipReason::CircuitOpen))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Why a handler takes no part, whatever is fired.
+    pub(super) fn switched_off(&self, info: &HandlerInfo) -> Option<SkipReason> {
         if self.mode.overrides.as_ref().is_some_and(|overrides| !overrides.chooses(info)) {
             return Some(SkipReason::NotChosen);
         }

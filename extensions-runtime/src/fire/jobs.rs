@@ -151,10 +151,7 @@ impl<P: ExtensionPoint> JobMaker<'_, P> {
     /// The job of one handler.
     fn job(&mut self, entry: &QueuedEntry<P>, point: &P) -> Result<NewJob, FireErrorKind> {
         let info = &entry.at.info;
-        let options = match self.mode.overrides.as_deref() {
-            Some(overrides) => overridden::<P>(entry, overrides)?,
-            None => Cow::Borrowed(&*entry.options),
-        };
+        let options = options_of(entry, self.mode)?;
         let shared = match &mut self.shared {
             Some(shared) => shared,
             none => none.insert(Shared::new(self.table, self.cx, point)?),
@@ -227,6 +224,17 @@ impl Shared {
             return Err(FireErrorKind::Option(message));
         }
         canonical_fields(payload, fields).map_err(unserializable)
+    }
+}
+
+/// The options of a handler's job in one fire.
+pub(super) fn options_of<'a, P: ExtensionPoint>(
+    entry: &'a QueuedEntry<P>,
+    mode: &Mode,
+) -> Result<Cow<'a, JobOptions>, FireErrorKind> {
+    match mode.overrides.as_deref() {
+        Some(overrides) => overridden::<P>(entry, overrides),
+        None => Ok(Cow::Borrowed(&*entry.options)),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Firing: runs a point's inline handlers, then queues its async ones in one push.
 
 mod builder;
+mod call;
 mod dispatch;
 mod error;
 mod gate;
@@ -8,8 +9,12 @@ mod jobs;
 mod layer;
 mod many;
 mod observe;
+pub mod output;
+mod pipeline;
+mod plan;
 mod report;
 mod run;
+mod strategy;
 mod tally;
 
 pub use self::builder::Fire;
@@ -18,6 +23,10 @@ pub use self::error::{FireError, FireErrorKind};
 pub(crate) use self::layer::{DynFireLayer, DynPushLayer};
 pub use self::layer::{FireInfo, FireLayer, FireOutcome, NextFire, NextPush, PushLayer};
 pub use self::observe::{Observed, Observer};
+pub use self::output::{Emptiable, WithOutput};
+pub use self::pipeline::{Piped, Pipeline, PipelineError, PipelineFailure, Sending, StageFate, StageReport};
+pub use self::plan::{Fate, Plan, Planned, PlannedJob};
 pub use self::report::{
     DuplicateJob, FireReport, Fired, HandlerFailure, QueuedJob, SkipReason, Skipped, VetoedBy,
 };
+pub use self::strategy::Strategy;

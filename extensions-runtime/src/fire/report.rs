@@ -104,6 +104,8 @@ pub enum SkipReason {
     Scope,
     /// A handler before it gave what the strategy waited for.
     StoppedEarly,
+    /// It is a stage, which only a pipeline runs: [`as_pipeline`](super::Fire::as_pipeline).
+    Stage,
 }
 
 impl SkipReason {
@@ -124,6 +126,7 @@ impl fmt::Display for SkipReason {
             Self::CircuitOpen => "its circuit is open",
             Self::Scope => "it belongs to another scope",
             Self::StoppedEarly => "an earlier handler gave enough",
+            Self::Stage => "a stage: only a pipeline runs it",
         })
     }
 }
@@ -286,7 +289,7 @@ impl<P: ExtensionPoint> Fired<P> {
     }
 
     /// Whether a question to guards was answered with silence, which is no consent.
-    fn is_unanswered(&self) -> bool {
+    pub(super) fn is_unanswered(&self) -> bool {
         let silence = self.report().and_then(|report| report.silenced);
         P::info().interruptible && silence.is_some_and(|silence| !silence.allows_guards)
     }
@@ -344,8 +347,9 @@ impl<P: ExtensionPoint> Fired<P> {
         (self.point, report.unwrap_or_else(|| FireReport::new(P::info().name)))
     }
 
-    /// The outputs, by value.
-    pub(super) fn into_outputs(self) -> Vec<P::Output> {
+    /// What the inline handlers returned, in the order in which they ran.
+    #[must_use]
+    pub fn into_outputs(self) -> Vec<P::Output> {
         let outputs = self.tally.map(|tally| tally.outputs).unwrap_or_default();
         outputs.into_iter().map(|(_, output)| output).collect()
     }

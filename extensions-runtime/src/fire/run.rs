@@ -2,17 +2,16 @@
 
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::time::{Duration, Instant};
-
-use tracing::Instrument;
+use std::time::Duration;
 
 use super::builder::Mode;
+use super::call::{Called, call, millis, settle};
 use super::gate::{Gate, Held};
 use super::jobs::Prepared;
+use super::pipeline::Piping;
 use super::report::SkipReason;
 use super::tally::{Tally, is_unit};
 use super::{FireError, FireErrorKind};
-use crate::breaker::Pass;
 use crate::handler::{Context, HandlerError, HandlerInfo, HandlerResult};
 use crate::instance::{Extensions, Silence, Switches};
 use crate::point::{AnyPoint, ExtensionPoint};
@@ -20,9 +19,24 @@ use crate::registry::{Attached, InlineCall, InlineEntry, PointTable};
 use crate::task;
 use crate::time::coarse;
 
-/// Asked after each output whether the fire has enough.
-pub(super) type Enough<'a, P> =
-    Option<&'a mut (dyn FnMut(&<P as ExtensionPoint>::Output) -> bool + Send + 'a)>;
+/// What drives a fire through its inline handlers, where it is not to run them all one after the other.
+pub(super) trait Drive<P: ExtensionPoint>: Send {
+    /// Asked after each output whether the fire has enough.
+    fn is_enough(&mut self, output: &P::Output) -> bool;
+
+    /// Set where they run as the stages of a pipeline.
+    fn pipeline(&mut self) -> Option<&mut Piping<P>> {
+        None
+    }
+}
+
+impl<P: ExtensionPoint, F: FnMut(&P::Output) -> bool + Send> Drive<P> for F {
+    fn is_enough(&mut self, output: &P::Output) -> bool {
+        self(output)
+    }
+}
+
+pub(super) type Enough<'a, P> = Option<&'a mut (dyn Drive<P> + 'a)>;
 
 /// A handler that did not simply succeed, by its place, and what it gave.
 pub(super) type Stopped<P> = (usize, HandlerResult<<P as ExtensionPoint>::Output>);
@@ -67,7 +81,7 @@ impl<P: ExtensionPoint> PointTable<P> {
                     }
                     ended
                 }
-                InlineCall::Wildcard(_) => continue,
+                InlineCall::Wildcard(_) | InlineCall::Stage(_) => continue,
             };
             match ended {
                 Ok(Ok(_)) if is_unit::<P::Output>() => {}
@@ -81,12 +95,12 @@ impl<P: ExtensionPoint> PointTable<P> {
 
 /// A fire while its inline handlers run.
 pub(super) struct Run<'a, 'e, P: ExtensionPoint> {
-    table: &'a PointTable<P>,
-    gate: Gate<'a>,
-    tally: Option<Box<Tally<P>>>,
+    pub(super) table: &'a PointTable<P>,
+    pub(super) gate: Gate<'a>,
+    pub(super) tally: Option<Box<Tally<P>>>,
     enough: Enough<'e, P>,
     traced: bool,
-    profiled: bool,
+    pub(super) profiled: bool,
 }
 
 impl<'a, 'e, P: ExtensionPoint> Run<'a, 'e, P> {
@@ -124,14 +138,8 @@ impl<'a, 'e, P: ExtensionPoint> Run<'a, 'e, P> {
         run
     }
 
-    /// The silence over this fire, of its task or of the instance.
     pub(super) fn silence(&self) -> Option<Silence> {
-        let over_task =
-            self.gate.cx.frame().is_some_and(|frame| frame.is_silenced(self.gate.extensions.id()));
-        if over_task {
-            return Some(Silence { allows_guards: false });
-        }
-        self.gate.switches?.silence(P::info())
+        self.gate.silence(Some(P::info()))
     }
 
     pub(super) fn skip_all(&mut self, inline: &[&InlineEntry<P>], silence: Silence) {
@@ -146,7 +154,16 @@ impl<'a, 'e, P: ExtensionPoint> Run<'a, 'e, P> {
 
     /// Runs the inline handlers.
     pub(super) async fn all(&mut self, inline: &[&InlineEntry<P>], point: &mut P) {
+        let mut drive = self.enough.take();
+        if let Some(piping) = drive.as_mut().and_then(|drive| drive.pipeline()) {
+            return self.piped(inline, point, piping).await;
+        }
+        self.enough = drive;
         for (i, entry) in inline.iter().enumerate() {
+            if matches!(entry.call, InlineCall::Stage(_)) {
+                Tally::skip(&mut self.tally, &entry.at.info, SkipReason::Stage);
+                continue;
+            }
             let pass = match self.gate.admit(&entry.at, point) {
                 Ok(pass) => pass,
                 Err(held) => {
@@ -158,10 +175,11 @@ impl<'a, 'e, P: ExtensionPoint> Run<'a, 'e, P> {
             };
             let result = self.one(entry, point).await;
             settle(pass, &result);
+            let before = self.outputs();
             if self.note(&entry.at, result).is_break() {
                 return;
             }
-            if self.has_enough() {
+            if self.outputs() > before && self.has_enough() {
                 for left in &inline[i + 1..] {
                     Tally::skip(&mut self.tally, &left.at.info, SkipReason::StoppedEarly);
                 }
@@ -171,28 +189,18 @@ impl<'a, 'e, P: ExtensionPoint> Run<'a, 'e, P> {
     }
 
     async fn one(&mut self, entry: &InlineEntry<P>, point: &mut P) -> HandlerResult<Option<P::Output>> {
-        let cx = self.gate.cx;
         let timed = self.profiled || matches!(entry.call, InlineCall::Awaited(_));
-        let started = timed.then(Instant::now);
-        let called = async {
-            match &entry.call {
-                InlineCall::Plain(handler) => handler.call(point, cx).map(Some),
-                InlineCall::Awaited(handler) => handler.call(point, cx).await.map(Some),
-                InlineCall::Wildcard(handler) => {
-                    handler.handle(&AnyPoint::new(&self.table.name, point), cx).map(|()| None)
-                }
-            }
-        };
         let span = if self.traced {
             tracing::debug_span!("handler", name = &*entry.at.info.name)
         } else {
             tracing::Span::none()
         };
-        let ended = task::catching(called).instrument(span).await;
-        if let Some(took) = started.map(|at| at.elapsed()) {
+        let called = call_inline(&entry.call, &self.table.name, point, self.gate.cx);
+        let Called { result, took } = call(span, timed, called).await;
+        if let Some(took) = took {
             self.note_time(&entry.at, took);
         }
-        ended.unwrap_or_else(|panic| Err(HandlerError::panicked(&*panic)))
+        result
     }
 
     /// Notes that a handler does not run.
@@ -222,10 +230,15 @@ impl<'a, 'e, P: ExtensionPoint> Run<'a, 'e, P> {
         }
     }
 
+    fn outputs(&self) -> usize {
+        self.tally.as_ref().map_or(0, |tally| tally.outputs.len())
+    }
+
+    /// Whether the last output is enough.
     fn has_enough(&mut self) -> bool {
         let Some(enough) = &mut self.enough else { return false };
         let last = self.tally.as_ref().and_then(|tally| tally.outputs.last());
-        last.is_some_and(|(_, output)| enough(output))
+        last.is_some_and(|(_, output)| enough.is_enough(output))
     }
 
     #[cold]
@@ -250,21 +263,27 @@ impl<'a, 'e, P: ExtensionPoint> Run<'a, 'e, P> {
     }
 }
 
+/// Calls an inline handler. A stage is none: only a pipeline calls it.
+pub(super) async fn call_inline<P: ExtensionPoint>(
+    call: &InlineCall<P>,
+    name: &str,
+    point: &mut P,
+    cx: &Context,
+) -> HandlerResult<Option<P::Output>> {
+    match call {
+        InlineCall::Plain(handler) => handler.call(point, cx).map(Some),
+        InlineCall::Awaited(handler) => handler.call(point, cx).await.map(Some),
+        InlineCall::Wildcard(handler) => handler.handle(&AnyPoint::new(name, point), cx).map(|()| None),
+        InlineCall::Stage(_) => Ok(None),
+    }
+}
+
 #[cold]
 fn warn_of_slow(point: &str, handler: &HandlerInfo, took: Duration) {
     tracing::warn!(
         point,
         handler = &*handler.name,
-        took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+        took_ms = millis(took),
         "slow inline handler: it keeps the caller of `fire` waiting and could be queued with `#[async_handler]`"
     );
-}
-
-fn settle<T>(pass: Option<Pass>, result: &HandlerResult<T>) {
-    let Some(pass) = pass else { return };
-    match result {
-        Ok(_) => pass.settle(true),
-        Err(error) if error.is_of_the_handler() => pass.settle(false),
-        Err(_) => {}
-    }
 }

@@ -2,6 +2,7 @@
 
 use std::any::TypeId;
 use std::borrow::Cow;
+use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -33,6 +34,8 @@ pub enum HandlerKind {
     Declared,
     /// Before `fire` returns, as a plain call, on every point that matches its pattern.
     Wildcard,
+    /// In a pipeline, awaited, around the stages behind it.
+    Stage,
 }
 
 impl HandlerKind {
@@ -40,6 +43,20 @@ impl HandlerKind {
     #[must_use]
     pub const fn is_queued(self) -> bool {
         matches!(self, Self::Async | Self::Blocking | Self::Declared)
+    }
+}
+
+impl fmt::Display for HandlerKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Inline => "inline",
+            Self::Awaited => "awaited",
+            Self::Async => "async",
+            Self::Blocking => "blocking",
+            Self::Declared => "declared",
+            Self::Wildcard => "wildcard",
+            Self::Stage => "stage",
+        })
     }
 }
 
@@ -158,6 +175,28 @@ impl Which {
 }
 
 impl HandlerInfo {
+    /// A stage of a pipeline that was made by hand.
+    pub(crate) fn of_stage(name: String, path: String, location: Location, type_id: Option<TypeId>) -> Self {
+        Self {
+            name: name.into(),
+            aliases: Vec::new(),
+            point: "pipeline".into(),
+            kind: HandlerKind::Stage,
+            priority: DEFAULT_PRIORITY,
+            tags: Vec::new(),
+            group: None,
+            options: None,
+            path,
+            location,
+            deprecated: None,
+            conditions: Vec::new(),
+            on_unavailable: OnUnavailable::Allow,
+            breaker: None,
+            type_id,
+            id: HandlerId::fresh(),
+        }
+    }
+
     /// The name under which a queue knows it.
     #[must_use]
     pub fn key(&self) -> HandlerKey {

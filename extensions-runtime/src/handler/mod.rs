@@ -6,6 +6,7 @@ mod context;
 mod info;
 mod options;
 mod outcome;
+mod stage;
 mod traits;
 
 pub(crate) use self::condition::{Condition, DynPredicate};
@@ -14,8 +15,10 @@ pub(crate) use self::info::{BreakerChoice, DEFAULT_PRIORITY, HandlerId, Which};
 pub use self::info::{HandlerInfo, HandlerKind, HandlerOptions, OnUnavailable};
 pub(crate) use self::options::Callbacks;
 pub use self::options::{AsyncOptions, JobOptions, UniqueOptions};
-pub(crate) use self::outcome::{Failure, panic_text};
+pub(crate) use self::outcome::{Failure, Passed, panic_text};
 pub use self::outcome::{HandlerError, HandlerResult, IntoOutput, Verdict, Veto};
+pub(crate) use self::stage::{DynStage, Rest, StageShim};
+pub use self::stage::{Next, Stage};
 pub use self::traits::{
     AnyHandler, AsyncHandler, AwaitedHandler, BlockingHandler, Handler, OnFailure, OnRetry,
 };

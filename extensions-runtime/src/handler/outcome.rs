@@ -14,7 +14,21 @@ pub type HandlerResult<T = ()> = Result<T, HandlerError>;
 ///
 /// Anything that is a standard error, an `anyhow` error or a `&str` becomes one with `?`. It is no `std::error::Error`
 /// itself; [`into_boxed`](Self::into_boxed) gives one.
-pub struct HandlerError(Box<Failure>);
+pub struct HandlerError(Box<Said>);
+
+struct Said {
+    failure: Failure,
+    /// Set while it is on its way out of a pipeline.
+    passed: Option<Passed>,
+}
+
+/// The stage of a running pipeline that an error came from.
+pub(crate) struct Passed {
+    /// The run of the pipeline.
+    pub(crate) course: u64,
+    pub(crate) at: usize,
+    pub(crate) stage: String,
+}
 
 /// The kinds of failure.
 #[derive(Debug)]
@@ -66,18 +80,34 @@ impl HandlerError {
 
     /// Whether it says that the handler, or what it depends on, does not work. The others say something of this one point.
     pub(crate) const fn is_of_the_handler(&self) -> bool {
-        matches!(*self.0, Failure::Failed(_) | Failure::RetryAfter(..) | Failure::Panicked(_))
+        matches!(self.0.failure, Failure::Failed(_) | Failure::RetryAfter(..) | Failure::Panicked(_))
     }
 
     pub(crate) fn into_failure(self) -> Failure {
-        *self.0
+        self.0.failure
+    }
+
+    /// Marks an error as one of a stage, for the stages that it passes on its way out.
+    pub(crate) fn passed(mut self, stage: Passed) -> Self {
+        self.0.passed = Some(stage);
+        self
+    }
+
+    /// Whether it comes from a stage further in of this run of a pipeline.
+    pub(crate) fn is_passed_in(&self, course: u64) -> bool {
+        self.0.passed.as_ref().is_some_and(|stage| stage.course == course)
+    }
+
+    /// Takes the mark off.
+    pub(crate) fn take_passed(&mut self) -> Option<Passed> {
+        self.0.passed.take()
     }
 
     /// The error as a standard one: the handler's own, if it is an ordinary one. Any other says the same as this one, and becomes it
     /// again by `?` or [`HandlerError::from`], so that a `permanent` or a `snooze` comes through code that knows standard errors only.
     #[must_use]
     pub fn into_boxed(self) -> BoxError {
-        match *self.0 {
+        match self.0.failure {
             Failure::Failed(error) => error,
             other => Box::new(Carried(other)),
         }
@@ -86,25 +116,25 @@ impl HandlerError {
     /// Whether an attempt that ends with it has failed: it is neither [`snooze`](Self::snooze) nor [`cancel`](Self::cancel).
     #[must_use]
     pub const fn is_failed_attempt(&self) -> bool {
-        !matches!(*self.0, Failure::Snooze(_) | Failure::Cancel(_))
+        !matches!(self.0.failure, Failure::Snooze(_) | Failure::Cancel(_))
     }
 
     /// Whether the handler panicked.
     #[must_use]
     pub fn is_panic(&self) -> bool {
-        matches!(*self.0, Failure::Panicked(_))
+        matches!(self.0.failure, Failure::Panicked(_))
     }
 
     /// Whether what the work is about is gone ([`missing`](Self::missing)).
     #[must_use]
     pub fn is_missing(&self) -> bool {
-        matches!(*self.0, Failure::Missing(_))
+        matches!(self.0.failure, Failure::Missing(_))
     }
 
     /// The error that the handler gave, if it gave one.
     #[must_use]
     pub fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match &*self.0 {
+        match &self.0.failure {
             Failure::Failed(error) | Failure::Permanent(error) | Failure::RetryAfter(_, error) => {
                 Some(&**error)
             }
@@ -119,9 +149,15 @@ pub(crate) fn panic_text(payload: &(dyn std::any::Any + Send)) -> String {
     text.or_else(|| payload.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".to_owned())
 }
 
+impl Failure {
+    fn into_error(self) -> HandlerError {
+        HandlerError(Box::new(Said { failure: self, passed: None }))
+    }
+}
+
 impl From<Failure> for HandlerError {
     fn from(failure: Failure) -> Self {
-        Self(Box::new(failure))
+        failure.into_error()
     }
 }
 
@@ -131,7 +167,7 @@ impl<E: Into<BoxError>> From<E> for HandlerError {
             Ok(carried) => carried.0,
             Err(error) => Failure::Failed(error),
         };
-        failure.into()
+        failure.into_error()
     }
 }
 
@@ -150,7 +186,7 @@ impl fmt::Display for Carried {
 
 impl fmt::Display for HandlerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        self.0.failure.fmt(f)
     }
 }
 
@@ -184,7 +220,7 @@ fn chain(error: &(dyn std::error::Error + 'static), f: &mut fmt::Formatter<'_>) 
 
 impl fmt::Debug for HandlerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&self.0, f)
+        fmt::Debug::fmt(&self.0.failure, f)
     }
 }
 

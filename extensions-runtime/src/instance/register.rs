@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{Extensions, InstanceId, Snapshot};
 use crate::handler::{
     AnyHandler, AsyncHandler, AsyncOptions, AwaitedHandler, Context, Handler, HandlerId, HandlerOptions,
-    HandlerResult, Which,
+    HandlerResult, Stage, Which,
 };
 use crate::point::{ExtensionPoint, Queued};
 use crate::registry::{BuildError, Registrar, Registrations};
@@ -80,6 +80,20 @@ impl Extensions {
         options: HandlerOptions,
     ) -> Result<Registration, BuildError> {
         self.register_many(Registrations::new().register_awaited::<P, H>(handler, options))
+    }
+
+    /// Registers a stage of the point's pipeline ([`Registrations::register_stage`]).
+    ///
+    /// # Errors
+    ///
+    /// As [`register`](Self::register).
+    #[track_caller]
+    pub fn register_stage<P: ExtensionPoint, S: Stage<P>>(
+        &self,
+        stage: S,
+        options: HandlerOptions,
+    ) -> Result<Registration, BuildError> {
+        self.register_many(Registrations::new().register_stage::<P, S>(stage, options))
     }
 
     /// Registers an async handler. The workers of this instance take up its jobs with their next claim.

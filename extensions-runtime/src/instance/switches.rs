@@ -60,11 +60,11 @@ impl Switches {
         })
     }
 
-    /// The silence over a point. Guards count as consent only if every silence over it says so.
-    pub(crate) fn silence(&self, info: &PointInfo) -> Option<Silence> {
+    /// The silence over a point, or over what is no point's. Guards count as consent only if every silence over it says so.
+    pub(crate) fn silence(&self, info: Option<&PointInfo>) -> Option<Silence> {
         let over = self.all().filter_map(|switch| match switch {
             Switch::Silence { point, allows_guards }
-                if point.as_ref().is_none_or(|point| *point == info.path()) =>
+                if point.as_ref().is_none_or(|point| info.is_some_and(|info| *point == info.path())) =>
             {
                 Some(Silence { allows_guards: *allows_guards })
             }

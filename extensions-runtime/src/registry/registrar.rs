@@ -17,7 +17,7 @@ use super::{
 };
 use crate::handler::{
     AnyHandler, AsyncHandler, AsyncOptions, AwaitedHandler, BlockingHandler, Callbacks, Handler, HandlerId,
-    HandlerInfo, HandlerKind, JobOptions,
+    HandlerInfo, HandlerKind, JobOptions, Stage, StageShim,
 };
 use crate::point::{ExtensionPoint, PointInfo, QueuedType};
 
@@ -126,6 +126,18 @@ impl<'a> Registrar<'a> {
         }
     }
 
+    /// Registers a stage of the point's pipeline.
+    pub fn stage<P: ExtensionPoint, S: Stage<P>>(
+        &mut self,
+        decl: &'static HandlerDecl,
+        make: fn(&mut Injector<'_>) -> Option<S>,
+        predicates: &[Predicate<P>],
+    ) {
+        if let Some(stage) = self.make(decl, make) {
+            self.add_stage::<P, S>(Wanted::from_decl::<P, S>(decl, predicates), stage);
+        }
+    }
+
     /// Registers an async handler.
     pub fn queued<P: QueuedType, H: AsyncHandler<P>>(
         &mut self,
@@ -166,6 +178,7 @@ impl<'a> Registrar<'a> {
             InlineCall::Plain(_) => HandlerKind::Inline,
             InlineCall::Awaited(_) => HandlerKind::Awaited,
             InlineCall::Wildcard(_) => HandlerKind::Wildcard,
+            InlineCall::Stage(_) => HandlerKind::Stage,
         };
         let at = self.attach::<P>(wanted, kind, None);
         self.builder::<P>().inline.push(InlineEntry { call, at });
@@ -177,6 +190,10 @@ impl<'a> Registrar<'a> {
         handler: Arc<H>,
     ) {
         self.add_inline::<P>(wanted, InlineCall::Awaited(Arc::new(AwaitedShim(handler))));
+    }
+
+    pub(crate) fn add_stage<P: ExtensionPoint, S: Stage<P>>(&mut self, wanted: Wanted, stage: Arc<S>) {
+        self.add_inline::<P>(wanted, InlineCall::Stage(Arc::new(StageShim(stage))));
     }
 
     pub(crate) fn add_queued<P: QueuedType, H: AsyncHandler<P>>(

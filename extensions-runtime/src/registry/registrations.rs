@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::{InlineCall, Registrar, Wanted};
 use crate::handler::{
     AnyHandler, AsyncHandler, AsyncOptions, AwaitedHandler, Context, Handler, HandlerOptions, HandlerResult,
+    Stage,
 };
 use crate::point::{ExtensionPoint, Location, Queued};
 
@@ -63,6 +64,13 @@ impl Registrations {
     ) -> Self {
         let wanted = self.wanted::<H>(options);
         self.later(move |registrar| registrar.add_awaited::<P, H>(wanted, Arc::new(handler)))
+    }
+
+    /// Adds a stage of the point's pipeline, which [`as_pipeline`](crate::fire::Fire::as_pipeline) runs.
+    #[track_caller]
+    pub fn register_stage<P: ExtensionPoint, S: Stage<P>>(self, stage: S, options: HandlerOptions) -> Self {
+        let wanted = self.wanted::<S>(options);
+        self.later(move |registrar| registrar.add_stage::<P, S>(wanted, Arc::new(stage)))
     }
 
     /// Adds an async handler. The options that `#[async_handler]` gives its type are the base; the arguments win.

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use super::{Attached, JobRunner};
 use crate::BoxFuture;
 use crate::handler::{
-    AnyHandler, AwaitedHandler, Context, Handler, HandlerId, HandlerInfo, HandlerResult, JobOptions,
+    AnyHandler, AwaitedHandler, Context, DynStage, Handler, HandlerId, HandlerInfo, HandlerResult, JobOptions,
 };
 use crate::point::{ExtensionPoint, PointInfo};
 
@@ -21,6 +21,8 @@ pub(crate) enum InlineCall<P: ExtensionPoint> {
     Awaited(Arc<dyn DynAwaited<P>>),
     /// A handler of many points: it has no output of any of them.
     Wildcard(Arc<dyn AnyHandler>),
+    /// A stage of the point's pipeline, which has no part in a plain fire.
+    Stage(Arc<dyn DynStage<P>>),
 }
 
 impl<P: ExtensionPoint> Clone for InlineCall<P> {
@@ -29,6 +31,7 @@ impl<P: ExtensionPoint> Clone for InlineCall<P> {
             Self::Plain(handler) => Self::Plain(Arc::clone(handler)),
             Self::Awaited(handler) => Self::Awaited(Arc::clone(handler)),
             Self::Wildcard(handler) => Self::Wildcard(Arc::clone(handler)),
+            Self::Stage(stage) => Self::Stage(Arc::clone(stage)),
         }
     }
 }
@@ -89,7 +92,7 @@ pub(crate) struct PointTable<P: ExtensionPoint> {
     pub(crate) encode: Option<Encode<P>>,
     /// Whether no inline handler is awaited.
     pub(crate) plain: bool,
-    /// Whether there are handlers, and no inline one has conditions or is on many points.
+    /// Whether there are handlers, and no inline one has conditions, is on many points or is a stage.
     simple: bool,
     /// [`PointState::restless`], where a fire looks first.
     restless: Arc<AtomicU32>,
@@ -119,7 +122,8 @@ impl<P: ExtensionPoint> PointTable<P> {
         let is_awaited = |entry: &InlineEntry<P>| matches!(entry.call, InlineCall::Awaited(_));
         let has_any = !inline.is_empty() || !queued.is_empty();
         let is_simple = |entry: &InlineEntry<P>| {
-            !matches!(entry.call, InlineCall::Wildcard(_)) && entry.at.conditions.is_empty()
+            !matches!(entry.call, InlineCall::Wildcard(_) | InlineCall::Stage(_))
+                && entry.at.conditions.is_empty()
         };
         Self {
             name,

@@ -1,0 +1,5 @@
+#[extension_handler(ProcessOrder, stage, priority = 10)]
+struct Reserve {
+    #[inject]
+    stock: Arc<Stock>,
+}
