@@ -812,7 +812,7 @@ mod item_3_8_scopes {
         let acme = ext.tenant("acme");
         acme.register_awaited::<Imported, _>(Waits, at(1));
         let fired = ext.point(Imported::default()).for_tenant("acme").fire_sync();
-        let error = fired.map(|fired| fired.into_report()).unwrap_err();
+        let error = fired.map(Fired::into_report).unwrap_err();
         assert!(error.to_string().contains("awaited handlers (Waits)"), "{error}");
     }
 
