@@ -817,6 +817,17 @@ mod item_3_8_scopes {
     }
 
     #[tokio::test]
+    async fn a_fire_for_a_tenant_runs_its_handlers_where_the_instance_has_none() {
+        let (ext, _queue) = on_memory(Extensions::builder()).await;
+        let acme = ext.tenant("acme");
+        acme.register_fn::<Imported>("own", mark("own"), at(1));
+        let fire = || ext.point(Imported::default()).for_tenant("acme");
+        assert_eq!(fire().fire().await.unwrap().point().seen, ["own"]);
+        assert_eq!(fire().fire_sync().unwrap().point().seen, ["own"]);
+        assert!(seen(&ext).await.is_empty());
+    }
+
+    #[tokio::test]
     async fn what_is_registered_through_a_scope_goes_with_it_and_the_rest_stays() {
         let (ext, _queue) = on_memory(Extensions::builder()).await;
         let (one, other) = (ext.tenant("acme"), ext.tenant("acme"));
