@@ -812,8 +812,19 @@ mod item_3_8_scopes {
         let acme = ext.tenant("acme");
         acme.register_awaited::<Imported, _>(Waits, at(1));
         let fired = ext.point(Imported::default()).for_tenant("acme").fire_sync();
-        let error = fired.map(|fired| fired.into_report()).unwrap_err();
+        let error = fired.map(Fired::into_report).unwrap_err();
         assert!(error.to_string().contains("awaited handlers (Waits)"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_fire_for_a_tenant_runs_its_handlers_where_the_instance_has_none() {
+        let (ext, _queue) = on_memory(Extensions::builder()).await;
+        let acme = ext.tenant("acme");
+        acme.register_fn::<Imported>("own", mark("own"), at(1));
+        let fire = || ext.point(Imported::default()).for_tenant("acme");
+        assert_eq!(fire().fire().await.unwrap().point().seen, ["own"]);
+        assert_eq!(fire().fire_sync().unwrap().point().seen, ["own"]);
+        assert!(seen(&ext).await.is_empty());
     }
 
     #[tokio::test]

@@ -103,7 +103,8 @@ mod item_6_1_graceful {
                 let ext = ext.clone();
                 tokio::spawn(async move {
                     for round in 0..10 {
-                        let (graceful, inner) = ((n + round) % 2 == 0, (n + round) % 3 == 0);
+                        let (graceful, inner) =
+                            ((n + round).is_multiple_of(2), (n + round).is_multiple_of(3));
                         let point = Called { nested: Some(inner), ..errs() };
                         let fire = ext.point(point);
                         let fire = if graceful { fire.graceful() } else { fire };

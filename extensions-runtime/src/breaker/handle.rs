@@ -147,7 +147,7 @@ impl Extensions {
 
     /// The breaker of the handler of type `H` on the point `P`, unless it has none. Handlers of scopes are not looked at.
     pub fn breaker_of<P: ExtensionPoint, H: 'static>(&self) -> Option<CircuitBreaker> {
-        self.breaker_where::<P>(|info| info.is::<H>())
+        self.breaker_where::<P>(HandlerInfo::is::<H>)
     }
 
     /// The breaker of the handler of this name on the point `P`, unless it has none. Handlers of scopes are not looked at.
