@@ -120,7 +120,7 @@ async fn place(
     let fired = ext.fire(order).await?.into_result()?;
     let order_id = fired.point().order_id;
     app.shop.orders().entry(order_id).or_default();
-    let jobs = fired.queued().iter().map(|job| job.id()).collect::<Vec<_>>();
+    let jobs = fired.queued().iter().map(extensions::fire::QueuedJob::id).collect::<Vec<_>>();
     let location = [(LOCATION, format!("/orders/{order_id}"))];
     Ok((StatusCode::ACCEPTED, location, Json(json!({ "order_id": order_id, "jobs": jobs }))))
 }

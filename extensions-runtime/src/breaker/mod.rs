@@ -108,7 +108,7 @@ pub(crate) struct Breaker {
 impl Breaker {
     /// Lets a call through, or says how long to wait: zero where all places of half-open are taken.
     pub(crate) fn admit(self: &Arc<Self>) -> Result<Pass, Duration> {
-        match self.step(|machine, now| machine.admit(now)) {
+        match self.step(BreakerMachine::admit) {
             Admit::Allowed(permit) => Ok(Pass { breaker: Arc::clone(self), permit: Some(permit) }),
             Admit::Refused { retry_in } => Err(retry_in),
         }

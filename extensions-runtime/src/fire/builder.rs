@@ -7,7 +7,6 @@ use super::{FireError, Fired};
 use crate::handler::{AsyncOptions, HandlerInfo, Which};
 use crate::instance::Extensions;
 use crate::point::{ExtensionPoint, Interruptible};
-use crate::task;
 
 /// A point that is about to be fired, made by [`Extensions::point`].
 #[must_use = "nothing is fired until `.fire().await` or `.fire_sync()`"]
@@ -24,6 +23,8 @@ pub(crate) struct Mode {
     pub(crate) strict: bool,
     pub(crate) bypass_breaker: bool,
     pub(crate) unobserved: bool,
+    /// Nothing can be awaited.
+    pub(crate) sync: bool,
     pub(crate) overrides: Option<Box<Overrides>>,
 }
 
@@ -183,13 +184,7 @@ impl<'a, P: ExtensionPoint> Fire<'a, P> {
     ///
     /// As [`Extensions::fire_sync`].
     pub fn fire_sync(self) -> Result<Fired<P>, FireError> {
-        let Self { extensions, point, mode } = self;
-        let fire = || extensions.fire_sync_with(point, &mode, None);
-        match mode.tenant() {
-            None => fire(),
-            // Whether a handler has to be awaited is asked inside the tenant.
-            Some(tenant) => task::block_on(extensions.tenant(tenant).run(async { fire() })),
-        }
+        self.extensions.fire_sync_with(self.point, self.mode, None)
     }
 
     /// Fires, and stops after an output that is enough.
@@ -204,7 +199,7 @@ impl<'a, P: ExtensionPoint> Fire<'a, P> {
         self,
         mut enough: impl FnMut(&P::Output) -> bool + Send,
     ) -> Result<Fired<P>, FireError> {
-        self.extensions.fire_sync_with(self.point, &self.mode, Some(&mut enough))
+        self.extensions.fire_sync_with(self.point, self.mode, Some(&mut enough))
     }
 }
 

@@ -45,7 +45,7 @@ impl Extensions {
     /// As [`fire`](Self::fire); and [`FireErrorKind::Awaited`] for a point with awaited handlers.
     pub fn fire_sync<P: ExtensionPoint>(&self, point: P) -> Result<Fired<P>, FireError> {
         let Some(table) = self.quiet_table::<P>().filter(|table| table.plain) else {
-            return self.fire_sync_with(point, self.default_mode(), None);
+            return self.fire_sync_with(point, self.default_mode().fresh(), None);
         };
         self.fire_plain(table, point).or_else(|rest| self.finish_quiet_sync(table, rest))
     }
@@ -141,19 +141,19 @@ impl Extensions {
     pub(super) fn fire_sync_with<P: ExtensionPoint>(
         &self,
         point: P,
-        mode: &Mode,
+        mode: Mode,
         enough: Enough<'_, P>,
     ) -> Result<Fired<P>, FireError> {
-        if self.has_nothing_for::<P>(mode) {
+        if self.has_nothing_for::<P>(&mode) {
             return Ok(Fired::new(point, None));
         }
-        let point = self.refuse_awaited(point)?;
-        task::block_on(self.fire_with(point, mode, enough))
+        let mode = Mode { sync: true, ..mode };
+        task::block_on(self.fire_with(point, &mode, enough))
     }
 
     /// Whether a point has no handlers, and nobody asks whether it has.
     fn has_nothing_for<P: ExtensionPoint>(&self, mode: &Mode) -> bool {
-        !mode.strict && self.is_quiet() && self.base().table::<P>().is_none()
+        !mode.strict && mode.tenant().is_none() && self.is_quiet() && self.base().table::<P>().is_none()
     }
 
     async fn fire_observed<P: ExtensionPoint>(
@@ -180,9 +180,10 @@ impl Extensions {
         &self,
         point: P,
         outer: &Context,
+        mode: &Mode,
     ) -> Result<Fired<P>, FireError> {
         let span = tracing::debug_span!("fire", point = P::info().name, depth = outer.depth() + 1);
-        let prepared = self.prepare(point, self.default_mode(), Some(outer), None).instrument(span).await;
+        let prepared = self.prepare(point, mode, Some(outer), None).instrument(span).await;
         let fired = prepared.map(|prepared| prepared.keep_for(outer));
         self.observe(&fired);
         fired
@@ -193,8 +194,8 @@ impl Extensions {
         point: P,
         outer: &Context,
     ) -> Result<Fired<P>, FireError> {
-        let point = self.refuse_awaited(point)?;
-        task::block_on(self.fire_nested(point, outer))
+        let mode = Mode { sync: true, ..self.default_mode().fresh() };
+        task::block_on(self.fire_nested(point, outer, &mode))
     }
 
     /// Runs a point's inline handlers and makes its jobs.
@@ -227,8 +228,14 @@ impl Extensions {
                 &empty
             }
         };
-        let mut run = Run::new(self, table, view.switches(), mode, &cx, enough);
         let inline = merged(table, &scoped);
+        if mode.sync && inline.iter().any(|entry| entry.is_awaited()) {
+            let handlers = inline.iter().filter(|entry| entry.is_awaited());
+            let handlers = handlers.map(|entry| entry.at.info.name.to_string()).collect();
+            let kind = FireErrorKind::Awaited { handlers };
+            return Err(FireError::new(kind, P::info().name).with_point(point));
+        }
+        let mut run = Run::new(self, table, view.switches(), mode, &cx, enough);
         match run.silence() {
             Some(silence) => run.skip_all(&inline, silence),
             None => run.all(&inline, &mut point).await,
@@ -248,20 +255,6 @@ impl Extensions {
             return Err(FireError::new(kind, P::info().name));
         }
         Ok(cx)
-    }
-
-    /// Gives the point back unless a handler would have to be awaited.
-    fn refuse_awaited<P: ExtensionPoint>(&self, point: P) -> Result<P, FireError> {
-        let view = self.view();
-        let scoped = scoped::<P>(self, Frame::of(self.id()).as_deref());
-        let tables = view.registry().table::<P>().into_iter();
-        let tables = tables.chain(scoped.iter().filter_map(|registry| registry.table::<P>()));
-        let handlers: Vec<_> = tables.flat_map(PointTable::awaited_names).collect();
-        if handlers.is_empty() {
-            return Ok(point);
-        }
-        let kind = FireErrorKind::Awaited { handlers };
-        Err(FireError::new(kind, P::info().name).with_point(point))
     }
 }
 

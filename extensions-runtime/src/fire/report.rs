@@ -210,10 +210,6 @@ impl<P: ExtensionPoint> Fired<P> {
         Self { point, tally }
     }
 
-    pub(super) fn report_mut(&mut self) -> &mut FireReport {
-        &mut Tally::ensure(&mut self.tally).report
-    }
-
     pub(super) fn report(&self) -> Option<&FireReport> {
         self.tally.as_ref().map(|tally| &tally.report)
     }

@@ -179,7 +179,7 @@ impl Context {
     /// As [`Extensions::fire`]; the nested jobs are dropped even if the error is ignored. Also where fires are nested too deep.
     pub async fn fire<P: ExtensionPoint>(&self, point: P) -> Result<Fired<P>, FireError> {
         let extensions = self.extensions();
-        Box::pin(extensions.fire_nested(point, self)).await
+        Box::pin(extensions.fire_nested(point, self, extensions.default_mode())).await
     }
 
     /// Fires a point from within a plain handler; otherwise as [`fire`](Self::fire).

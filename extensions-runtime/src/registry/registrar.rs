@@ -9,7 +9,6 @@ use super::attached::Attached;
 use super::point_builder::{AnyBuilder, PointBuilder};
 use super::premises::{Premises, wrong_name};
 use super::runner::{AsyncRunner, BlockingRunner, Common};
-use super::table::AwaitedShim;
 use super::wildcard::Wildcard;
 use super::{
     BuildProblem, HandlerDecl, Injector, InlineCall, InlineEntry, JobRunner, LinkedAsyncOptions,
@@ -17,7 +16,7 @@ use super::{
 };
 use crate::handler::{
     AnyHandler, AsyncHandler, AsyncOptions, AwaitedHandler, BlockingHandler, Callbacks, Handler, HandlerId,
-    HandlerInfo, HandlerKind, JobOptions, Stage, StageShim,
+    HandlerInfo, HandlerKind, JobOptions, Stage,
 };
 use crate::point::{ExtensionPoint, PointInfo, QueuedType};
 
@@ -110,7 +109,7 @@ impl<'a> Registrar<'a> {
     ) {
         if let Some(handler) = self.make(decl, make) {
             let wanted = Wanted::from_decl::<P, H>(decl, predicates);
-            self.add_inline::<P>(wanted, InlineCall::Plain(handler));
+            self.add_inline::<P>(&wanted, InlineCall::Plain(handler));
         }
     }
 
@@ -122,7 +121,8 @@ impl<'a> Registrar<'a> {
         predicates: &[Predicate<P>],
     ) {
         if let Some(handler) = self.make(decl, make) {
-            self.add_awaited::<P, H>(Wanted::from_decl::<P, H>(decl, predicates), handler);
+            let wanted = Wanted::from_decl::<P, H>(decl, predicates);
+            self.add_inline::<P>(&wanted, InlineCall::awaited(handler));
         }
     }
 
@@ -134,7 +134,8 @@ impl<'a> Registrar<'a> {
         predicates: &[Predicate<P>],
     ) {
         if let Some(stage) = self.make(decl, make) {
-            self.add_stage::<P, S>(Wanted::from_decl::<P, S>(decl, predicates), stage);
+            let wanted = Wanted::from_decl::<P, S>(decl, predicates);
+            self.add_inline::<P>(&wanted, InlineCall::stage(stage));
         }
     }
 
@@ -173,7 +174,7 @@ impl<'a> Registrar<'a> {
         self.add_job::<P>(wanted, HandlerKind::Declared, options, |_| None);
     }
 
-    pub(crate) fn add_inline<P: ExtensionPoint>(&mut self, wanted: Wanted, call: InlineCall<P>) {
+    pub(crate) fn add_inline<P: ExtensionPoint>(&mut self, wanted: &Wanted, call: InlineCall<P>) {
         let kind = match call {
             InlineCall::Plain(_) => HandlerKind::Inline,
             InlineCall::Awaited(_) => HandlerKind::Awaited,
@@ -182,18 +183,6 @@ impl<'a> Registrar<'a> {
         };
         let at = self.attach::<P>(wanted, kind, None);
         self.builder::<P>().inline.push(InlineEntry { call, at });
-    }
-
-    pub(crate) fn add_awaited<P: ExtensionPoint, H: AwaitedHandler<P>>(
-        &mut self,
-        wanted: Wanted,
-        handler: Arc<H>,
-    ) {
-        self.add_inline::<P>(wanted, InlineCall::Awaited(Arc::new(AwaitedShim(handler))));
-    }
-
-    pub(crate) fn add_stage<P: ExtensionPoint, S: Stage<P>>(&mut self, wanted: Wanted, stage: Arc<S>) {
-        self.add_inline::<P>(wanted, InlineCall::Stage(Arc::new(StageShim(stage))));
     }
 
     pub(crate) fn add_queued<P: QueuedType, H: AsyncHandler<P>>(
@@ -246,7 +235,7 @@ impl<'a> Registrar<'a> {
                 wanted.tags.push(tag.clone());
             }
         }
-        let at = self.attach::<P>(wanted, kind, Some(resolved.clone()));
+        let at = self.attach::<P>(&wanted, kind, Some(resolved.clone()));
         let info = Arc::clone(&at.info);
         let breaker = at.breaker.clone();
         let runner = runner(Common { info, options: resolved.clone(), callbacks, breaker });
@@ -270,14 +259,14 @@ impl<'a> Registrar<'a> {
 
     fn attach<P: ExtensionPoint>(
         &mut self,
-        wanted: Wanted,
+        wanted: &Wanted,
         kind: HandlerKind,
         options: Option<JobOptions>,
     ) -> Arc<Attached<P>> {
         let builder = self.builder::<P>();
         let (point, state) = (Arc::clone(&builder.name), Arc::clone(&builder.state));
         self.paths.insert(wanted.path.clone());
-        let info = self.info(&wanted, &point, kind, options);
+        let info = self.info(wanted, &point, kind, options);
         Arc::new(Attached::new(info, &wanted.conditions, &state, self.premises, &mut self.problems))
     }
 

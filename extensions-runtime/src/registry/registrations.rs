@@ -38,7 +38,7 @@ impl Registrations {
     pub fn register<P: ExtensionPoint, H: Handler<P>>(self, handler: H, options: HandlerOptions) -> Self {
         let wanted = self.wanted::<H>(options);
         self.later(move |registrar| {
-            registrar.add_inline::<P>(wanted, InlineCall::Plain(Arc::new(handler)));
+            registrar.add_inline::<P>(&wanted, InlineCall::Plain(Arc::new(handler)));
         })
     }
 
@@ -52,7 +52,7 @@ impl Registrations {
     ) -> Self {
         let wanted = self.wanted_of(&handler, options.name(name));
         let call = InlineCall::Plain(Arc::new(FnHandler(handler)));
-        self.later(move |registrar| registrar.add_inline::<P>(wanted, call))
+        self.later(move |registrar| registrar.add_inline::<P>(&wanted, call))
     }
 
     /// Adds an awaited inline handler.
@@ -63,14 +63,16 @@ impl Registrations {
         options: HandlerOptions,
     ) -> Self {
         let wanted = self.wanted::<H>(options);
-        self.later(move |registrar| registrar.add_awaited::<P, H>(wanted, Arc::new(handler)))
+        self.later(move |registrar| {
+            registrar.add_inline::<P>(&wanted, InlineCall::awaited(Arc::new(handler)))
+        })
     }
 
     /// Adds a stage of the point's pipeline, which [`as_pipeline`](crate::fire::Fire::as_pipeline) runs.
     #[track_caller]
     pub fn register_stage<P: ExtensionPoint, S: Stage<P>>(self, stage: S, options: HandlerOptions) -> Self {
         let wanted = self.wanted::<S>(options);
-        self.later(move |registrar| registrar.add_stage::<P, S>(wanted, Arc::new(stage)))
+        self.later(move |registrar| registrar.add_inline::<P>(&wanted, InlineCall::stage(Arc::new(stage))))
     }
 
     /// Adds an async handler. The options that `#[async_handler]` gives its type are the base; the arguments win.

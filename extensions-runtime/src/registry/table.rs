@@ -8,7 +8,8 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use super::{Attached, JobRunner};
 use crate::BoxFuture;
 use crate::handler::{
-    AnyHandler, AwaitedHandler, Context, DynStage, Handler, HandlerId, HandlerInfo, HandlerResult, JobOptions,
+    AnyHandler, AwaitedHandler, Context, DynStage, Handler, HandlerId, HandlerInfo, HandlerResult,
+    JobOptions, Stage, StageShim,
 };
 use crate::point::{ExtensionPoint, PointInfo};
 
@@ -23,6 +24,16 @@ pub(crate) enum InlineCall<P: ExtensionPoint> {
     Wildcard(Arc<dyn AnyHandler>),
     /// A stage of the point's pipeline, which has no part in a plain fire.
     Stage(Arc<dyn DynStage<P>>),
+}
+
+impl<P: ExtensionPoint> InlineCall<P> {
+    pub(crate) fn awaited<H: AwaitedHandler<P>>(handler: Arc<H>) -> Self {
+        Self::Awaited(Arc::new(AwaitedShim(handler)))
+    }
+
+    pub(crate) fn stage<S: Stage<P>>(stage: Arc<S>) -> Self {
+        Self::Stage(Arc::new(StageShim(stage)))
+    }
 }
 
 impl<P: ExtensionPoint> Clone for InlineCall<P> {
@@ -61,6 +72,12 @@ impl<P: ExtensionPoint, H: AwaitedHandler<P>> DynAwaited<P> for AwaitedShim<H> {
 pub(crate) struct InlineEntry<P: ExtensionPoint> {
     pub(crate) call: InlineCall<P>,
     pub(crate) at: Arc<Attached<P>>,
+}
+
+impl<P: ExtensionPoint> InlineEntry<P> {
+    pub(crate) fn is_awaited(&self) -> bool {
+        matches!(self.call, InlineCall::Awaited(_))
+    }
 }
 
 impl<P: ExtensionPoint> Clone for InlineEntry<P> {
@@ -150,11 +167,6 @@ impl<P: ExtensionPoint> PointTable<P> {
     #[inline]
     pub(crate) fn is_quiet(&self) -> bool {
         self.simple && self.restless.load(Ordering::Relaxed) == 0
-    }
-
-    pub(crate) fn awaited_names(&self) -> Vec<String> {
-        let awaited = self.inline.iter().filter(|entry| matches!(entry.call, InlineCall::Awaited(_)));
-        awaited.map(|entry| entry.at.info.name.clone().into_owned()).collect()
     }
 
     pub(crate) fn attached(&self) -> impl Iterator<Item = &Arc<Attached<P>>> {
