@@ -17,6 +17,7 @@ const WRONG: &[&str] = &[
     "order",
     "bounds",
     "later",
+    "strategy",
 ];
 
 #[test]
