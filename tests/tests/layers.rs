@@ -69,11 +69,12 @@ const LOOKING_UP: &[(&str, &[&str], &str)] = &[
         &["instance", "handler", "point"],
         "an instance gives out its breakers, by point and handler",
     ),
+    ("handler/stage.rs", &["fire"], "`Next` hands a nested pipeline's report on"),
     ("handler/traits.rs", &["worker"], "an async handler is given its `Job`"),
     ("handler/callback.rs", &["worker"], "a callback is given the `Job` and its error"),
     (
         "registry/runner.rs",
-        &["worker", "instance", "scope"],
+        &["worker", "instance"],
         "a runner hands the `Job` to its handler, and what is around its task to the handler's thread",
     ),
 ];
