@@ -11,7 +11,7 @@ use crate::handler::{
     Stage,
 };
 use crate::instance::Extensions;
-use crate::point::{ExtensionPoint, Queued};
+use crate::point::{Deprecation, ExtensionPoint, Queued};
 use crate::policy::BreakerOptions;
 use crate::queue::{QueueBackend, QueueError, Retention, in_memory, is_sync};
 use crate::registry::{
@@ -387,10 +387,15 @@ impl ExtensionsBuilder {
             registrar.discover();
         }
         self.registrations.apply(&mut registrar);
+        let wrong_breaker = premises.breaker.and_then(|options| options.check().err()).into_iter().flatten();
+        let wrong_breaker: Vec<_> = wrong_breaker
+            .map(|why| BuildProblem::Setting { message: format!("`.circuit_breaker(…)`: {why}") })
+            .collect();
         let (registry, mut problems) = match registrar.finish() {
             Ok(registry) => (Some(registry), Vec::new()),
             Err(problems) => (None, problems),
         };
+        problems.extend(wrong_breaker);
         let queue = queue.unwrap_or_else(|error| {
             problems.push(BuildProblem::Queue(error));
             None
@@ -403,7 +408,7 @@ impl ExtensionsBuilder {
                 warn_of_deprecated(&registry);
                 Ok(Extensions::new(registry, premises, queue, self.settings))
             }
-            _ => Err(BuildError::new(problems)),
+            _ => Err(BuildError::at_start(problems)),
         }
     }
 
@@ -444,15 +449,19 @@ fn non_empty_variable(name: &str) -> Option<String> {
 }
 
 fn warn_of_deprecated(registry: &Registry) {
-    let deprecated: Vec<_> = registry
-        .handlers()
-        .iter()
-        .filter_map(|info| {
-            let note = info.deprecated?.note.map(|note| format!(" ({note})")).unwrap_or_default();
-            Some(format!("{}{note}", info.key()))
-        })
-        .collect();
-    if !deprecated.is_empty() {
-        tracing::warn!("deprecated handlers are registered: {}", deprecated.join(", "));
+    let described = |name: String, deprecated: Option<Deprecation>| {
+        let note = deprecated?.note.map(|note| format!(" ({note})")).unwrap_or_default();
+        Some(format!("{name}{note}"))
+    };
+    let handlers = registry.handlers().iter();
+    let handlers: Vec<_> =
+        handlers.filter_map(|info| described(info.key().to_string(), info.deprecated)).collect();
+    if !handlers.is_empty() {
+        tracing::warn!("deprecated handlers are registered: {}", handlers.join(", "));
+    }
+    let points = registry.points().iter().filter(|point| point.handlers > 0);
+    let points: Vec<_> = points.filter_map(|point| described(point.name.clone(), point.deprecated)).collect();
+    if !points.is_empty() {
+        tracing::warn!("deprecated points have handlers: {}", points.join(", "));
     }
 }

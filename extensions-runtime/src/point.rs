@@ -234,7 +234,7 @@ impl<T: Serialize + DeserializeOwned> QueuedPayload for T {
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not an interruptible point",
     label = "its handlers cannot veto, so none of them is a guard",
-    note = "remove `on_unavailable`, or add `#[extension_point(interruptible)]` to `{Self}`"
+    note = "add `#[extension_point(interruptible)]` to `{Self}`; only guards can be asked (`allows`) or be `on_unavailable`"
 )]
 pub trait Interruptible: ExtensionPoint<Output = Verdict> {}
 

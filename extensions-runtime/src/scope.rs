@@ -200,7 +200,7 @@ impl Scope {
         let base = self.shared.registry().unwrap_or_default();
         let mut registrar = Registrar::onto(self.extensions.premises(), &base);
         registrations.apply(&mut registrar);
-        let next = registrar.finish().map_err(BuildError::new)?;
+        let next = registrar.finish().map_err(BuildError::while_running)?;
         let queued = next.handlers().iter().filter(|info| info.kind.is_queued());
         let problems: Vec<_> = queued
             .map(|info| BuildProblem::Option {
@@ -210,7 +210,7 @@ impl Scope {
             })
             .collect();
         if !problems.is_empty() {
-            return Err(BuildError::new(problems));
+            return Err(BuildError::while_running(problems));
         }
         self.mine.lock().unwrap_or_else(PoisonError::into_inner).extend(next.new_since(&base));
         self.shared.registry.store(Some(Arc::new(next)));

@@ -120,7 +120,10 @@ async fn introspection_shows_everything_in_the_order_in_which_it_runs() {
     let registry = ext.registry();
     let points: Vec<_> =
         registry.points().iter().map(|point| (&*point.name, point.version, point.handlers)).collect();
-    assert_eq!(points, [("Elsewhere", 1, 0), ("Quiet", 1, 2), ("Sold", 2, 3), ("also.sold", 1, 0)]);
+    assert_eq!(
+        points,
+        [("Elsewhere", 1, 0), ("Loud", 1, 0), ("Quiet", 1, 2), ("Sold", 2, 3), ("also.sold", 1, 0)]
+    );
 }
 
 #[tokio::test]
@@ -327,4 +330,39 @@ async fn what_main_prints_of_an_error_says_what_to_do() {
         Extensions::builder().queue_url("sqlite:///no/such/folder/jobs.db").build().await.unwrap_err();
     let said = format!("{error:?}");
     assert!(said.contains("/no/such/folder") && said.matches("No such file").count() <= 1, "{said}");
+}
+
+#[derive(ExtensionPoint)]
+#[deprecated(note = "fire `Quiet`")]
+struct Loud;
+
+#[tokio::test]
+async fn numbers_with_which_no_breaker_can_work_stop_start_up_once_and_blame_no_handler() {
+    let options = extensions::BreakerOptions::new().threshold(0);
+    let built = Extensions::builder().circuit_breaker(options);
+    let built = built.register_fn::<Quiet>("one", |_, _| Ok(()), HandlerOptions::new());
+    let error =
+        built.register_fn::<Quiet>("two", |_, _| Ok(()), HandlerOptions::new()).build().await.unwrap_err();
+    let text = error.to_string();
+    assert!(text.starts_with("the instance cannot start: 1 problem\n"), "{text}");
+    assert!(text.contains("`.circuit_breaker(…)`: `threshold` is 0"), "{text}");
+}
+
+#[tokio::test]
+async fn a_registration_that_is_refused_while_the_instance_runs_says_so() {
+    let ext = Extensions::builder().build().await.unwrap();
+    let count = || ext.register_fn::<Quiet>("count", |_, _| Ok(()), HandlerOptions::new());
+    let _first = count().unwrap();
+    let text = count().unwrap_err().to_string();
+    assert!(text.starts_with("nothing was registered: 1 problem\n"), "{text}");
+    assert!(text.contains("`.name(\"…\")` in its options"), "{text}");
+}
+
+#[tokio::test]
+async fn a_deprecated_point_is_flagged_in_the_listing() {
+    #[expect(deprecated, reason = "it is what is listed")]
+    let builder = Extensions::builder().register_fn::<Loud>("hear", |_, _| Ok(()), HandlerOptions::new());
+    let registry = builder.build().await.unwrap().registry();
+    let point = registry.points().iter().find(|point| point.name == "Loud").unwrap();
+    assert_eq!(point.deprecated.unwrap().note, Some("fire `Quiet`"));
 }

@@ -141,7 +141,15 @@ impl Extensions {
     }
 
     /// The breaker of this name for the application's own calls, made at its first use with these options.
+    ///
+    /// # Panics
+    ///
+    /// If no breaker can work with the options ([`BreakerOptions::check`]).
+    #[track_caller]
     pub fn circuit_breaker_with(&self, name: &str, options: BreakerOptions) -> CircuitBreaker {
+        if let Err(wrong) = options.check() {
+            panic!("the circuit breaker {name:?}: {}", wrong.join("; "));
+        }
         CircuitBreaker(self.premises().breakers.named(name, options))
     }
 

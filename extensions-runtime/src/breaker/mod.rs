@@ -14,7 +14,8 @@ use std::time::Duration;
 
 pub use self::handle::{BreakerError, BreakerReport, CircuitBreaker};
 pub use self::store::{BreakerChange, BreakerLink, BreakerStore, SharedBreakers};
-use crate::policy::{Admit, BreakerMachine, BreakerOptions, BreakerStatus, Change, Permit};
+use crate::policy::{Admit, BreakerMachine, Change, Permit};
+pub use crate::policy::{BreakerOptions, BreakerStatus};
 use crate::time::Clock;
 
 /// Called with every change of a breaker's state.

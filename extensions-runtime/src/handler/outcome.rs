@@ -274,10 +274,10 @@ impl Veto {
     }
 }
 
-/// What a function handler may return: the point's output, a `Result` of it, or nothing.
+/// What a function handler may return: the point's output or a `Result` of it; nothing, where the output is `()` or a `Verdict`.
 #[diagnostic::on_unimplemented(
     message = "a handler of this point cannot return `{Self}`",
-    label = "expected `{O}`, a `Result` of it, or nothing",
+    label = "expected `{O}`, or a `Result` of it",
     note = "a function handler returns its point's output (`{O}`) or a `Result` of it",
     note = "for a `Verdict` write `#[extension_point(interruptible)]` on the point, for another type `#[extension_point(output = …)]`"
 )]

@@ -124,6 +124,21 @@ impl Extensions {
         self.register_many(Registrations::new().on_any(pattern, handler))
     }
 
+    /// Registers a handler of every point whose name matches a pattern, with options ([`Registrations::on_any_with`]).
+    ///
+    /// # Errors
+    ///
+    /// As [`register`](Self::register).
+    #[track_caller]
+    pub fn on_any_with<H: AnyHandler>(
+        &self,
+        pattern: impl Into<String>,
+        handler: H,
+        options: HandlerOptions,
+    ) -> Result<Registration, BuildError> {
+        self.register_many(Registrations::new().on_any_with(pattern, handler, options))
+    }
+
     /// Registers all handlers of a list, in one step.
     ///
     /// # Errors
@@ -141,11 +156,11 @@ impl Extensions {
     ) -> Result<Vec<HandlerId>, BuildError> {
         let mut registrar = Registrar::onto(self.premises(), &snapshot.registry);
         registrations.apply(&mut registrar);
-        let registry = registrar.finish().map_err(BuildError::new)?;
+        let registry = registrar.finish().map_err(BuildError::while_running)?;
         if self.queue().is_none()
             && let Some(problem) = registry.needs_queue()
         {
-            return Err(BuildError::new(vec![problem]));
+            return Err(BuildError::while_running(vec![problem]));
         }
         let ids = registry.new_since(&snapshot.registry);
         snapshot.registry = Arc::new(registry);

@@ -5,14 +5,19 @@ use std::fmt;
 use crate::point::Location;
 use crate::queue::QueueError;
 
-/// Why an instance could not be built: every problem, not only the first.
+/// Why an instance could not be built, or handlers not be registered: every problem, not only the first.
 pub struct BuildError {
+    outcome: &'static str,
     problems: Vec<BuildProblem>,
 }
 
 impl BuildError {
-    pub(crate) const fn new(problems: Vec<BuildProblem>) -> Self {
-        Self { problems }
+    pub(crate) const fn at_start(problems: Vec<BuildProblem>) -> Self {
+        Self { outcome: "the instance cannot start", problems }
+    }
+
+    pub(crate) const fn while_running(problems: Vec<BuildProblem>) -> Self {
+        Self { outcome: "nothing was registered", problems }
     }
 
     /// The problems.
@@ -25,7 +30,7 @@ impl BuildError {
 impl fmt::Display for BuildError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let n = self.problems.len();
-        write!(f, "the instance cannot start: {n} problem{}", if n == 1 { "" } else { "s" })?;
+        write!(f, "{}: {n} problem{}", self.outcome, if n == 1 { "" } else { "s" })?;
         for (i, problem) in self.problems.iter().enumerate() {
             write!(f, "\n  {}. {problem}", i + 1)?;
         }
@@ -109,6 +114,11 @@ pub enum BuildProblem {
         /// The options that differ.
         differences: String,
     },
+    /// Something that the builder was given cannot be.
+    Setting {
+        /// What is wrong and what to write.
+        message: String,
+    },
     /// A rename names nothing that is registered, or gives a name that cannot be.
     Rename {
         /// What is wrong and what to write.
@@ -143,8 +153,8 @@ impl fmt::Display for BuildProblem {
             ),
             Self::DuplicateHandler { point, name, first, second } => write!(
                 f,
-                "two handlers of `{point}` have the name `{name}`: `{}` ({}) and `{}` ({}); write `name = \"…\"` on one, \
-                 or `.rename_handler(\"{}\", \"…\")` on the builder",
+                "two handlers of `{point}` have the name `{name}`: `{}` ({}) and `{}` ({}); give one another name: \
+                 `name = \"…\"` in its attribute, `.name(\"…\")` in its options, or `.rename_handler(\"{}\", \"…\")` on the builder",
                 first.0, first.1, second.0, second.1, second.0
             ),
             Self::MissingResource { handler, field, resource, location } => write!(
@@ -164,7 +174,7 @@ impl fmt::Display for BuildProblem {
                 "`{handler}` is declared ({declared}) with other options than it is defined with ({defined}): {differences}; \
                  make them the same"
             ),
-            Self::Rename { message } => f.write_str(message),
+            Self::Setting { message } | Self::Rename { message } => f.write_str(message),
             Self::NoQueue { handlers } => write!(
                 f,
                 "there are async handlers ({}) and no queue; write `.queue_url(\"sqlite://jobs.db\")` or `.queue(…)` on the \

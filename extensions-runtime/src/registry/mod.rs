@@ -37,7 +37,7 @@ pub(crate) use self::wanted::Wanted;
 pub(crate) use self::wildcard::Wildcard;
 use crate::handler::{HandlerId, HandlerInfo};
 use crate::job::HandlerKey;
-use crate::point::{ExtensionPoint, Location, PointInfo};
+use crate::point::{Deprecation, ExtensionPoint, Location, PointInfo};
 use crate::queue::KnownHandler;
 
 /// Everything that is registered in an instance.
@@ -72,6 +72,8 @@ pub struct RegisteredPoint {
     pub location: Location,
     /// How many handlers it has.
     pub handlers: usize,
+    /// Set where its type is marked `#[deprecated]`.
+    pub deprecated: Option<Deprecation>,
 }
 
 impl Registry {
@@ -239,6 +241,7 @@ fn registered_points(
             queued: info.queued,
             interruptible: info.interruptible,
             location: info.location,
+            deprecated: info.deprecated,
         }
     };
     let mut points: Vec<_> = infos.values().map(point).collect();

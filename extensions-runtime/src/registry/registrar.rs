@@ -15,8 +15,8 @@ use super::{
     LinkedDeclaration, LinkedHandler, LinkedPoint, Predicate, QueuedEntry, Registry, Wanted,
 };
 use crate::handler::{
-    AnyHandler, AsyncHandler, AsyncOptions, AwaitedHandler, BlockingHandler, Callbacks, Handler, HandlerId,
-    HandlerInfo, HandlerKind, JobOptions, Stage,
+    AnyHandler, AsyncHandler, AsyncOptions, AwaitedHandler, BlockingHandler, BreakerChoice, Callbacks,
+    Handler, HandlerId, HandlerInfo, HandlerKind, JobOptions, Stage,
 };
 use crate::point::{ExtensionPoint, PointInfo, QueuedType};
 
@@ -290,7 +290,8 @@ impl<'a> Registrar<'a> {
             }
         }
         let breaker = wanted.breaker.resolve(self.premises.breaker);
-        for message in breaker.and_then(|options| options.check().err()).into_iter().flatten() {
+        let own = breaker.filter(|_| wanted.breaker != BreakerChoice::Default);
+        for message in own.and_then(|options| options.check().err()).into_iter().flatten() {
             let (handler, location) = (wanted.path.clone(), wanted.location);
             self.problems.push(BuildProblem::Option { handler, location, message });
         }

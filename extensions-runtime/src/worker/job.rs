@@ -199,6 +199,24 @@ impl Job {
         self.0.claimed.meta.tenant.as_deref()
     }
 
+    /// The user in whose scope it was fired.
+    #[must_use]
+    pub fn user(&self) -> Option<&str> {
+        self.0.claimed.meta.user.as_deref()
+    }
+
+    /// The request in whose scope it was fired.
+    #[must_use]
+    pub fn request(&self) -> Option<&str> {
+        self.0.claimed.meta.request.as_deref()
+    }
+
+    /// The inmost other scope in which it was fired.
+    #[must_use]
+    pub fn scope(&self) -> Option<&str> {
+        self.0.claimed.meta.scopes.last().map(String::as_str)
+    }
+
     /// Ends when the handler should stop: the job is cancelled, its lease is lost, or the worker's grace is over. A handler that does
     /// not heed it is dropped a few seconds later. One that then returns an ordinary error does not count as a failed attempt.
     pub async fn cancelled(&self) {
