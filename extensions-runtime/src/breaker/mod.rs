@@ -1,6 +1,6 @@
 //! Circuit breakers: one for each handler, and named ones for the application's own calls.
 //!
-//! The states and the roads between them are [`BreakerMachine`]'s; here are its lock, its clock, and who is told of a change.
+//! The states and the roads between them are `policy`'s; here are the lock, the clock, and who is told of a change.
 
 mod handle;
 mod store;
