@@ -196,6 +196,13 @@ impl Scope {
     /// async handler runs later and elsewhere, where the scope's handlers need not be; register it in the instance, with a condition
     /// if need be.
     pub fn register_many(&self, registrations: Registrations) -> Result<(), BuildError> {
+        let added = self.add(&registrations);
+        // Behind the lock, as in `Extensions::register_many`.
+        drop(registrations);
+        added
+    }
+
+    fn add(&self, registrations: &Registrations) -> Result<(), BuildError> {
         let _one_at_a_time = self.shared.changing.lock().unwrap_or_else(PoisonError::into_inner);
         let base = self.shared.registry().unwrap_or_default();
         let mut registrar = Registrar::onto(self.extensions.premises(), &base);

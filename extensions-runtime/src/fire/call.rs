@@ -24,7 +24,7 @@ pub(super) async fn call<T>(
     let started = timed.then(Instant::now);
     let ended = task::catching(call).instrument(span).await;
     let took = started.map(|at| at.elapsed());
-    Called { result: ended.unwrap_or_else(|panic| Err(HandlerError::panicked(&*panic))), took }
+    Called { result: ended.unwrap_or_else(|panic| Err(HandlerError::panicked(panic))), took }
 }
 
 /// Tells the breaker that let a call through how it ended.

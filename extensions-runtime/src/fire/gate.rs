@@ -112,7 +112,7 @@ impl Gate<'_> {
             }
             Check::Predicate(predicate) => catch_unwind(AssertUnwindSafe(|| predicate(point, self.cx))),
         };
-        asked.map_err(|panic| HandlerError::panicked(&*panic))
+        asked.map_err(HandlerError::panicked)
     }
 
     fn is_active(&self, feature: &str) -> bool {

@@ -11,7 +11,7 @@ use crate::handler::HandlerResult;
 use crate::instance::Extensions;
 use crate::job::NewJob;
 use crate::point::{ExtensionPoint, PointInfo};
-use crate::queue::{Pushed, QueueError};
+use crate::queue::{Pushed, QueueError, QueueErrorKind};
 
 /// Wraps every fire that is not nested in another: times it, enters a scope, refuses it.
 ///
@@ -198,7 +198,14 @@ impl Extensions {
     }
 
     pub(crate) async fn push_layered(&self, jobs: Arc<[NewJob]>) -> Result<Vec<Pushed>, QueueError> {
-        NextPush { layers: &self.settings().push_layers, extensions: self }.run(jobs).await
+        let asked = jobs.len();
+        let pushed = NextPush { layers: &self.settings().push_layers, extensions: self }.run(jobs).await?;
+        if pushed.len() == asked {
+            return Ok(pushed);
+        }
+        let hint =
+            format!("there are {} answers for {asked} jobs; a push layer gives one for each", pushed.len());
+        Err(QueueError::new(QueueErrorKind::Other, "push", hint))
     }
 }
 

@@ -4,6 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use super::{FireError, FireReport, Fired};
+use crate::handler::panic_text;
 use crate::instance::Extensions;
 use crate::point::{AnyPoint, ExtensionPoint, PointInfo};
 
@@ -90,8 +91,8 @@ impl Extensions {
         };
         let fake = fake.map(|fake| fake as &dyn Observer);
         for observer in fake.into_iter().chain(observers.iter().map(|observer| &**observer)) {
-            if catch_unwind(AssertUnwindSafe(|| observer.fired(&fire))).is_err() {
-                tracing::error!(point = name, "an observer panicked");
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| observer.fired(&fire))) {
+                tracing::error!(point = name, panic = panic_text(panic), "an observer panicked");
             }
         }
     }

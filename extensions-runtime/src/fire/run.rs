@@ -61,7 +61,7 @@ impl<P: ExtensionPoint> PointTable<P> {
         match ended {
             Ok(None) => None,
             Ok(Some(result)) => Some((at, result)),
-            Err(panic) => Some((at, Err(HandlerError::panicked(&*panic)))),
+            Err(panic) => Some((at, Err(HandlerError::panicked(panic)))),
         }
     }
 }
@@ -86,7 +86,7 @@ impl<P: ExtensionPoint> PointTable<P> {
             match ended {
                 Ok(Ok(_)) if is_unit::<P::Output>() => {}
                 Ok(result) => return Some((at, result)),
-                Err(panic) => return Some((at, Err(HandlerError::panicked(&*panic)))),
+                Err(panic) => return Some((at, Err(HandlerError::panicked(panic)))),
             }
         }
         None

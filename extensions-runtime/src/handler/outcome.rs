@@ -1,6 +1,8 @@
 //! What a handler gives back: an output, a verdict, or an error that says what to do next.
 
+use std::any::Any;
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use serde::Serialize;
@@ -74,7 +76,7 @@ impl HandlerError {
         Failure::Cancel(reason.into()).into()
     }
 
-    pub(crate) fn panicked(payload: &(dyn std::any::Any + Send)) -> Self {
+    pub(crate) fn panicked(payload: Box<dyn Any + Send>) -> Self {
         Failure::Panicked(panic_text(payload)).into()
     }
 
@@ -143,10 +145,14 @@ impl HandlerError {
     }
 }
 
-/// What a panic said.
-pub(crate) fn panic_text(payload: &(dyn std::any::Any + Send)) -> String {
+/// What a panic said. Its payload is dropped here, which may panic too.
+pub(crate) fn panic_text(payload: Box<dyn Any + Send>) -> String {
     let text = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    text.or_else(|| payload.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".to_owned())
+    let text = text.or_else(|| payload.downcast_ref::<String>().cloned());
+    if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+        std::mem::forget(again);
+    }
+    text.unwrap_or_else(|| "no message".to_owned())
 }
 
 impl Failure {
@@ -193,7 +199,9 @@ impl fmt::Display for HandlerError {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Failed(error) | Self::Permanent(error) | Self::RetryAfter(_, error) => chain(&**error, f),
+            Self::Failed(error) | Self::Permanent(error) | Self::RetryAfter(_, error) => {
+                f.write_str(&said(&**error))
+            }
             Self::Missing(what) => write!(f, "{what} is gone"),
             Self::Snooze(delay) => write!(f, "snoozed for {delay:?}"),
             Self::Cancel(reason) => write!(f, "cancelled: {reason}"),
@@ -203,19 +211,28 @@ impl fmt::Display for Failure {
     }
 }
 
-fn chain(error: &(dyn std::error::Error + 'static), f: &mut fmt::Formatter<'_>) -> fmt::Result {
+/// What an error and its sources say, even where saying it panics.
+fn said(error: &(dyn std::error::Error + 'static)) -> String {
+    catch_unwind(AssertUnwindSafe(|| chain(error))).unwrap_or_else(|panic| {
+        panic_text(panic);
+        "an error that panics when it is shown".to_owned()
+    })
+}
+
+fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     let mut said = error.to_string();
-    f.write_str(&said)?;
+    let mut whole = said.clone();
     let mut source = error.source();
     while let Some(error) = source {
         let text = error.to_string();
         if !said.contains(&text) {
-            write!(f, ": {text}")?;
+            whole.push_str(": ");
+            whole.push_str(&text);
         }
         said = text;
         source = error.source();
     }
-    Ok(())
+    whole
 }
 
 impl fmt::Debug for HandlerError {

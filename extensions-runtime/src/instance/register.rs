@@ -145,14 +145,16 @@ impl Extensions {
     ///
     /// As [`register`](Self::register); then none of them is registered.
     pub fn register_many(&self, registrations: Registrations) -> Result<Registration, BuildError> {
-        let ids = self.change(|snapshot| self.add(snapshot, registrations))?;
-        Ok(Registration { instance: self.id(), ids })
+        let ids = self.change(|snapshot| self.add(snapshot, &registrations));
+        // Behind the lock: what was refused is dropped with it, and its own drop may want to change something.
+        drop(registrations);
+        Ok(Registration { instance: self.id(), ids: ids? })
     }
 
     fn add(
         &self,
         snapshot: &mut Snapshot,
-        registrations: Registrations,
+        registrations: &Registrations,
     ) -> Result<Vec<HandlerId>, BuildError> {
         let mut registrar = Registrar::onto(self.premises(), &snapshot.registry);
         registrations.apply(&mut registrar);

@@ -188,7 +188,9 @@ impl Extensions {
     /// Whether this name is muted.
     #[must_use]
     pub fn is_muted_named(&self, handler: &str) -> bool {
-        self.switched_off().muted.iter().any(|key| key.rsplit('/').next() == Some(handler))
+        let is_named = |switch: &Switch| matches!(switch, Switch::Mute(Which::Name(name)) if name == handler);
+        self.view().switches().is_some_and(|switches| switches.all().any(is_named))
+            || self.switched_off().muted.iter().any(|key| key.rsplit('/').next() == Some(handler))
     }
 
     /// Ends every mute, whatever guards are alive.

@@ -9,7 +9,7 @@ use crate::handler::{
 };
 use crate::point::{ExtensionPoint, Location, Queued};
 
-type Registration = Box<dyn FnOnce(&mut Registrar<'_>) + Send>;
+type Registration = Box<dyn Fn(&mut Registrar<'_>) + Send>;
 
 /// Handlers that are registered together: all, or none if one of them cannot be.
 ///
@@ -37,9 +37,7 @@ impl Registrations {
     #[track_caller]
     pub fn register<P: ExtensionPoint, H: Handler<P>>(self, handler: H, options: HandlerOptions) -> Self {
         let wanted = self.wanted::<H>(options);
-        self.later(move |registrar| {
-            registrar.add_inline::<P>(&wanted, InlineCall::Plain(Arc::new(handler)));
-        })
+        self.inline(wanted, InlineCall::<P>::Plain(Arc::new(handler)))
     }
 
     /// Adds a closure as a plain inline handler under a name of its own.
@@ -51,8 +49,7 @@ impl Registrations {
         options: HandlerOptions,
     ) -> Self {
         let wanted = self.wanted_of(&handler, options.name(name));
-        let call = InlineCall::Plain(Arc::new(FnHandler(handler)));
-        self.later(move |registrar| registrar.add_inline::<P>(&wanted, call))
+        self.inline(wanted, InlineCall::<P>::Plain(Arc::new(FnHandler(handler))))
     }
 
     /// Adds an awaited inline handler.
@@ -63,16 +60,14 @@ impl Registrations {
         options: HandlerOptions,
     ) -> Self {
         let wanted = self.wanted::<H>(options);
-        self.later(move |registrar| {
-            registrar.add_inline::<P>(&wanted, InlineCall::awaited(Arc::new(handler)))
-        })
+        self.inline(wanted, InlineCall::<P>::awaited(Arc::new(handler)))
     }
 
     /// Adds a stage of the point's pipeline, which [`as_pipeline`](crate::fire::Fire::as_pipeline) runs.
     #[track_caller]
     pub fn register_stage<P: ExtensionPoint, S: Stage<P>>(self, stage: S, options: HandlerOptions) -> Self {
         let wanted = self.wanted::<S>(options);
-        self.later(move |registrar| registrar.add_inline::<P>(&wanted, InlineCall::stage(Arc::new(stage))))
+        self.inline(wanted, InlineCall::<P>::stage(Arc::new(stage)))
     }
 
     /// Adds an async handler. The options that `#[async_handler]` gives its type are the base; the arguments win.
@@ -80,7 +75,10 @@ impl Registrations {
     pub fn register_async<P: Queued, H: AsyncHandler<P>>(self, handler: H, options: AsyncOptions) -> Self {
         let options = options.or(&Registrar::linked_options::<H>());
         let wanted = self.wanted::<H>(options.handler.clone());
-        self.later(move |registrar| registrar.add_queued::<P, H>(wanted, Arc::new(handler), options))
+        let handler = Arc::new(handler);
+        self.later(move |registrar| {
+            registrar.add_queued::<P, H>(wanted.clone(), Arc::clone(&handler), options.clone());
+        })
     }
 
     /// Adds a handler of every point whose name matches a pattern: on the wire name (`*Created`, `order.*`), or, where the
@@ -104,7 +102,8 @@ impl Registrations {
             options.name.get_or_insert_with(|| pattern.clone());
         }
         let wanted = self.wanted::<H>(options);
-        self.later(move |registrar| registrar.add_wildcard(wanted, &pattern, Arc::new(handler)))
+        let handler: Arc<dyn AnyHandler> = Arc::new(handler);
+        self.later(move |registrar| registrar.add_wildcard(wanted.clone(), &pattern, Arc::clone(&handler)))
     }
 
     /// Adds all of another list.
@@ -125,7 +124,11 @@ impl Registrations {
         self.wanted::<H>(options)
     }
 
-    fn later(mut self, registration: impl FnOnce(&mut Registrar<'_>) + Send + 'static) -> Self {
+    fn inline<P: ExtensionPoint>(self, wanted: Wanted, call: InlineCall<P>) -> Self {
+        self.later(move |registrar| registrar.add_inline::<P>(&wanted, call.clone()))
+    }
+
+    fn later(mut self, registration: impl Fn(&mut Registrar<'_>) + Send + 'static) -> Self {
         self.list.push(Box::new(registration));
         self
     }
@@ -134,8 +137,8 @@ impl Registrations {
         self.list.len()
     }
 
-    pub(crate) fn apply(self, registrar: &mut Registrar<'_>) {
-        for registration in self.list {
+    pub(crate) fn apply(&self, registrar: &mut Registrar<'_>) {
+        for registration in &self.list {
             registration(registrar);
         }
     }

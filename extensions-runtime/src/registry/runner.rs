@@ -156,7 +156,7 @@ impl Drop for NotLater {
 
 fn joined(failed: tokio::task::JoinError) -> HandlerError {
     match failed.try_into_panic() {
-        Ok(payload) => HandlerError::panicked(&*payload),
+        Ok(payload) => HandlerError::panicked(payload),
         Err(failed) => failed.into(),
     }
 }

@@ -171,7 +171,7 @@ impl Executor {
     }
 
     async fn handler_failed(&self, runner: &dyn JobRunner, job: &Job, error: HandlerError) {
-        let message = said(&error);
+        let message = error.to_string();
         match error.into_failure() {
             // Told to stop, it has stopped half way: that is the shut-down's doing, not a failed attempt.
             Failure::Failed(_) if job.stopping() == Some(Stop::Shutdown) => self.give_back(job).await,
@@ -290,7 +290,7 @@ impl Executor {
         let wrong = match tokio::time::timeout(limit, task::catching(callback)).await {
             Ok(Ok(Ok(()))) => return,
             Ok(Ok(Err(undecodable))) => format!("its point cannot be decoded: {undecodable}"),
-            Ok(Err(panic)) => format!("panicked: {}", panic_text(&*panic)),
+            Ok(Err(panic)) => format!("panicked: {}", panic_text(panic)),
             Err(_) => format!("ran longer than {limit:?}"),
         };
         tracing::error!(job = %job.id(), handler = %job.handler(), "`{which}` {wrong}");
@@ -347,12 +347,6 @@ impl Drop for LeaveOnPanic<'_> {
     }
 }
 
-/// What an error says, even where saying it panics.
-fn said(error: &HandlerError) -> String {
-    catch_unwind(AssertUnwindSafe(|| error.to_string()))
-        .unwrap_or_else(|_| "an error that panics when it is shown".to_owned())
-}
-
 /// Runs the handler, inside of the layers where there are any.
 async fn handle(runner: &dyn JobRunner, job: &Job) -> HandlerResult {
     #[cfg(feature = "tower")]
@@ -381,7 +375,7 @@ async fn run(runner: &dyn JobRunner, job: &Job, handling: impl Future<Output = H
         biased;
         returned = &mut running => match returned {
             Ok(result) => Ended::Returned(result),
-            Err(panic) => Ended::Panicked(panic_text(&*panic)),
+            Err(panic) => Ended::Panicked(panic_text(panic)),
         },
         why = must_stop(job) => Ended::Stopped(why),
         after = timeout => Ended::TimedOut(after),
@@ -389,7 +383,7 @@ async fn run(runner: &dyn JobRunner, job: &Job, handling: impl Future<Output = H
     // What the handler held is dropped here, which may panic too.
     match catch_unwind(AssertUnwindSafe(|| drop(running))) {
         Ok(()) => ended,
-        Err(panic) => Ended::Panicked(panic_text(&*panic)),
+        Err(panic) => Ended::Panicked(panic_text(panic)),
     }
 }
 

@@ -26,6 +26,8 @@ impl InPlace {
     /// Runs what is due now, and what that makes due now.
     pub(crate) async fn run_due(&self, extensions: &Extensions) -> Result<WorkerReport, QueueError> {
         let mut total = WorkerReport { stopped: StopReason::Empty, ..WorkerReport::default() };
+        // The worker's own upkeep runs beside its claims: what a run that was dropped left behind would come back too late.
+        self.queue.maintain(extensions.settings().retention).await?;
         let mut served = BTreeSet::new();
         loop {
             let queues = self.queues().await?;

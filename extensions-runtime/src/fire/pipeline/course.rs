@@ -12,6 +12,7 @@ use crate::fire::call::{Called, call, millis, settle};
 use crate::fire::gate::{Gate, Held};
 use crate::fire::report::SkipReason;
 use crate::handler::{Context, HandlerError, HandlerInfo, HandlerResult, Next, Passed, Rest};
+use crate::task;
 
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 
@@ -137,11 +138,13 @@ impl<'a, T: Send + Sync + 'static> Course<'a, T> {
     }
 
     fn admit(&self, step: &Step<T>, value: &T) -> Result<Option<Pass>, Held> {
+        let holds = || step.check.as_ref().map_or(Ok(true), |check| check.holds(&self.gate, value));
         if let Some(reason) = self.gate.switched_off(&step.info) {
-            return Err(Held::Skipped(reason));
+            // What is no part of the pipeline is not missed either.
+            let is_part = holds().unwrap_or(true);
+            return Err(Held::Skipped(if is_part { reason } else { SkipReason::Condition }));
         }
-        let holds = step.check.as_ref().map_or(Ok(true), |check| check.holds(&self.gate, value));
-        if !holds.map_err(Held::Failed)? {
+        if !holds().map_err(Held::Failed)? {
             return Err(Held::Skipped(SkipReason::Condition));
         }
         match &step.breaker {
@@ -161,7 +164,9 @@ impl<'a, T: Send + Sync + 'static> Course<'a, T> {
         self.set(at, StageFate::Unfinished);
         let hooked = async {
             self.hooks.before_each(&step.info, value);
-            let result = step.call.call(value, Next::new(self, at)).await;
+            let call = async { step.call.call(value, Next::new(self, at)).await };
+            let result =
+                task::catching(call).await.unwrap_or_else(|panic| Err(HandlerError::panicked(panic)));
             self.hooks.after_each(&step.info, value);
             result
         };

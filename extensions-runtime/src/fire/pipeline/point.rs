@@ -95,6 +95,11 @@ impl<P: ExtensionPoint> Run<'_, '_, P> {
         if let Some((at, reason)) = denied {
             Tally::deny(tally, &steps[at].info, format!("it could not be asked: {reason}"));
         }
+        for (step, report) in steps.iter().zip(&stages) {
+            if step.denies && report.fate == StageFate::Unfinished {
+                Tally::deny(tally, &step.info, "it was not let to its end".to_owned());
+            }
+        }
         for (at, error) in failures {
             Tally::fail(tally, &steps[at].info, error);
         }

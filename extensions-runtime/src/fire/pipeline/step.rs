@@ -39,7 +39,7 @@ pub(super) struct When<F>(pub(super) F);
 impl<T, F: Fn(&T) -> bool + Send + Sync> StepCheck<T> for When<F> {
     fn holds(&self, _: &Gate<'_>, value: &T) -> Result<bool, HandlerError> {
         let asked = catch_unwind(AssertUnwindSafe(|| (self.0)(value)));
-        asked.map_err(|panic| HandlerError::panicked(&*panic))
+        asked.map_err(HandlerError::panicked)
     }
 }
 
