@@ -50,6 +50,9 @@ pub mod points {}
 /// [`cancel`]: crate::HandlerError::cancel
 /// [`Context`]: crate::Context
 /// [`Job`]: crate::Job
+/// [guard]: safety#guards
+/// [conditions]: registration#conditions
+/// [safety]: safety#circuit-breakers
 #[doc = include_str!("docs/handlers.md")]
 pub mod handlers {}
 
@@ -58,6 +61,9 @@ pub mod handlers {}
 /// [`Fired`]: crate::Fired
 /// [`FireError`]: crate::FireError
 /// [`FireErrorKind`]: crate::FireErrorKind
+/// [registrations]: registration
+/// [safety]: safety
+/// [scope]: scopes
 #[doc = include_str!("docs/firing.md")]
 pub mod firing {}
 
@@ -80,6 +86,8 @@ pub mod pipelines {}
 /// [`EnvFlags`]: crate::features::EnvFlags
 /// [`FlagFn`]: crate::features::FlagFn
 /// [`FeatureFlags`]: crate::features::FeatureFlags
+/// [scope]: scopes
+/// [safety]: safety
 #[doc = include_str!("docs/registration.md")]
 pub mod registration {}
 
@@ -103,6 +111,7 @@ pub mod workers {}
 
 /// [`Memory`]: crate::queue::Memory
 /// [`FaultyQueue`]: crate::testing::FaultyQueue
+/// [environment]: registration#conditions
 #[doc = include_str!("docs/testing.md")]
 pub mod testing {}
 

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use extensions::fire::{SkipReason, StageFate};
 use extensions::prelude::*;
 use extensions::queue::{JobFilter, Memory, QueueBackend};
-use extensions::{BreakerStatus, ExtensionsBuilder, Piped};
+use extensions::{BreakerStatus, ExtensionsBuilder, FireErrorKind, Piped};
 use serde::{Deserialize, Serialize};
 
 /// What goes through: the stages write down what they do, and one of them can be told to fail.
@@ -598,6 +598,16 @@ async fn registered_stages_stand_under_mutes_tags_choices_conditions_breakers_an
     assert_eq!(inside.value().unwrap().log[..3], ["around", "first", "around"]);
     assert_eq!(run().await.fate_of("scoped"), None);
     assert!(ext.silenced(async { run().await }).await.is_silenced());
+}
+
+#[tokio::test]
+async fn strict_mode_wants_a_handler_that_a_fire_runs_and_a_stage_is_none() {
+    let ext = Extensions::builder().register_stage::<Process, _>(Around, at(1)).build().await.unwrap();
+    let error = ext.point(Process::default()).strict().fire().await.unwrap_err();
+    assert!(matches!(error.kind(), FireErrorKind::NoHandlers), "{error}");
+    assert!(error.point::<Process>().is_some());
+    let ran = ext.point(Process::default()).strict().as_pipeline().run().await;
+    assert!(ran.is_ok(), "{ran:?}");
 }
 
 #[tokio::test]

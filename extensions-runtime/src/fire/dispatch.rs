@@ -204,7 +204,7 @@ impl Extensions {
         mut point: P,
         mode: &Mode,
         outer: Option<&Context>,
-        enough: Enough<'_, P>,
+        mut enough: Enough<'_, P>,
     ) -> Result<Prepared<P>, FireError> {
         let started = self.profiling().then(Instant::now);
         let view = self.view();
@@ -220,15 +220,17 @@ impl Extensions {
         let empty;
         let table = match view.registry().table::<P>() {
             Some(table) => table,
-            None if mode.strict && scoped.is_empty() => {
-                return Err(FireError::new(FireErrorKind::NoHandlers, P::info().name).with_point(point));
-            }
             None => {
                 empty = PointTable::empty();
                 &empty
             }
         };
         let inline = merged(table, &scoped);
+        let is_piped = enough.as_deref_mut().is_some_and(|drive| drive.pipeline().is_some());
+        let is_idle = |entry: &&InlineEntry<P>| entry.is_stage() && !is_piped;
+        if mode.strict && table.queued.is_empty() && inline.iter().all(is_idle) {
+            return Err(FireError::new(FireErrorKind::NoHandlers, P::info().name).with_point(point));
+        }
         if mode.sync && inline.iter().any(|entry| entry.is_awaited()) {
             let handlers = inline.iter().filter(|entry| entry.is_awaited());
             let handlers = handlers.map(|entry| entry.at.info.name.to_string()).collect();

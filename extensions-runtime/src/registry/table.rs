@@ -78,6 +78,11 @@ impl<P: ExtensionPoint> InlineEntry<P> {
     pub(crate) fn is_awaited(&self) -> bool {
         matches!(self.call, InlineCall::Awaited(_))
     }
+
+    /// Whether only pipelines run it.
+    pub(crate) fn is_stage(&self) -> bool {
+        matches!(self.call, InlineCall::Stage(_))
+    }
 }
 
 impl<P: ExtensionPoint> Clone for InlineEntry<P> {
