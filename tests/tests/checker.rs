@@ -65,6 +65,7 @@ impl Scene {
             worker: None,
             progress: None,
             owes_on_failure: false,
+            result: None,
             meta: JobMeta::new(FireId::new()),
         };
         self.jobs.push(record);
@@ -90,7 +91,8 @@ impl Scene {
 
     fn error(&mut self, job: usize, attempt: u32, run: &str) {
         let message = RunId(run.to_owned()).error();
-        let error = AttemptError { attempt, at: wall(0), kind: ErrorKind::Failed, message, worker: None };
+        let error =
+            AttemptError { attempt, at: wall(0), kind: ErrorKind::Failed, message, worker: None, took: None };
         self.jobs[job].errors.push(error);
     }
 
@@ -369,6 +371,7 @@ fn keyed(key: &str) -> NewJob {
         delay: Duration::ZERO,
         unique: Some(UniqueLock { key: key.into(), ttl: None, until: UniqueUntil::End }),
         on_failure: false,
+        once: None,
         meta: JobMeta::new(FireId::new()),
     }
 }
@@ -387,7 +390,7 @@ async fn a_store_is_asked_for_keys_of_ended_jobs_only_and_left_as_it_was() {
         lost: TakeLost::All,
     };
     let claimed = queue.reserve(request).await.unwrap().jobs.remove(0);
-    let end = Settle::Complete { keep: true };
+    let end = Settle::complete(true);
     queue.settle(vec![Settlement { job: claimed.id, token: claimed.token, end }]).await.unwrap();
     for _ in 0..2 {
         let evidence = Evidence::gather(&[], &queue).await.unwrap();

@@ -126,6 +126,7 @@ mod item_2_2_wire_names_and_versions {
             delay: std::time::Duration::ZERO,
             unique: None,
             on_failure: false,
+            once: None,
             meta: JobMeta::new(FireId::new()),
         }
     }

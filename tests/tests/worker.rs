@@ -244,6 +244,7 @@ fn raw(handler: &str, version: u32, payload: &[u8]) -> NewJob {
         delay: Duration::ZERO,
         unique: None,
         on_failure: true,
+        once: None,
         meta: JobMeta::new(FireId::new()),
     }
 }

@@ -45,13 +45,13 @@ pub(super) fn quarantine_error(attempt: u32, at: Timestamp, worker: Option<Worke
     let message = format!(
         "quarantined: {LOSSES_TO_QUARANTINE} workers died over this job after it had started; see what it does to its process, then retry it by hand"
     );
-    AttemptError { attempt, at, kind: ErrorKind::Lost, message, worker }
+    AttemptError { attempt, at, kind: ErrorKind::Lost, message, worker, took: None }
 }
 
 pub(super) fn callback_dropped_error(attempt: u32, at: Timestamp, worker: Option<WorkerId>) -> AttemptError {
     let message =
         format!("on_failure was dropped: its call was lost {CALLBACK_LOSSES} times with its worker");
-    AttemptError { attempt, at, kind: ErrorKind::Lost, message, worker }
+    AttemptError { attempt, at, kind: ErrorKind::Lost, message, worker, took: None }
 }
 
 /// What the live workers can run.

@@ -58,6 +58,7 @@ pub(super) fn job() -> NewJob {
         delay: Duration::ZERO,
         unique: None,
         on_failure: false,
+        once: None,
         meta: JobMeta::new(FireId::new()),
     }
 }
@@ -82,6 +83,7 @@ pub(super) fn error(attempt: u32, message: &str) -> AttemptError {
         kind: ErrorKind::Failed,
         message: message.to_owned(),
         worker: None,
+        took: None,
     }
 }
 
@@ -97,7 +99,9 @@ pub(super) fn bury_owing() -> Settle {
     Settle::Bury { error: error(1, "for good"), owe_on_failure: true }
 }
 
-pub(super) const COMPLETE: Settle = Settle::Complete { keep: true };
+pub(super) fn complete() -> Settle {
+    Settle::complete(true)
+}
 
 pub(super) fn ids(jobs: &[NewJob]) -> Vec<JobId> {
     jobs.iter().map(|job| job.id).collect()

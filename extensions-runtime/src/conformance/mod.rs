@@ -49,7 +49,7 @@ use std::future::Future;
 use std::pin::Pin;
 
 /// How many rules the contract has; every one has a case.
-pub const RULES: u8 = 39;
+pub const RULES: u8 = 42;
 
 /// What a case does.
 pub type CaseFuture = Pin<Box<dyn Future<Output = ()> + Send>>;

@@ -385,7 +385,7 @@ impl QueueBackend for Mutant {
         self.inner.wait(request)
     }
 
-    forward!(maintain beat);
+    forward!(maintain beat connection reconnect store);
 
     fn leave(&self, worker: WorkerId) -> QueueFuture<'_, ()> {
         // The memory backend lists workers apart from claims, so another id leaves every claim in place.

@@ -181,6 +181,7 @@ impl<P: ExtensionPoint> JobMaker<'_, P> {
             delay: options.delay,
             unique,
             on_failure: options.on_failure || info.kind == HandlerKind::Declared,
+            once: None,
             meta,
         })
     }

@@ -129,6 +129,7 @@ impl Envelope {
             delay: self.run_at.since(self.enqueued_at),
             unique: self.unique,
             on_failure: self.on_failure,
+            once: None,
             meta: self.meta,
         }
     }

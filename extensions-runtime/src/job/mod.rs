@@ -166,6 +166,9 @@ pub struct NewJob {
     /// Whether its handler has an `on_failure` callback, which a backend owes it where the backend itself
     /// ends the job (`quarantined`).
     pub on_failure: bool,
+    /// How long from the push on its id stays taken, even when no record of the job remains: a push of the same id within
+    /// that time changes nothing. None: as long as the record is there.
+    pub once: Option<Duration>,
     /// What travels along.
     pub meta: JobMeta,
 }
@@ -212,6 +215,8 @@ pub struct ClaimedJob {
     pub lost_count: u32,
     /// When it was pushed.
     pub enqueued_at: Timestamp,
+    /// How long ago that was when it was claimed, by the backend's clock.
+    pub age: Duration,
     /// Whether the backend owes `on_failure` where it ends the job by itself.
     pub on_failure: bool,
     /// The error that ended it; only for [`Purpose::OnFailure`].
@@ -234,6 +239,9 @@ pub struct AttemptError {
     /// The worker that ran it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub worker: Option<WorkerId>,
+    /// How long the attempt took.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub took: Option<Duration>,
 }
 
 /// Why an attempt or a job failed.
@@ -255,6 +263,8 @@ pub enum ErrorKind {
     Undecodable,
     /// The job's workers died over it.
     Lost,
+    /// The job was not started in time.
+    Expired,
 }
 
 impl fmt::Display for ErrorKind {
@@ -267,6 +277,7 @@ impl fmt::Display for ErrorKind {
             Self::TimedOut => "timed out",
             Self::Undecodable => "undecodable payload",
             Self::Lost => "workers lost",
+            Self::Expired => "expired",
         })
     }
 }
@@ -320,10 +331,18 @@ pub struct JobRecord {
     pub worker: Option<WorkerId>,
     /// What its handler last said of its progress.
     pub progress: Option<Progress>,
+    /// What its handler asked to be kept of a completed job, as JSON.
+    #[serde(serialize_with = "result_text")]
+    pub result: Option<Payload>,
     /// Whether its `on_failure` is still owed.
     pub owes_on_failure: bool,
     /// What travels along.
     pub meta: JobMeta,
+}
+
+#[allow(clippy::ref_option)]
+fn result_text<S: serde::Serializer>(result: &Option<Payload>, serializer: S) -> Result<S::Ok, S::Error> {
+    result.as_ref().map(Payload::to_text).serialize(serializer)
 }
 
 fn payload_text<S: serde::Serializer>(payload: &Payload, serializer: S) -> Result<S::Ok, S::Error> {

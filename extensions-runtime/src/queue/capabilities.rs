@@ -22,6 +22,10 @@ pub struct Capabilities {
     pub pause: bool,
     /// Jobs outlive the process.
     pub durable: bool,
+    /// Follow-ups are stored in the same atomic step as their job's completion.
+    pub follow_ups: bool,
+    /// Jobs can be stored, and claims ended, in a transaction of the caller's.
+    pub transactions: bool,
 }
 
 impl Capabilities {
@@ -35,6 +39,8 @@ impl Capabilities {
         priority: false,
         pause: false,
         durable: false,
+        follow_ups: false,
+        transactions: false,
     };
 
     /// Everything.
@@ -47,11 +53,13 @@ impl Capabilities {
         priority: true,
         pause: true,
         durable: true,
+        follow_ups: true,
+        transactions: true,
     };
 
     /// The abilities by name, for tables.
     #[must_use]
-    pub const fn by_name(&self) -> [(&'static str, bool); 8] {
+    pub const fn by_name(&self) -> [(&'static str, bool); 10] {
         [
             ("atomic_push", self.atomic_push),
             ("unique", self.unique),
@@ -61,6 +69,8 @@ impl Capabilities {
             ("priority", self.priority),
             ("pause", self.pause),
             ("durable", self.durable),
+            ("follow_ups", self.follow_ups),
+            ("transactions", self.transactions),
         ]
     }
 
@@ -68,6 +78,13 @@ impl Capabilities {
     #[must_use]
     pub const fn not_durable(mut self) -> Self {
         self.durable = false;
+        self
+    }
+
+    /// These without `transactions`.
+    #[must_use]
+    pub const fn without_transactions(mut self) -> Self {
+        self.transactions = false;
         self
     }
 }

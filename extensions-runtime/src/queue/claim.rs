@@ -1,8 +1,11 @@
 //! Claims and what ends them.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::job::{AttemptError, ClaimedJob, HandlerKey, JobId, LeaseToken, Progress, QueueName, WorkerId};
+use crate::job::{
+    AttemptError, ClaimedJob, HandlerKey, JobId, LeaseToken, NewJob, Payload, Progress, QueueName, WorkerId,
+};
 use crate::time::Timestamp;
 
 /// A handler that a worker can run, with the newest payload version it understands.
@@ -22,7 +25,7 @@ pub struct ClaimRequest {
     /// The queues, the most urgent first; a later one is looked at only when the earlier ones gave too little.
     pub queues: Vec<QueueName>,
     /// What the worker can run. Held-back handlers are simply not named.
-    pub handlers: std::sync::Arc<[KnownHandler]>,
+    pub handlers: Arc<[KnownHandler]>,
     /// The largest number of jobs to take.
     pub max: usize,
     /// How long the claim holds unless it is extended.
@@ -100,6 +103,10 @@ pub enum Settle {
     Complete {
         /// Whether the record is kept for a while.
         keep: bool,
+        /// What is kept of its work with the record, as JSON.
+        result: Option<Payload>,
+        /// Jobs that are stored in the same step, as by a push.
+        follow_ups: Arc<[NewJob]>,
     },
     /// The attempt failed; the job is `retryable` and available again after the delay.
     Retry {
@@ -231,5 +238,13 @@ impl ClaimRequest {
     #[must_use]
     pub fn knows(&self, handler: &HandlerKey, version: u32) -> bool {
         self.handlers.iter().any(|known| known.handler == *handler && version <= known.max_version)
+    }
+}
+
+impl Settle {
+    /// `Complete` without a result and without follow-ups.
+    #[must_use]
+    pub fn complete(keep: bool) -> Self {
+        Self::Complete { keep, result: None, follow_ups: Arc::default() }
     }
 }

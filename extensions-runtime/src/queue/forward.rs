@@ -9,6 +9,9 @@ macro_rules! forward {
     };
     (@ wait) => { $crate::queue::forward!(wait(request: $crate::queue::WaitRequest) -> ()); };
     (@ maintain) => { $crate::queue::forward!(maintain(retention: $crate::queue::Retention) -> $crate::queue::Maintained); };
+    (@ connection) => { fn connection(&self) -> $crate::queue::Connection { self.inner.connection() } };
+    (@ reconnect) => { fn reconnect(&self) { self.inner.reconnect(); } };
+    (@ store) => { fn store(&self) -> Option<&(dyn std::any::Any + Send + Sync)> { self.inner.store() } };
     (@ beat) => { $crate::queue::forward!(beat(worker: $crate::queue::WorkerInfo) -> ()); };
     (@ leave) => { $crate::queue::forward!(leave(worker: $crate::job::WorkerId) -> ()); };
     (@ stats) => { $crate::queue::forward!(stats() -> Vec<$crate::queue::QueueStats>); };

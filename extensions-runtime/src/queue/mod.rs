@@ -10,7 +10,10 @@ mod claim;
 mod connect;
 mod error;
 mod forward;
+mod link;
+mod transaction;
 
+use std::any::Any;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -27,6 +30,8 @@ pub use self::connect::connect;
 pub(crate) use self::connect::{in_memory, is_sync};
 pub use self::error::{QueueError, QueueErrorKind};
 pub(crate) use self::forward::forward;
+pub use self::link::{Connection, Link};
+pub use self::transaction::Transaction;
 #[doc(inline)]
 pub use crate::backend::memory::Memory;
 #[cfg(feature = "sqlite")]
@@ -95,7 +100,7 @@ pub type QueueFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, QueueError>>
 /// *Settle*
 ///
 /// - **Q25** Settlements are independent: a lost one does not keep the others of its call back.
-/// - **Q26** `Complete` ends the job; with `keep` false no record remains.
+/// - **Q26** `Complete` ends the job; with `keep` false no record remains. A `result` stays with the record.
 /// - **Q27** `Retry` makes it `retryable`, keeps the error, and makes it available after the delay; the attempt stays counted.
 /// - **Q28** `Snooze` and `Release` give the attempt back and keep no error.
 /// - **Q29** `Cancel` and `Bury` end the job with its reason or error kept; where an operator asked for the cancellation, that
@@ -124,6 +129,14 @@ pub type QueueFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, QueueError>>
 ///   `Snooze`, `Release` or a loss.
 /// - **Q38** `pause` holds for all workers at once, for callbacks too, and survives restarts; `resume` wakes them.
 /// - **Q39** Payload, metadata or errors that cannot be read never fail a call for other jobs; the bytes stay as they are.
+///
+/// *More of pushes and ends*
+///
+/// - **Q40** With `follow_ups`, those of a `Complete` that takes effect are stored in the same atomic step, by the rules of a push;
+///   those of one that is answered by `LeaseLost` are not stored.
+/// - **Q41** With `unique`, the id of a job with `once` stays taken for that long after the push, whatever became of the job: a
+///   push of it changes nothing and answers `Queued`.
+/// - **Q42** A claim says for how long its job has been there (`age`), by the backend's clock.
 ///
 /// # Cancel safety
 ///
@@ -160,4 +173,17 @@ pub trait QueueBackend: QueueAdmin + fmt::Debug {
 
     /// Says goodbye (Q34).
     fn leave(&self, worker: WorkerId) -> QueueFuture<'_, ()>;
+
+    /// How the connection to the store is. The default is that of a store in the process: always up.
+    fn connection(&self) -> Connection {
+        Connection::default()
+    }
+
+    /// Drops all connections to the store; the next calls open new ones. The default does nothing.
+    fn reconnect(&self) {}
+
+    /// What the [`Transaction`]s of this backend have to know of it. A backend around another one passes the inner one's on.
+    fn store(&self) -> Option<&(dyn Any + Send + Sync)> {
+        None
+    }
 }

@@ -223,7 +223,7 @@ impl QueueBackend for FaultyQueue {
         })
     }
 
-    forward!(extend maintain beat leave);
+    forward!(extend maintain beat leave connection reconnect store);
 }
 
 impl QueueAdmin for FaultyQueue {

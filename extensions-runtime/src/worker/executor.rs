@@ -148,7 +148,7 @@ impl Executor {
             Ended::Stopped(Stop::Shutdown) => self.give_back(job).await,
             Ended::Returned(Ok(())) => {
                 let keep = !self.retention.completed.is_zero();
-                if self.settle(job, Settle::Complete { keep }, false).await == Settled::Done {
+                if self.settle(job, Settle::complete(keep), false).await == Settled::Done {
                     add(&self.counts.completed);
                 }
             }
@@ -317,6 +317,7 @@ impl Executor {
             kind,
             message,
             worker: Some(self.worker),
+            took: None,
         }
     }
 

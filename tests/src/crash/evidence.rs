@@ -101,6 +101,7 @@ fn probe(key: &UniqueKey) -> NewJob {
         delay: Duration::ZERO,
         unique: Some(UniqueLock { key: key.clone(), ttl: None, until: UniqueUntil::End }),
         on_failure: false,
+        once: None,
         meta: JobMeta::new(FireId::new()),
     }
 }

@@ -30,6 +30,7 @@ fn planted(handler: &str, version: u32, payload: impl Into<Vec<u8>>, becomes: Jo
         delay: Duration::ZERO,
         unique: None,
         on_failure: true,
+        once: None,
         meta: JobMeta::new(FireId::new()),
     };
     Planted { job, becomes }

@@ -23,6 +23,7 @@ fn job() -> NewJob {
         delay: Duration::ZERO,
         unique: None,
         on_failure: false,
+        once: None,
         meta: JobMeta::new(FireId::new()),
     }
 }

@@ -88,7 +88,7 @@ impl Default for Memory {
 
 impl QueueBackend for Memory {
     fn capabilities(&self) -> Capabilities {
-        Capabilities::ALL.not_durable()
+        Capabilities::ALL.not_durable().without_transactions()
     }
 
     fn describe(&self) -> String {

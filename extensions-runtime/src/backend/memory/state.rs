@@ -1,12 +1,13 @@
 //! The jobs and their indexes. Every change of a job goes through [`State::change`], which keeps the indexes true.
 
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap, HashSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::backend::rules::{self, Routes};
 use crate::job::{
-    AttemptError, ClaimedJob, HandlerKey, JobId, JobRecord, JobState, LeaseToken, NewJob, Progress, Purpose,
-    QueueName, UniqueKey, UniqueUntil, WorkerId,
+    AttemptError, ClaimedJob, HandlerKey, JobId, JobRecord, JobState, LeaseToken, NewJob, Payload, Progress,
+    Purpose, QueueName, UniqueKey, UniqueUntil, WorkerId,
 };
 use crate::queue::{
     AdminOutcome, ClaimRequest, Claimed, Extend, Extended, JobFilter, Pushed, QueueStats, Retention, Settle,
@@ -19,6 +20,8 @@ pub(super) struct State {
     jobs: HashMap<JobId, Entry>,
     index: Index,
     locks: HashMap<UniqueKey, Lock>,
+    /// Ids that stay taken without a record, with when that ends.
+    taken: HashMap<JobId, Timestamp>,
     paused: HashSet<QueueName>,
     workers: HashMap<WorkerId, WorkerInfo>,
     next_seq: u64,
@@ -79,6 +82,7 @@ struct Entry {
     reason: Option<String>,
     cancel: Option<String>,
     progress: Option<Progress>,
+    result: Option<Payload>,
     claim: Option<Claim>,
 }
 
@@ -188,7 +192,7 @@ impl State {
     }
 
     pub(super) fn push(&mut self, job: &NewJob, now: Timestamp) -> Pushed {
-        if self.jobs.contains_key(&job.id) {
+        if self.jobs.contains_key(&job.id) || self.taken.get(&job.id).is_some_and(|until| *until > now) {
             return Pushed::Queued;
         }
         if let Some(of) = self.lock(job, now) {
@@ -213,8 +217,12 @@ impl State {
             reason: None,
             cancel: None,
             progress: None,
+            result: None,
             claim: None,
         };
+        if let Some(once) = job.once {
+            self.taken.insert(job.id, now.saturating_add(once));
+        }
         self.next_seq += 1;
         entry.enter(if job.delay.is_zero() { JobState::Available } else { JobState::Scheduled }, now);
         self.index.add(&entry);
@@ -336,7 +344,7 @@ impl State {
         if entry.job.unique.as_ref().is_some_and(|unique| unique.until == UniqueUntil::Start) {
             free(&mut self.locks, entry);
         }
-        claimed(entry, token)
+        claimed(entry, token, now)
     }
 
     pub(super) fn settle(&mut self, settlement: Settlement, now: Timestamp) -> Settled {
@@ -344,9 +352,19 @@ impl State {
         let Some(entry) = self.jobs.get(&id).filter(|entry| entry.holds(token)) else {
             return Settled::LeaseLost;
         };
+        let follow_ups = match &end {
+            Settle::Complete { follow_ups, .. } => Arc::clone(follow_ups),
+            _ => Arc::default(),
+        };
         let done =
             if entry.owes { self.settle_callback(id, &end) } else { self.settle_attempt(id, end, now) };
-        if done { Settled::Done } else { Settled::LeaseLost }
+        if !done {
+            return Settled::LeaseLost;
+        }
+        for job in follow_ups.iter() {
+            self.push(job, now);
+        }
+        Settled::Done
     }
 
     fn settle_callback(&mut self, id: JobId, end: &Settle) -> bool {
@@ -362,14 +380,15 @@ impl State {
     }
 
     fn settle_attempt(&mut self, id: JobId, end: Settle, now: Timestamp) -> bool {
-        if matches!(end, Settle::Complete { keep: false } | Settle::Cancel { keep: false, .. }) {
+        if matches!(end, Settle::Complete { keep: false, .. } | Settle::Cancel { keep: false, .. }) {
             self.delete(id);
             return true;
         }
         self.change(id, |entry| {
             match end {
-                Settle::Complete { .. } => {
+                Settle::Complete { result, .. } => {
                     entry.claim = None;
+                    entry.result = result;
                     entry.enter(JobState::Completed, now);
                 }
                 Settle::Retry { delay, error } => {
@@ -467,6 +486,7 @@ impl State {
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         let ids: Vec<_> = self.jobs.values().filter(old).map(|entry| entry.job.id).take(limit).collect();
         ids.iter().for_each(|id| self.delete(*id));
+        self.taken.retain(|_, until| *until > now);
         ids.len() as u64
     }
 
@@ -557,6 +577,7 @@ impl State {
             unique: entry.job.unique.as_ref().map(|unique| unique.key.clone()),
             worker: entry.claim.as_ref().map(|claim| claim.worker),
             progress: entry.progress.clone(),
+            result: entry.result.clone(),
             owes_on_failure: entry.owes,
             meta: entry.job.meta.clone(),
         }
@@ -690,10 +711,11 @@ fn start_over(entry: &mut Entry, now: Timestamp) {
     entry.reason = None;
     entry.cancel = None;
     entry.progress = None;
+    entry.result = None;
     entry.wait_until(JobState::Available, now, now);
 }
 
-fn claimed(entry: &Entry, token: LeaseToken) -> ClaimedJob {
+fn claimed(entry: &Entry, token: LeaseToken, now: Timestamp) -> ClaimedJob {
     ClaimedJob {
         id: entry.job.id,
         token,
@@ -707,6 +729,7 @@ fn claimed(entry: &Entry, token: LeaseToken) -> ClaimedJob {
         max_attempts: entry.job.max_attempts,
         lost_count: entry.lost_count,
         enqueued_at: entry.enqueued_at,
+        age: now.since(entry.enqueued_at),
         on_failure: entry.job.on_failure,
         last_error: if entry.owes { entry.errors.last().cloned() } else { None },
         meta: entry.job.meta.clone(),

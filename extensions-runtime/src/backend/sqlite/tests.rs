@@ -59,6 +59,7 @@ fn job(payload: &str) -> NewJob {
         delay: Duration::ZERO,
         unique: None,
         on_failure: false,
+        once: None,
         meta: JobMeta::new(FireId::new()),
     }
 }
@@ -264,8 +265,7 @@ async fn claims_that_are_settled_leave_nothing_behind() {
     let queue = Sqlite::open(folder.database()).await.unwrap();
     queue.push((0..10).map(|n| job(&n.to_string())).collect::<Vec<_>>().into()).await.unwrap();
     for (n, claimed) in claim(&queue).await.into_iter().enumerate() {
-        let end =
-            if n % 2 == 0 { Settle::Complete { keep: n % 4 == 0 } } else { Settle::Snooze { delay: LONG } };
+        let end = if n % 2 == 0 { Settle::complete(n % 4 == 0) } else { Settle::Snooze { delay: LONG } };
         queue.settle(vec![Settlement { job: claimed.id, token: claimed.token, end }]).await.unwrap();
     }
     let conn = Connection::open(folder.database()).unwrap();

@@ -7,7 +7,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 use std::time::Duration;
 
-use super::super::bench::{Bench, COMPLETE, LONG, PATIENCE, claimed_ids, error, ids, job, jobs, unique};
+use super::super::bench::{Bench, LONG, PATIENCE, claimed_ids, complete, error, ids, job, jobs, unique};
 use super::cases;
 use crate::job::{JobId, JobState, LeaseToken};
 use crate::queue::{ClaimRequest, Extend, Pushed, QueueErrorKind, Settle, Settled, Settlement};
@@ -57,7 +57,7 @@ cases! {
         thread::spawn(move || {
             assert_eq!(block_on(backend.push(jobs(2).into())).unwrap().len(), 2);
             let claimed = block_on(backend.reserve(request)).unwrap().jobs;
-            let ends = claimed.iter().map(|job| Settlement { job: job.id, token: job.token, end: COMPLETE });
+            let ends = claimed.iter().map(|job| Settlement { job: job.id, token: job.token, end: complete() });
             assert_eq!(block_on(backend.settle(ends.collect())).unwrap(), [Settled::Done, Settled::Done]);
             block_on(backend.maintain(crate::queue::Retention::default())).unwrap();
             block_on(backend.stats()).unwrap();
@@ -74,7 +74,7 @@ cases! {
                     for _ in 0..10 {
                         assert_eq!(block_on(backend.push(jobs(5).into())).unwrap().len(), 5);
                         let claimed = block_on(backend.reserve(request.clone())).unwrap().jobs;
-                        let ends = claimed.iter().map(|job| Settlement { job: job.id, token: job.token, end: Settle::Complete { keep: false } });
+                        let ends = claimed.iter().map(|job| Settlement { job: job.id, token: job.token, end: Settle::complete(false) });
                         let settled = block_on(backend.settle(ends.collect())).unwrap();
                         assert!(settled.iter().all(|settled| *settled == Settled::Done));
                     }
@@ -95,7 +95,7 @@ cases! {
         let extended = bench.backend.extend(extends.collect(), LONG).await.unwrap();
         use crate::queue::Extended::{Held, LeaseLost};
         assert_eq!(extended, [Held, LeaseLost, Held]);
-        let ends = claimed.iter().zip(tokens).map(|(job, token)| Settlement { job: job.id, token, end: COMPLETE });
+        let ends = claimed.iter().zip(tokens).map(|(job, token)| Settlement { job: job.id, token, end: complete() });
         let settled = bench.backend.settle(ends.collect()).await.unwrap();
         assert_eq!(settled, [Settled::Done, Settled::LeaseLost, Settled::Done]);
     }
@@ -141,10 +141,10 @@ cases! {
         let push = bench.backend.push(jobs(1).into()).await.expect_err("the push cannot succeed");
         assert_eq!((push.kind(), push.is_retryable()), (QueueErrorKind::Unavailable, true), "{push}");
         assert!(bench.backend.reserve(bench.request(1)).await.is_err());
-        let end = Settlement { job: id, token: claimed.token, end: COMPLETE };
+        let end = Settlement { job: id, token: claimed.token, end: complete() };
         assert!(bench.backend.settle(vec![end]).await.is_err());
         drop(obstacle);
-        bench.end(&claimed, COMPLETE).await;
+        bench.end(&claimed, complete()).await;
     }
 
     [4 6 7] Obstruct AtomicPush => a_refused_push_can_be_repeated(bench) {

@@ -1,7 +1,7 @@
 //! Q19–Q24: leases.
 
 use super::super::bench::{
-    Bench, COMPLETE, LONG, SHORT, bury_owing, claimed_ids, handler, job, jobs, known, unique,
+    Bench, LONG, SHORT, bury_owing, claimed_ids, complete, handler, job, jobs, known, unique,
 };
 use super::cases;
 use crate::job::{ClaimedJob, ErrorKind, JobId, JobState, LeaseToken, NewJob, Progress, Purpose};
@@ -34,7 +34,7 @@ cases! {
         bench.pushed().await;
         let late = bench.take_for(SHORT).await;
         bench.pass(SHORT).await;
-        bench.end(&late, COMPLETE).await;
+        bench.end(&late, complete()).await;
         assert_eq!(bench.maintain().await.rescued, 0);
         bench.assert_nothing_to_claim().await;
     }
@@ -44,8 +44,8 @@ cases! {
         let claimed = bench.claim_for(3, SHORT).await;
         assert_eq!(bench.extend(&claimed[1], LONG).await, Extended::Held);
         assert_eq!(bench.lose().await.rescued, 2);
-        bench.end(&claimed[1], COMPLETE).await;
-        assert_eq!(bench.settle(&claimed[0], COMPLETE).await, Settled::LeaseLost);
+        bench.end(&claimed[1], complete()).await;
+        assert_eq!(bench.settle(&claimed[0], complete()).await, Settled::LeaseLost);
     }
 
     [20] Lease => a_lost_job_is_claimed_alone(bench) {
@@ -134,7 +134,7 @@ cases! {
         let claimed = bench.take_for(SHORT).await;
         assert_eq!(bench.extend(&claimed, LONG).await, Extended::Held);
         assert_eq!(bench.lose().await.rescued, 0);
-        bench.end(&claimed, COMPLETE).await;
+        bench.end(&claimed, complete()).await;
     }
 
     [23] Lease => an_extension_can_shorten_a_claim(bench) {
@@ -178,29 +178,29 @@ cases! {
         bench.pushed().await;
         let stale = bench.take_for(SHORT).await;
         bench.lose().await;
-        assert_eq!(bench.settle(&stale, COMPLETE).await, Settled::LeaseLost);
+        assert_eq!(bench.settle(&stale, complete()).await, Settled::LeaseLost);
         let current = bench.take().await;
-        for end in [COMPLETE, Settle::Release, bury_owing(), Settle::Complete { keep: false }] {
+        for end in [complete(), Settle::Release, bury_owing(), Settle::complete(false)] {
             assert_eq!(bench.settle(&stale, end).await, Settled::LeaseLost);
         }
-        bench.end(&current, COMPLETE).await;
+        bench.end(&current, complete()).await;
     }
 
     [24] => another_jobs_token_settles_nothing(bench) {
         bench.push(jobs(2)).await;
         let claimed = bench.claim(2).await;
         let swapped = with_token(&claimed[0], claimed[1].token);
-        assert_eq!(bench.settle(&swapped, Settle::Complete { keep: false }).await, Settled::LeaseLost);
-        bench.end(&claimed[0], COMPLETE).await;
-        bench.end(&claimed[1], COMPLETE).await;
+        assert_eq!(bench.settle(&swapped, Settle::complete(false)).await, Settled::LeaseLost);
+        bench.end(&claimed[0], complete()).await;
+        bench.end(&claimed[1], complete()).await;
     }
 
     [24] => a_claim_is_settled_once(bench) {
         bench.push([unique("k"), job()]).await;
         for keep in [true, false] {
             let claimed = bench.take().await;
-            bench.end(&claimed, Settle::Complete { keep }).await;
-            assert_eq!(bench.settle(&claimed, Settle::Complete { keep }).await, Settled::LeaseLost);
+            bench.end(&claimed, Settle::complete(keep)).await;
+            assert_eq!(bench.settle(&claimed, Settle::complete(keep)).await, Settled::LeaseLost);
             assert_eq!(bench.settle(&claimed, Settle::Release).await, Settled::LeaseLost);
         }
         bench.assert_nothing_to_claim().await;
@@ -210,7 +210,7 @@ cases! {
     [24 15] => a_job_under_no_lease_cannot_be_settled(bench) {
         let id = bench.pushed().await;
         let never = ClaimedJob { id, token: LeaseToken(0), ..bench.claim_strange().await };
-        assert_eq!(bench.settle(&never, Settle::Complete { keep: false }).await, Settled::LeaseLost);
+        assert_eq!(bench.settle(&never, Settle::complete(false)).await, Settled::LeaseLost);
         assert_eq!(bench.take().await.id, id);
     }
 }

@@ -7,7 +7,7 @@ use tokio::time::timeout;
 
 use super::super::Part;
 use super::super::bench::{
-    Bench, COMPLETE, LONG, PATIENCE, SHORT, bury, bury_owing, claimed_ids, handler, job, jobs, queue, retry,
+    Bench, LONG, PATIENCE, SHORT, bury, bury_owing, claimed_ids, complete, handler, job, jobs, queue, retry,
     unique,
 };
 use super::cases;
@@ -79,7 +79,7 @@ cases! {
     [37] List => what_cannot_be_retried_is_left_as_it_is(bench) {
         let (waiting, done) = (job(), job());
         bench.push([NewJob { priority: 0, ..done.clone() }]).await;
-        bench.assert_claimable_then(COMPLETE).await;
+        bench.assert_claimable_then(complete()).await;
         bench.push([waiting.clone()]).await;
         let asked = vec![waiting.id, done.id, JobId::new()];
         let wrong = [AdminOutcome::WrongState(JobState::Available), AdminOutcome::WrongState(JobState::Completed), AdminOutcome::NotFound];
@@ -130,7 +130,7 @@ cases! {
         assert_eq!(cancel_by_hand(&bench, id).await, AdminOutcome::Requested);
         assert_eq!(bench.state(id).await, JobState::Running);
         assert_eq!(bench.extend(&claimed, LONG).await, Extended::CancelRequested);
-        bench.end(&claimed, COMPLETE).await;
+        bench.end(&claimed, complete()).await;
         assert_eq!(bench.state(id).await, JobState::Completed, "it was done before it heard of it");
     }
 
@@ -154,7 +154,7 @@ cases! {
 
     [37] List => only_ended_jobs_are_forgotten(bench) {
         let done = bench.pushed().await;
-        bench.assert_claimable_then(COMPLETE).await;
+        bench.assert_claimable_then(complete()).await;
         let waiting = bench.pushed().await;
         assert_eq!(forget_by_hand(&bench, done).await, AdminOutcome::Done);
         assert_eq!(forget_by_hand(&bench, done).await, AdminOutcome::NotFound);
@@ -162,7 +162,7 @@ cases! {
         assert_eq!(bench.find(done).await, None);
         let claimed = bench.take().await;
         assert_eq!(forget_by_hand(&bench, waiting).await, AdminOutcome::WrongState(JobState::Running));
-        bench.end(&claimed, COMPLETE).await;
+        bench.end(&claimed, complete()).await;
     }
 
     [37 30] List => a_job_whose_callback_is_being_called_is_not_touched(bench) {
@@ -236,7 +236,7 @@ cases! {
         let other = bench.fixture.reopen().await;
         let rest = other.reserve(bench.request(10)).await.unwrap().jobs;
         assert_eq!(claimed_ids(&rest), [batch[1].id, batch[2].id]);
-        let end = crate::queue::Settlement { job: claimed.id, token: claimed.token, end: COMPLETE };
+        let end = crate::queue::Settlement { job: claimed.id, token: claimed.token, end: complete() };
         assert_eq!(other.settle(vec![end]).await.unwrap(), [crate::queue::Settled::Done]);
     }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::super::bench::{
-    Bench, COMPLETE, LONG, SHORT, bury, claimed_ids, handler, ids, job, jobs, retry, unique, unique_with,
+    Bench, LONG, SHORT, bury, claimed_ids, complete, handler, ids, job, jobs, retry, unique, unique_with,
 };
 use super::cases;
 use crate::job::{FireId, JobId, JobMeta, JobState, NewJob, Payload, UniqueUntil};
@@ -45,6 +45,7 @@ fn rich_job() -> NewJob {
         priority: 9,
         max_attempts: 4_000_000_000,
         on_failure: true,
+        once: None,
         meta: JobMeta {
             root: FireId::new(),
             depth: 3,
@@ -106,7 +107,7 @@ cases! {
     [7 16] => an_id_that_has_run_is_not_run_again(bench) {
         let done = job();
         push_one(&bench, &done).await;
-        bench.assert_claimable_then(COMPLETE).await;
+        bench.assert_claimable_then(complete()).await;
         assert_eq!(push_one(&bench, &done).await, [Pushed::Queued]);
         bench.assert_nothing_to_claim().await;
     }
@@ -164,11 +165,11 @@ cases! {
     }
 
     [9] Unique => completing_frees_the_key(bench) {
-        assert_freed_by(&bench, COMPLETE).await;
+        assert_freed_by(&bench, complete()).await;
     }
 
     [9 26] Unique => completing_without_a_record_frees_the_key(bench) {
-        assert_freed_by(&bench, Settle::Complete { keep: false }).await;
+        assert_freed_by(&bench, Settle::complete(false)).await;
     }
 
     [9] Unique => burying_frees_the_key(bench) {
@@ -230,7 +231,7 @@ cases! {
         bench.pass(SHORT).await;
         let second = unique("k");
         assert_eq!(push_one(&bench, &second).await, [Pushed::Queued]);
-        bench.end(&running, COMPLETE).await;
+        bench.end(&running, complete()).await;
         assert_eq!(push_one(&bench, &unique("k")).await, duplicate(&second));
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::super::bench::{
-    Bench, COMPLETE, LONG, SHORT, bury, bury_owing, claimed_ids, handler, ids, job, jobs, known, queue, retry,
+    Bench, LONG, SHORT, bury, bury_owing, claimed_ids, complete, handler, ids, job, jobs, known, queue, retry,
 };
 use super::cases;
 use crate::job::{HandlerKey, JobState, NewJob, Purpose, QueueName, WorkerId};
@@ -49,7 +49,7 @@ cases! {
                         return mine;
                     }
                     mine.extend(claimed_ids(&jobs));
-                    let end = |job: &crate::job::ClaimedJob| Settlement { job: job.id, token: job.token, end: Settle::Complete { keep: false } };
+                    let end = |job: &crate::job::ClaimedJob| Settlement { job: job.id, token: job.token, end: Settle::complete(false) };
                     let settled = backend.settle(jobs.iter().map(end).collect()).await.unwrap();
                     assert!(settled.iter().all(|settled| *settled == crate::queue::Settled::Done));
                 }
@@ -154,7 +154,7 @@ cases! {
         bench.pass(lease * 6 / 10).await;
         assert_eq!(bench.maintain().await.rescued, 0);
         bench.assert_nothing_to_claim().await;
-        bench.end(&claimed, COMPLETE).await;
+        bench.end(&claimed, complete()).await;
     }
 
     [15 31] List => a_claimed_job_is_running(bench) {
@@ -173,7 +173,7 @@ cases! {
 
     [16 26 29] => ended_jobs_are_not_claimed(bench) {
         let cancel = Settle::Cancel { reason: "r".to_owned(), keep: true };
-        for end in [COMPLETE, bury(), cancel] {
+        for end in [complete(), bury(), cancel] {
             bench.pushed().await;
             bench.assert_claimable_then(end).await;
         }

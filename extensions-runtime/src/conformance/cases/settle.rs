@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::super::bench::{
-    COMPLETE, LONG, SHORT, bury, bury_owing, claimed_ids, error, job, jobs, retry, unique,
+    LONG, SHORT, bury, bury_owing, claimed_ids, complete, error, job, jobs, retry, unique,
 };
 use super::cases;
 use crate::job::{ErrorKind, JobState, LeaseToken, NewJob, Purpose};
@@ -26,7 +26,7 @@ cases! {
 
     [26 31] List => a_completed_job_is_kept(bench) {
         let id = bench.pushed().await;
-        bench.assert_claimable_then(COMPLETE).await;
+        bench.assert_claimable_then(complete()).await;
         let record = bench.record(id).await;
         assert_eq!((record.state, record.attempt, record.worker), (JobState::Completed, 1, None));
         assert!(record.entered.contains_key(&JobState::Completed) && record.errors.is_empty());
@@ -34,7 +34,7 @@ cases! {
 
     [26] List => a_completed_job_leaves_no_record_where_none_is_wanted(bench) {
         let id = bench.pushed().await;
-        bench.assert_claimable_then(Settle::Complete { keep: false }).await;
+        bench.assert_claimable_then(Settle::complete(false)).await;
         assert_eq!(bench.find(id).await, None);
     }
 
@@ -168,7 +168,7 @@ cases! {
         let claimed = bench.take().await;
         assert_eq!(bench.settle(&claimed, Settle::CallbackDone).await, Settled::LeaseLost);
         bench.end(&claimed, bury_owing()).await;
-        assert_eq!(bench.settle(&claimed, COMPLETE).await, Settled::LeaseLost);
+        assert_eq!(bench.settle(&claimed, complete()).await, Settled::LeaseLost);
         assert_eq!(bench.settle(&claimed, retry(Duration::ZERO)).await, Settled::LeaseLost);
         bench.end(&claimed, Settle::Release).await;
         assert_eq!(bench.take().await.purpose, Purpose::OnFailure);
@@ -178,7 +178,7 @@ cases! {
         let id = bench.pushed().await;
         bench.assert_claimable_then(retry(SHORT)).await;
         bench.pass(SHORT).await;
-        bench.assert_claimable_then(COMPLETE).await;
+        bench.assert_claimable_then(complete()).await;
         let record = bench.record(id).await;
         let at = |state| record.entered.get(&state).copied().unwrap_or_else(|| panic!("no time of {state}"));
         assert!(at(JobState::Retryable).since(record.enqueued_at) < LONG);

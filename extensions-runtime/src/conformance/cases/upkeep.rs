@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::super::bench::{
-    Bench, COMPLETE, LONG, SHORT, bury, bury_owing, claimed_ids, handler, job, jobs, known, queue, retry,
+    Bench, LONG, SHORT, bury, bury_owing, claimed_ids, complete, handler, job, jobs, known, queue, retry,
 };
 use super::cases;
 use crate::job::{HandlerKey, JobState, NewJob, QueueName, WorkerId};
@@ -54,7 +54,7 @@ cases! {
 
     [33] List => old_jobs_are_pruned_and_young_ones_kept(bench) {
         let old = bench.pushed().await;
-        bench.assert_claimable_then(COMPLETE).await;
+        bench.assert_claimable_then(complete()).await;
         let dead = bench.pushed().await;
         bench.assert_claimable_then(bury()).await;
         bench.pass(SHORT).await;
@@ -83,7 +83,7 @@ cases! {
     [33] => an_operator_prunes_no_more_than_the_limit(bench) {
         bench.push(jobs(10)).await;
         for claimed in bench.claim(10).await {
-            bench.end(&claimed, COMPLETE).await;
+            bench.end(&claimed, complete()).await;
         }
         bench.pass(SHORT).await;
         assert_eq!(bench.backend.prune(KEEP_NOTHING, 4).await.unwrap(), 4);
@@ -116,13 +116,13 @@ cases! {
         bench.push(jobs(4)).await;
         let held = bench.reserve(ClaimRequest { worker: worker.id, ..bench.request(3) }).await.jobs;
         let other = bench.take().await;
-        bench.end(&held[2], COMPLETE).await;
+        bench.end(&held[2], complete()).await;
         bench.backend.leave(worker.id).await.unwrap();
         assert!(bench.backend.workers().await.unwrap().is_empty());
         let again = bench.claim(10).await;
         assert_eq!(claimed_ids(&again), claimed_ids(&held[..2]));
         assert!(again.iter().all(|job| job.attempt == 1 && job.lost_count == 0));
-        bench.end(&other, COMPLETE).await;
+        bench.end(&other, complete()).await;
     }
 
     [34 30] => a_leaving_worker_leaves_its_callbacks_to_others(bench) {
@@ -180,7 +180,7 @@ cases! {
     [36] List => every_job_is_counted_once_as_it_is_shown(bench) {
         beat(&bench, &[handler()], LONG).await;
         let cancel = Settle::Cancel { reason: "r".to_owned(), keep: true };
-        for end in [COMPLETE, bury(), bury_owing(), cancel, retry(LONG), Settle::Snooze { delay: LONG }] {
+        for end in [complete(), bury(), bury_owing(), cancel, retry(LONG), Settle::Snooze { delay: LONG }] {
             bench.pushed().await;
             bench.assert_claimable_then(end).await;
         }

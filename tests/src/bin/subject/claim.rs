@@ -53,11 +53,7 @@ async fn claim_all(queue: Arc<dyn QueueBackend>, request: ClaimRequest, ledger: 
             let (handler, attempt) = (job.handler.clone(), job.attempt);
             ledger.write(Event::Started { run: run.clone(), job: job.id, handler, attempt }).await;
             ledger.write(Event::Ended { run, outcome: Outcome::Done }).await;
-            settlements.push(Settlement {
-                job: job.id,
-                token: job.token,
-                end: Settle::Complete { keep: true },
-            });
+            settlements.push(Settlement { job: job.id, token: job.token, end: Settle::complete(true) });
         }
         let settled = queue.settle(settlements).await.expect("settlements are answered");
         assert!(settled.iter().all(|settled| *settled == Settled::Done), "a claim was lost: {settled:?}");

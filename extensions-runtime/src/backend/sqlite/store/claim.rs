@@ -322,6 +322,7 @@ impl Tx<'_> {
             max_attempts: row.get(4)?,
             lost_count: row.get(6)?,
             enqueued_at: super::timestamp(row.get(7)?),
+            age: Duration::ZERO,
             on_failure: row.get(5)?,
             last_error: if callback { last_error(row.get_ref(12)?) } else { None },
             meta: meta(row.get_ref(10)?),

@@ -170,6 +170,7 @@ impl<'a> View<'a> {
             unique: text(row.get_ref(19)?).map(|key| UniqueKey::from(&*key)),
             worker: self.worker(row.get_ref(9)?)?,
             progress: progress(row.get_ref(21)?),
+            result: None,
             owes_on_failure: row.get(7)?,
             meta: meta(row.get_ref(23)?),
         }))

@@ -139,7 +139,7 @@ impl Tx<'_> {
 
     fn settle_attempt(&mut self, held: &Held, end: &Settle, now: i64) -> rusqlite::Result<Ended> {
         match end {
-            Settle::Complete { keep } => {
+            Settle::Complete { keep, .. } => {
                 self.finish(held, *keep, |tx| tx.statement(COMPLETE)?.execute([held.seq, now]))?;
             }
             Settle::Cancel { reason, keep } => {
@@ -330,8 +330,8 @@ fn completed(
 ) -> rusqlite::Result<bool> {
     let id = settlement.job.as_bytes();
     let changed = match settlement.end {
-        Settle::Complete { keep: false } => drop.execute(params![id, token])?,
-        Settle::Complete { keep: true } => keep.execute(params![id, token, now])?,
+        Settle::Complete { keep: false, .. } => drop.execute(params![id, token])?,
+        Settle::Complete { keep: true, .. } => keep.execute(params![id, token, now])?,
         _ => 0,
     };
     Ok(changed > 0)
