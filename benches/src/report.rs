@@ -61,6 +61,21 @@ impl Row {
     }
 }
 
+impl Row {
+    /// A case of which more is better, with the smallest ratio to the limit that meets the goal.
+    #[must_use]
+    pub fn at_least(case: String, ours: &Figures, limit: &Figures, least: f64, unit: &'static str) -> Self {
+        let row = Self::at_most(case, ours, limit, f64::INFINITY);
+        Self { unit, goal: format!("at least {least} x limit"), met: row.ratio_limit >= least, ..row }
+    }
+
+    /// The same on a backend.
+    #[must_use]
+    pub fn on(self, backend: &'static str, durability: &'static str) -> Self {
+        Self { backend, durability: Some(durability), ..self }
+    }
+}
+
 /// The machine that measured.
 #[derive(Debug, Serialize)]
 pub struct Machine {
@@ -102,8 +117,8 @@ impl Report {
         let mut out = String::new();
         let _ = writeln!(
             out,
-            "{:<18} {:>24} {:>24} {:>7}  goal",
-            "case", "ours (min–max)", "limit (min–max)", "ratio"
+            "{:<29} {:<9} {:>28} {:>28} {:<8} {:>6}  goal",
+            "case", "backend", "ours (min–max)", "limit (min–max)", "unit", "ratio"
         );
         for row in &self.results {
             let ours = format!("{:.1} ({:.1}–{:.1})", row.ours, row.ours_range[0], row.ours_range[1]);
@@ -111,8 +126,8 @@ impl Report {
             let met = if row.met { "met" } else { "NOT met" };
             let _ = writeln!(
                 out,
-                "{:<18} {ours:>24} {limit:>24} {:>7.2}  {}: {met}",
-                row.case, row.ratio_limit, row.goal
+                "{:<29} {:<9} {ours:>28} {limit:>28} {:<8} {:>6.2}  {}: {met}",
+                row.case, row.backend, row.unit, row.ratio_limit, row.goal
             );
         }
         out

@@ -7,6 +7,12 @@ use std::time::Instant;
 pub struct Figures(Vec<f64>);
 
 impl Figures {
+    /// The figures of as many rounds.
+    #[must_use]
+    pub fn of(rounds: &[f64]) -> Self {
+        Self(rounds.to_vec())
+    }
+
     /// The middle one.
     #[must_use]
     pub fn median(&self) -> f64 {

@@ -1,39 +1,51 @@
 //! Measures the framework beside the thinnest code that does the same, and holds the ratios against the goals.
 //!
-//! `cargo run --release -p benches --bin compare -- [--only CASE,…] [--backend inline] [--rounds N] [--quick] [--json]`
+//! `cargo run --release -p benches --bin compare -- [--only CASE,…] [--backend NAME,…] [--rounds N] [--quick] [--json]`
 
-use benches::inline;
 use benches::report::{Machine, Report, Row};
+use benches::stores::{BACKENDS, Stores};
+use benches::{depth, inline};
 use extensions::BoxError;
 
 const HELP: &str = "\
 compare: measures the framework beside the thinnest code that does the same
 
-  --only CASE,…     inline, awaited (default: all)
-  --backend NAME,…  inline (default: all)
-  --rounds N        interleaved rounds, at least 5 (default 11)
-  --quick           fewer runs in each round
+  --only CASE,…     inline, awaited, depth (default: all)
+  --backend NAME,…  inline, sqlite, postgres, redis (default: all)
+  --rounds N        interleaved rounds, at least 5 (default 11; of depth 5)
+  --quick           fewer runs in each round; depth with a tenth of the jobs
   --json            one JSON object instead of a table
 ";
 
 struct Options {
     only: Vec<String>,
     backends: Vec<String>,
-    rounds: usize,
-    runs: u64,
+    rounds: Option<usize>,
+    quick: bool,
     json: bool,
+}
+
+impl Options {
+    fn wants(&self, case: &str, backend: &str) -> bool {
+        let within =
+            |chosen: &[String], name: &str| chosen.is_empty() || chosen.iter().any(|one| one == name);
+        within(&self.only, case) && within(&self.backends, backend)
+    }
 }
 
 fn options() -> Result<Option<Options>, BoxError> {
     use lexopt::prelude::{Long, Short, ValueExt};
-    let mut options = Options { only: vec![], backends: vec![], rounds: 11, runs: 4_000_000, json: false };
+    let mut options = Options { only: vec![], backends: vec![], rounds: None, quick: false, json: false };
     let mut parser = lexopt::Parser::from_env();
     while let Some(arg) = parser.next()? {
         match arg {
-            Long("only") => options.only = list(&parser.value()?.string()?, &["inline", "awaited"])?,
-            Long("backend") => options.backends = list(&parser.value()?.string()?, &["inline"])?,
-            Long("rounds") => options.rounds = parser.value()?.parse::<usize>()?.max(5),
-            Long("quick") => options.runs = 400_000,
+            Long("only") => options.only = list(&parser.value()?.string()?, &["inline", "awaited", "depth"])?,
+            Long("backend") => {
+                let known: Vec<_> = ["inline"].into_iter().chain(BACKENDS).collect();
+                options.backends = list(&parser.value()?.string()?, &known)?;
+            }
+            Long("rounds") => options.rounds = Some(parser.value()?.parse::<usize>()?.max(5)),
+            Long("quick") => options.quick = true,
             Long("json") => options.json = true,
             Long("help") | Short('h') => return Ok(None),
             other => return Err(other.unexpected().into()),
@@ -51,13 +63,17 @@ fn list(text: &str, known: &[&str]) -> Result<Vec<String>, BoxError> {
 }
 
 async fn measure(options: &Options) -> Result<Vec<Row>, BoxError> {
-    let wants = |case: &str| options.only.is_empty() || options.only.iter().any(|only| only == case);
+    let (runs, most) = if options.quick { (400_000, 100_000) } else { (4_000_000, 1_000_000) };
     let mut rows = Vec::new();
-    if wants("inline") {
-        rows.extend(inline::inline(options.rounds, options.runs).await?);
+    if options.wants("inline", "inline") {
+        rows.extend(inline::inline(options.rounds.unwrap_or(11), runs).await?);
     }
-    if wants("awaited") {
-        rows.extend(inline::awaited_ready(options.rounds, options.runs).await?);
+    if options.wants("awaited", "inline") {
+        rows.extend(inline::awaited_ready(options.rounds.unwrap_or(11), runs).await?);
+    }
+    for backend in BACKENDS.into_iter().filter(|backend| options.wants("depth", backend)) {
+        let stores = Stores::start(backend).await?;
+        rows.extend(depth::depth(&stores, options.rounds.unwrap_or(5), most).await?);
     }
     Ok(rows)
 }
@@ -68,7 +84,7 @@ fn main() -> Result<(), BoxError> {
         print!("{HELP}");
         return Ok(());
     };
-    let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let results = runtime.block_on(measure(&options))?;
     let report = Report { machine: Machine::this(), results };
     if options.json {
