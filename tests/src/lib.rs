@@ -2,3 +2,5 @@
 
 pub mod crash;
 pub mod kit;
+pub mod os;
+pub mod servers;
