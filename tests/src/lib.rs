@@ -3,4 +3,5 @@
 pub mod crash;
 pub mod kit;
 pub mod os;
+pub mod raw;
 pub mod servers;

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -16,13 +17,17 @@ const HELD: usize = 1024;
 const TICK: Duration = Duration::from_millis(20);
 
 /// A TCP proxy before a server on this machine, which passes everything on until it is told otherwise. It needs the Tokio runtime in
-/// which it was made, and ends with this value.
-#[derive(Debug)]
+/// which it was made, and ends with its last handle.
+#[derive(Debug, Clone)]
 pub struct Proxy {
     port: u16,
-    line: watch::Sender<Line>,
-    running: JoinHandle<()>,
+    line: Arc<watch::Sender<Line>>,
+    _running: Arc<Running>,
 }
+
+/// Ends a task with the last handle to its proxy.
+#[derive(Debug)]
+struct Running(JoinHandle<()>);
 
 /// How the line is.
 #[derive(Debug, Clone, Copy, Default)]
@@ -33,7 +38,7 @@ struct Line {
     bandwidth: Option<usize>,
     /// Whether everything is swallowed.
     half_open: bool,
-    /// Whether nobody is let in.
+    /// Whether whoever connects is cut off at once.
     refuse: bool,
     /// How often all connections were cut.
     cuts: u64,
@@ -50,7 +55,7 @@ impl Proxy {
         let own = listener.local_addr().expect("a listener has an address").port();
         let (line, lines) = watch::channel(Line::default());
         let running = tokio::spawn(serve(listener, SocketAddr::from(([127, 0, 0, 1], port)), lines));
-        Self { port: own, line, running }
+        Self { port: own, line: Arc::new(line), _running: Arc::new(Running(running)) }
     }
 
     /// Its port.
@@ -80,7 +85,7 @@ impl Proxy {
         self.line.send_modify(|line| line.bandwidth = Some(bytes_per_second.max(1)));
     }
 
-    /// Cuts every connection and refuses new ones.
+    /// Cuts every connection, and new ones at once.
     pub fn refuse(&self) {
         self.line.send_modify(|line| (line.refuse, line.cuts) = (true, line.cuts + 1));
     }
@@ -91,37 +96,23 @@ impl Proxy {
     }
 }
 
-impl Drop for Proxy {
+impl Drop for Running {
     fn drop(&mut self) {
-        self.running.abort();
+        self.0.abort();
     }
 }
 
-async fn serve(listener: TcpListener, server: SocketAddr, mut lines: watch::Receiver<Line>) {
-    let Ok(own) = listener.local_addr() else { return };
-    let mut listener = Some(listener);
+async fn serve(listener: TcpListener, server: SocketAddr, lines: watch::Receiver<Line>) {
     let mut connections = JoinSet::new();
     loop {
-        let line = *lines.borrow_and_update();
-        if line.refuse {
-            listener = None;
-        } else if listener.is_none() {
-            listener = TcpListener::bind(own).await.ok();
-        }
         tokio::select! {
-            changed = lines.changed() => if changed.is_err() { return },
-            Some(client) = accepted(listener.as_ref()) => {
-                connections.spawn(connect(client, server, lines.clone()));
-            }
-            Some(_) = connections.join_next(), if !connections.is_empty() => {}
+            accepted = listener.accept() => match accepted {
+                Ok((client, _)) if lines.borrow().refuse => cut(&client),
+                Ok((client, _)) => { connections.spawn(connect(client, server, lines.clone())); }
+                Err(_) => return,
+            },
+            Some(_) = connections.join_next() => {}
         }
-    }
-}
-
-async fn accepted(listener: Option<&TcpListener>) -> Option<TcpStream> {
-    match listener {
-        Some(listener) => listener.accept().await.ok().map(|(client, _)| client),
-        None => std::future::pending().await,
     }
 }
 
@@ -132,9 +123,11 @@ async fn connect(mut client: TcpStream, server: SocketAddr, mut lines: watch::Re
     let _ = (client.set_nodelay(true), server.set_nodelay(true));
     let mut cut_lines = lines.clone();
     let passed = pass_on_until_silent(&mut client, &mut server, lines);
+    // What is sent after a cut never passes: the cut is looked for first.
     let is_cut = tokio::select! {
-        () = passed => false,
+        biased;
         _ = cut_lines.wait_for(|line| line.cuts != cuts) => true,
+        () = passed => false,
     };
     if is_cut {
         cut(&client);
@@ -280,9 +273,8 @@ mod tests {
         ask(&mut client(&proxy).await.unwrap(), 10).await.unwrap();
 
         proxy.refuse();
-        crate::kit::until("nobody is let in", async || client(&proxy).await.err()).await;
+        ask(&mut client(&proxy).await.unwrap(), 10).await.unwrap_err();
         proxy.heal();
-        let mut stream = crate::kit::until("clients are let in", async || client(&proxy).await.ok()).await;
-        ask(&mut stream, 10).await.unwrap();
+        ask(&mut client(&proxy).await.unwrap(), 10).await.unwrap();
     }
 }

@@ -79,7 +79,13 @@ impl Server {
     /// The URL of a place in it that nobody else has: a schema, a prefix. With a password.
     #[must_use]
     pub fn fresh_url(&self) -> String {
-        self.program.fresh_url(self.port, self.places.fetch_add(1, Ordering::Relaxed))
+        self.fresh_url_at(self.port)
+    }
+
+    /// The same for a client that comes through another port, such as a proxy's.
+    #[must_use]
+    pub fn fresh_url_at(&self, port: u16) -> String {
+        self.program.fresh_url(port, self.places.fetch_add(1, Ordering::Relaxed))
     }
 
     /// Kills all of it, as the OOM killer would.
