@@ -25,9 +25,57 @@ as_root() {
   if [ "$(id -u)" = 0 ]; then "$@"; elif have sudo; then sudo -n "$@"; else return 1; fi
 }
 
-install_c_compiler() {
-  as_root apt-get -qq update &&
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends gcc libc6-dev
+apt_updated=
+apt_install() {
+  if [ -z "$apt_updated" ]; then
+    as_root apt-get -qq update || return 1
+    apt_updated=1
+  fi
+  as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends "$@"
+}
+
+# PostgreSQL's server, which Debian keeps out of PATH.
+have_postgres() { ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || have initdb; }
+
+# A package's programs, and nothing of what it would start or make: the tests start servers of their own. What runs here already goes on.
+install_server() {
+  local package=$1 policy=/usr/sbin/policy-rc.d made= status
+  # Asked by Debian's packages before they start a service; 101 says no.
+  if [ ! -e $policy ]; then
+    printf '#!/bin/sh\nexit 101\n' | as_root tee $policy >/dev/null && as_root chmod 755 $policy && made=1
+  fi
+  # Asked by the server's package before it makes a cluster.
+  if [ "$package" = postgresql ] && [ ! -e /etc/postgresql-common/createcluster.conf ]; then
+    as_root mkdir -p /etc/postgresql-common &&
+      echo 'create_main_cluster = false' | as_root tee /etc/postgresql-common/createcluster.conf >/dev/null
+  fi
+  apt_install -o Dpkg::Options::=--force-confold "$package"
+  status=$?
+  [ -z "$made" ] || as_root rm -f $policy
+  return $status
+}
+
+# need PROGRAM PACKAGE: the tests of a server that is not there fail, and say so.
+need() {
+  echo "no $1; installing $2"
+  install_server "$2" >"$log" 2>&1 || {
+    tail -n 5 "$log" >&2
+    echo "$2 could not be installed; as root: apt-get install $2" >&2
+    exit 1
+  }
+}
+
+set_up_servers() {
+  have_postgres || need postgres postgresql
+  have redis-server || need redis-server redis-server
+  have faketime || need faketime faketime
+  if ! have valkey-server; then
+    if apt-cache policy valkey-server 2>/dev/null | grep -q 'Candidate: [^(]'; then
+      need valkey-server valkey-server
+    else
+      echo "no valkey-server: this system's packages have none; the suite runs on Redis alone"
+    fi
+  fi
 }
 
 set_up() {
@@ -38,7 +86,7 @@ set_up() {
   # The bundled SQLite and the linker need a C compiler.
   if ! have cc; then
     echo "no C compiler; installing gcc"
-    install_c_compiler >"$log" 2>&1 || {
+    apt_install gcc libc6-dev >"$log" 2>&1 || {
       tail -n 5 "$log" >&2
       echo "gcc could not be installed; as root: apt-get install gcc libc6-dev" >&2
       exit 1
@@ -71,6 +119,7 @@ step() {
 }
 
 set_up
+set_up_servers
 step build cargo test --workspace "${features[@]}" --no-run
 if [ ${#failed[@]} = 0 ]; then
   step tests cargo test --workspace "${features[@]}" --no-fail-fast -- ${1+"$1"}

@@ -2,3 +2,6 @@
 
 pub mod crash;
 pub mod kit;
+pub mod os;
+pub mod raw;
+pub mod servers;

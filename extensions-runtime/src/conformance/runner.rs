@@ -1,5 +1,6 @@
 //! Runs the cases, each as one test on a store and a runtime of its own.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
@@ -77,10 +78,13 @@ impl Backend {
         }
     }
 
-    /// Why the case cannot be run on this backend, if so.
-    fn excluded(&self, case: &Case) -> Option<String> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
-        case.excluded(&*runtime.block_on((self.make)()))
+    /// The cases that cannot be run on this backend, each with the reason.
+    fn excluded(&self) -> BTreeMap<&'static str, String> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        runtime.expect("a runtime").block_on(async {
+            let fixture = (self.make)().await;
+            all().filter_map(|case| Some((case.name, case.excluded(&*fixture)?))).collect()
+        })
     }
 }
 
@@ -91,11 +95,11 @@ fn message(panic: &(dyn std::any::Any + Send)) -> String {
 
 /// The cases as tests for `backend`; `note` hears how each ended.
 pub fn trials(backend: &Backend, note: impl Fn(&Case, &Outcome) + Send + Sync + 'static) -> Vec<Trial> {
-    let note = Arc::new(note);
+    let (note, excluded) = (Arc::new(note), backend.excluded());
     all()
         .map(|case| {
             let name = format!("{} [{}]", case.name, case.rules_text());
-            if let Some(reason) = backend.excluded(case) {
+            if let Some(reason) = excluded.get(case.name) {
                 note(case, &Outcome::Ignored(reason.clone()));
                 let name = format!("{name} ({reason})");
                 return Trial::test(name, || Ok(())).with_kind(&backend.name).with_ignored_flag(true);

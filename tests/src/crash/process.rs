@@ -11,6 +11,7 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
 use super::{Moment, Orders};
+use crate::os;
 
 /// A running subject. It is killed when this is dropped, and ends by itself when the harness is gone.
 #[derive(Debug)]
@@ -39,7 +40,7 @@ impl Subject {
             .kill_on_drop(true)
             .spawn()?;
         let gone = || io::Error::other("the subject is gone");
-        let pid = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?)).ok_or_else(gone)?;
+        let pid = child.id().and_then(os::pid).ok_or_else(gone)?;
         let input = child.stdin.take().ok_or_else(gone)?;
         let output = BufReader::new(child.stdout.take().ok_or_else(gone)?).lines();
         Ok(Self { name: orders.process.clone(), log, child, input, output, pid })
@@ -85,23 +86,8 @@ impl Subject {
     /// If there is no such process any more.
     pub async fn freeze(&self) -> io::Result<Moment> {
         let from = Moment::now();
-        self.signal(Signal::STOP)?;
-        while !self.is_frozen()? {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
+        os::freeze(self.pid).await?;
         Ok(from)
-    }
-
-    fn is_frozen(&self) -> io::Result<bool> {
-        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.pid.as_raw_nonzero()))?;
-        for task in tasks {
-            let stat = std::fs::read_to_string(task?.path().join("stat"))?;
-            let state = stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next());
-            if state != Some('T') {
-                return Ok(false);
-            }
-        }
-        Ok(true)
     }
 
     /// Lets it go on.
