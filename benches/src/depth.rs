@@ -164,7 +164,7 @@ pub async fn depth(stores: &Stores, rounds: usize, most: usize) -> Result<Vec<Ro
         [Depth::Waiting(BASE), Depth::Waiting(most / 10), Depth::Waiting(most), Depth::Finished(most)];
     let mut subjects = Vec::new();
     for depth in depths {
-        subjects.push(Subject::new(&stores.fresh_url().await?, depth).await?);
+        subjects.push(Subject::new(&stores.fresh_url(), depth).await?);
     }
     for round in 0..=rounds {
         for subject in &mut subjects {

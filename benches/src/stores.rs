@@ -2,6 +2,7 @@
 
 use extensions::BoxError;
 use tempfile::TempDir;
+use tests::servers::{Persistence, Postgres, Redis, Server};
 
 /// Where a case gets its stores.
 #[derive(Debug)]
@@ -12,10 +13,12 @@ pub struct Stores {
 #[derive(Debug)]
 enum Kind {
     Sqlite(TempDir),
+    Postgres(Server),
+    Redis(Server),
 }
 
 /// The backends with a store outside the process.
-pub const BACKENDS: [&str; 1] = ["sqlite"];
+pub const BACKENDS: [&str; 3] = ["sqlite", "postgres", "redis"];
 
 impl Stores {
     /// Starts what `backend` needs.
@@ -23,25 +26,29 @@ impl Stores {
     /// # Errors
     ///
     /// If there is no such backend, or no room for its files.
+    ///
+    /// # Panics
+    ///
+    /// If a server is not installed or does not start.
     pub async fn start(backend: &str) -> Result<Self, BoxError> {
         let kind = match backend {
             "sqlite" => Kind::Sqlite(tempfile::tempdir()?),
+            "postgres" => Kind::Postgres(Postgres::start().await),
+            "redis" => Kind::Redis(Redis::start(Persistence::None).await),
             other => return Err(format!("`{other}` has no store").into()),
         };
         Ok(Self { kind })
     }
 
     /// The URL of a store that nothing is in.
-    ///
-    /// # Errors
-    ///
-    /// If the server does not answer.
-    pub async fn fresh_url(&self) -> Result<String, BoxError> {
+    #[must_use]
+    pub fn fresh_url(&self) -> String {
         match &self.kind {
             Kind::Sqlite(folder) => {
                 let file = format!("{}.db", extensions::job::JobId::new());
-                Ok(format!("sqlite://{}", folder.path().join(file).display()))
+                format!("sqlite://{}", folder.path().join(file).display())
             }
+            Kind::Postgres(server) | Kind::Redis(server) => server.fresh_url(),
         }
     }
 
@@ -50,6 +57,8 @@ impl Stores {
     pub const fn backend(&self) -> &'static str {
         match self.kind {
             Kind::Sqlite(_) => "sqlite",
+            Kind::Postgres(_) => "postgres",
+            Kind::Redis(_) => "redis",
         }
     }
 
@@ -58,6 +67,8 @@ impl Stores {
     pub const fn durability(&self) -> &'static str {
         match self.kind {
             Kind::Sqlite(_) => "WAL, synchronous=NORMAL",
+            Kind::Postgres(_) => "fsync and synchronous_commit on",
+            Kind::Redis(_) => "without AOF",
         }
     }
 
@@ -65,7 +76,8 @@ impl Stores {
     #[must_use]
     pub const fn depth_goal(&self) -> f64 {
         match self.kind {
-            Kind::Sqlite(_) => 0.8,
+            Kind::Sqlite(_) | Kind::Postgres(_) => 0.8,
+            Kind::Redis(_) => 0.9,
         }
     }
 }
