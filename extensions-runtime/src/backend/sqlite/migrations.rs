@@ -4,10 +4,10 @@ use rusqlite::{Connection, OptionalExtension};
 
 use crate::queue::Migration;
 
-const MIGRATIONS: &[&str] = &[include_str!("schema/0001.sql")];
+const MIGRATIONS: &[&str] = &[include_str!("schema/0001.sql"), include_str!("schema/0002.sql")];
 
 /// The newest schema that this program knows.
-pub(super) const NEWEST: u32 = 1;
+pub(super) const NEWEST: u32 = 2;
 
 const VERSIONS: &str = "CREATE TABLE IF NOT EXISTS extensions_schema (version INTEGER PRIMARY KEY, applied_at TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP)";
 
