@@ -189,7 +189,7 @@ impl Tx<'_> {
     }
 }
 
-fn now() -> i64 {
+pub(super) fn now() -> i64 {
     SystemClock.now().as_millis()
 }
 

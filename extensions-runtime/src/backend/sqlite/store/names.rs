@@ -40,6 +40,9 @@ struct Routes {
 pub(crate) const FIND_QUEUE: &str = "SELECT queue FROM extensions_queues WHERE name = ?1";
 pub(crate) const MAKE_QUEUE: &str = "INSERT INTO extensions_queues (name) VALUES (?1)";
 pub(crate) const FIND_LANE: &str = "SELECT l.lane, l.queue FROM extensions_queues q JOIN extensions_lanes l USING (queue) WHERE q.name = ?1 AND l.handler = ?2 AND l.version = ?3";
+/// The queue that a lane is in.
+#[cfg(feature = "sqlx-sqlite")]
+pub(crate) const QUEUE_OF: &str = "SELECT queue FROM extensions_lanes WHERE lane = ?1";
 pub(crate) const MAKE_LANE: &str =
     "INSERT INTO extensions_lanes (queue, handler, version) VALUES (?1, ?2, ?3)";
 
