@@ -2,7 +2,14 @@
 
 use std::time::Duration;
 
-use extensions::job::{ENVELOPE_VERSION, Envelope, EnvelopeError, NewJob, UniqueUntil};
+use extensions::job::{
+    ENVELOPE_VERSION, Envelope, EnvelopeError, JobId, JobState, NewJob, Payload, Purpose, UniqueKey,
+    UniqueLock, UniqueUntil, WorkerId,
+};
+use extensions::queue::{
+    ClaimRequest, JobFilter, KnownHandler, Pushed, QueueAdmin, QueueBackend, Retention, Settle, Settled,
+    Settlement, Sqlite, TakeLost,
+};
 
 const V1: &str = include_str!("../fixtures/envelope-v1.json");
 
@@ -61,4 +68,65 @@ fn a_field_of_a_later_release_does_no_harm_and_a_later_version_is_refused() {
         matches!(Envelope::from_bytes(newer.as_bytes()), Err(EnvelopeError::TooNew(v)) if v == ENVELOPE_VERSION + 1)
     );
     assert!(matches!(Envelope::from_bytes(b"{}"), Err(EnvelopeError::Malformed(_))));
+}
+
+/// A database of schema 1 in a folder of its own, which goes with the guard.
+fn sqlite_of_version_1() -> (tempfile::TempDir, std::path::PathBuf) {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("jobs.db");
+    let conn = rusqlite::Connection::open(&path).expect("a database");
+    conn.execute_batch(include_str!("../fixtures/sqlite-v1.sql")).expect("the fixture");
+    (folder, path)
+}
+
+#[tokio::test]
+async fn a_sqlite_database_of_version_1_is_brought_up_to_date_with_all_its_jobs() {
+    let (_folder, path) = sqlite_of_version_1();
+    let queue = Sqlite::open(&path).await.expect("an older database opens");
+    let records = queue.list(JobFilter::default()).await.expect("the jobs");
+    let states: Vec<_> = records.iter().map(|job| job.state).collect();
+    use JobState::{Available, Cancelled, Completed, Dead, Retryable, Running, Scheduled};
+    assert_eq!(states, [Completed, Retryable, Dead, Cancelled, Running, Available, Scheduled, Available]);
+    assert!(records.iter().all(|job| job.result.is_none()));
+    let [_, retryable, dead, cancelled, running, ..] = &records[..] else { panic!("eight jobs") };
+    assert_eq!((&*retryable.errors[0].message, dead.owes_on_failure), ("refused", true));
+    assert_eq!(cancelled.reason.as_deref(), Some("the order was cancelled"));
+    assert_eq!(running.unique.as_ref().map(UniqueKey::as_str), Some("order 5"));
+
+    // The worker that held two of the jobs is of another boot.
+    assert_eq!(queue.maintain(Retention::default()).await.expect("upkeep").rescued, 2);
+    let second =
+        NewJob { id: JobId::new(), delay: Duration::ZERO, queue: running.queue.clone(), ..opened(V1) };
+    let unique = UniqueLock { key: UniqueKey::from("order 5"), ttl: None, until: UniqueUntil::End };
+    let duplicate = NewJob { unique: Some(unique), ..second };
+    let pushed = queue.push([duplicate].into()).await.expect("a push");
+    assert_eq!(pushed, [Pushed::Duplicate { of: running.id }]);
+
+    let handler = KnownHandler { handler: running.handler.clone(), max_version: 1 };
+    let request = ClaimRequest {
+        worker: WorkerId::new(),
+        queues: vec![running.queue.clone(), "reports".into()],
+        handlers: [handler].into(),
+        max: 10,
+        lease: Duration::from_secs(60),
+        lost: TakeLost::All,
+    };
+    let mut claimed = Vec::new();
+    while let Some(job) = queue.reserve(request.clone()).await.expect("a claim").jobs.pop() {
+        let end = match job.purpose {
+            Purpose::OnFailure => Settle::CallbackDone,
+            Purpose::Attempt => Settle::Complete {
+                keep: true,
+                result: Some(Payload::from(&b"true"[..])),
+                follow_ups: [].into(),
+            },
+        };
+        let settled = queue.settle(vec![Settlement { job: job.id, token: job.token, end }]).await;
+        assert_eq!(settled.expect("a settlement"), [Settled::Done]);
+        claimed.push(job.payload.to_text());
+    }
+    claimed.sort();
+    assert_eq!(claimed, [r#"{"n":3}"#, r#"{"n":5}"#, r#"{"n":6}"#]);
+    let done = queue.get(vec![running.id]).await.expect("the job").remove(0).expect("its record");
+    assert_eq!(done.result.map(|result| result.to_text()).as_deref(), Some("true"));
 }

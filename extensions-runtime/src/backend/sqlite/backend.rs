@@ -1,5 +1,6 @@
 //! The trait's calls, handed to the threads that own the connections.
 
+use std::any::Any;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
@@ -133,8 +134,8 @@ impl QueueBackend for Sqlite {
             for _ in 0..PRUNE_STEPS {
                 let step = self.inner.writer.call("maintain", move |tx| tx.prune(&retention, PRUNE_STEP));
                 let pruned = step.await?;
-                done.pruned += pruned;
-                if pruned < PRUNE_STEP {
+                done.pruned += pruned.jobs;
+                if pruned.all {
                     break;
                 }
             }
@@ -148,6 +149,10 @@ impl QueueBackend for Sqlite {
 
     fn leave(&self, worker: WorkerId) -> QueueFuture<'_, ()> {
         Box::pin(async move { self.inner.writer.call("leave", move |tx| tx.leave(worker)).await })
+    }
+
+    fn store(&self) -> Option<&(dyn Any + Send + Sync)> {
+        Some(self)
     }
 }
 
@@ -183,8 +188,8 @@ impl QueueAdmin for Sqlite {
                 let step = (limit - pruned).min(PRUNE_STEP);
                 let call = self.inner.writer.call("prune", move |tx| tx.prune(&retention, step));
                 let deleted = call.await?;
-                pruned += deleted;
-                if deleted < step {
+                pruned += deleted.jobs;
+                if deleted.all {
                     break;
                 }
             }

@@ -9,6 +9,8 @@ pub(super) enum Rung {
     Here,
     /// The log may have changed.
     Log,
+    /// Nobody rang for as long as was asked.
+    Time,
 }
 
 #[cfg(target_os = "linux")]
@@ -26,9 +28,6 @@ mod system {
 
     /// How often to look where the kernel has no watch left to give.
     const POLL: Duration = Duration::from_millis(8);
-    /// How often to look in case that a notification got lost.
-    const FALLBACK: Duration = Duration::from_secs(1);
-
     #[derive(Debug)]
     pub(in super::super) struct Doorbell {
         bell: OwnedFd,
@@ -45,27 +44,25 @@ mod system {
             let _ = rustix::io::write(&self.bell, &1_u64.to_ne_bytes());
         }
 
-        /// Sleeps until a ring, or, with `log`, until the database's log may have changed.
-        pub(in super::super) fn sleep(&self, log: bool) -> Rung {
+        /// Sleeps until a ring, or, with `log`, until the database's log may have changed, or for that long.
+        pub(in super::super) fn sleep(&self, log: Option<Duration>) -> Rung {
             let mut fds = Vec::with_capacity(2);
             fds.push(PollFd::new(&self.bell, PollFlags::IN));
-            let log_watch = self.log.as_ref().filter(|_| log);
-            fds.extend(log_watch.map(|watch| PollFd::new(watch, PollFlags::IN)));
-            let timeout = match log_watch {
-                Some(_) => Some(FALLBACK),
-                None if log => Some(POLL),
-                None => None,
-            };
+            let watch = self.log.as_ref().filter(|_| log.is_some());
+            fds.extend(watch.map(|watch| PollFd::new(watch, PollFlags::IN)));
+            let timeout = log.map(|log| if watch.is_some() { log } else { log.min(POLL) });
             let timeout = timeout.map(|timeout| Timespec {
                 tv_sec: timeout.as_secs().try_into().unwrap_or(1),
                 tv_nsec: timeout.subsec_nanos().into(),
             });
             let _ = poll(&mut fds, timeout.as_ref());
-            let here = !fds[0].revents().is_empty();
+            let rung = |at: usize| fds.get(at).is_some_and(|fd| !fd.revents().is_empty());
+            let (here, changed) = (rung(0), rung(1));
             if here {
                 let _ = rustix::io::read(&self.bell, &mut [0_u8; 8]);
+                return Rung::Here;
             }
-            if here { Rung::Here } else { Rung::Log }
+            if changed { Rung::Log } else { Rung::Time }
         }
 
         /// Forgets the changes so far.
@@ -112,16 +109,18 @@ mod system {
             self.bell.notify_one();
         }
 
-        pub(in super::super) fn sleep(&self, log: bool) -> Rung {
+        pub(in super::super) fn sleep(&self, log: Option<Duration>) -> Rung {
             let mut rung = self.rung.lock().unwrap_or_else(PoisonError::into_inner);
             if !*rung {
-                rung = if log {
-                    self.bell.wait_timeout(rung, POLL).unwrap_or_else(PoisonError::into_inner).0
-                } else {
-                    self.bell.wait(rung).unwrap_or_else(PoisonError::into_inner)
+                rung = match log {
+                    Some(log) => {
+                        let timeout = log.min(POLL);
+                        self.bell.wait_timeout(rung, timeout).unwrap_or_else(PoisonError::into_inner).0
+                    }
+                    None => self.bell.wait(rung).unwrap_or_else(PoisonError::into_inner),
                 };
             }
-            if std::mem::take(&mut *rung) { Rung::Here } else { Rung::Log }
+            if std::mem::take(&mut *rung) { Rung::Here } else { Rung::Time }
         }
 
         pub(in super::super) fn drain(&self) {}

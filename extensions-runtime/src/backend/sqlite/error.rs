@@ -70,6 +70,10 @@ fn classify(error: &Error) -> (QueueErrorKind, &'static str) {
         };
     };
     match code {
+        ErrorCode::DatabaseBusy if is_overtaken(error) => (
+            Unavailable,
+            "the transaction has read what others have changed since: begin it with `BEGIN IMMEDIATE`, or do it again from its start",
+        ),
         ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::FileLockingProtocolFailed => {
             (Unavailable, "the database was busy for longer than `busy_timeout`")
         }
@@ -89,6 +93,11 @@ fn classify(error: &Error) -> (QueueErrorKind, &'static str) {
         ErrorCode::TooBig => (Other, "the value is larger than the database can hold"),
         _ => (Other, "the database refused"),
     }
+}
+
+/// Whether a transaction wants to write on after it has read what is no longer so; waiting cannot help it.
+fn is_overtaken(error: &Error) -> bool {
+    error.sqlite_error().is_some_and(|error| error.extended_code == rusqlite::ffi::SQLITE_BUSY_SNAPSHOT)
 }
 
 #[cfg(test)]

@@ -4,10 +4,10 @@ use rusqlite::{Connection, OptionalExtension};
 
 use crate::queue::Migration;
 
-const MIGRATIONS: &[&str] = &[include_str!("schema/0001.sql")];
+const MIGRATIONS: &[&str] = &[include_str!("schema/0001.sql"), include_str!("schema/0002.sql")];
 
 /// The newest schema that this program knows.
-pub(super) const NEWEST: u32 = 1;
+pub(super) const NEWEST: u32 = 2;
 
 const VERSIONS: &str = "CREATE TABLE IF NOT EXISTS extensions_schema (version INTEGER PRIMARY KEY, applied_at TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP)";
 
@@ -37,19 +37,25 @@ pub(super) fn migrate(conn: &Connection) -> Result<(), MigrateError> {
     if version(conn)? == NEWEST {
         return Ok(());
     }
+    migrate_to(conn, NEWEST)
+}
+
+/// Brings the store to a version, as the release did whose newest it was.
+pub(super) fn migrate_to(conn: &Connection, wanted: u32) -> Result<(), MigrateError> {
     conn.execute_batch("BEGIN IMMEDIATE")?;
-    let done = apply(conn);
+    let done = apply(conn, wanted);
     conn.execute_batch(if done.is_ok() { "COMMIT" } else { "ROLLBACK" })?;
     done
 }
 
-fn apply(conn: &Connection) -> Result<(), MigrateError> {
+fn apply(conn: &Connection, wanted: u32) -> Result<(), MigrateError> {
     conn.execute_batch(VERSIONS)?;
     let found = version(conn)?;
     if found > NEWEST {
         return Err(MigrateError::Newer(found));
     }
-    for migration in all().into_iter().filter(|migration| migration.version > found) {
+    let missing = |migration: &Migration| (found + 1..=wanted).contains(&migration.version);
+    for migration in all().into_iter().filter(missing) {
         conn.execute_batch(&migration.text)?;
         conn.execute("INSERT INTO extensions_schema (version) VALUES (?1)", [migration.version])?;
     }

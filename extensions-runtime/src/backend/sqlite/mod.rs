@@ -9,9 +9,12 @@ mod lease_clock;
 mod migrations;
 mod presence;
 mod signal;
+#[cfg(feature = "sqlx-sqlite")]
+mod sqlx;
 mod store;
 #[cfg(test)]
 mod tests;
+mod transaction;
 mod watcher;
 mod writer;
 
@@ -46,6 +49,8 @@ pub struct Sqlite {
 #[derive(Debug)]
 struct Inner {
     path: PathBuf,
+    /// The file itself, by its one name without links.
+    file: PathBuf,
     writer: Writer,
     reader: Reader,
     watcher: Watcher,
@@ -139,6 +144,7 @@ fn open(config: &Config) -> Result<Sqlite, QueueError> {
         writer: Writer::start(store, Arc::clone(&signal), patience).map_err(thread)?,
         reader: Reader::start(reads, patience).map_err(thread)?,
         watcher: Watcher::start(watches, &path, Arc::clone(&signal)).map_err(thread)?,
+        file: path.canonicalize().unwrap_or_else(|_| path.clone()),
         path,
         signal,
         boot,

@@ -156,6 +156,19 @@ fn say(line: &str) {
 #[tokio::test]
 async fn a_store_is_made_once_by_eight_threads_and_two_processes() {
     let folder = Folder::new();
+    open_ten_times_at_once(&folder).await;
+}
+
+#[tokio::test]
+async fn a_store_of_version_1_is_migrated_once_by_eight_threads_and_two_processes() {
+    let folder = Folder::new();
+    let conn = Connection::open(folder.database()).unwrap();
+    super::migrations::migrate_to(&conn, 1).unwrap();
+    drop(conn);
+    open_ten_times_at_once(&folder).await;
+}
+
+async fn open_ten_times_at_once(folder: &Folder) {
     let children = [spawn("open", &folder.database()), spawn("open", &folder.database())];
     let opens: Vec<_> = (0..8)
         .map(|_| {
@@ -315,4 +328,47 @@ async fn an_idle_worker_is_woken_by_another_process() {
     latencies.sort_unstable();
     let micros = |at: usize| latencies[at] / 1000;
     say(&format!("from another process: p50 {} µs, p99 {} µs", micros(50), micros(98)));
+}
+
+fn end(claimed: &ClaimedJob, end: Settle) -> Settlement {
+    Settlement { job: claimed.id, token: claimed.token, end }
+}
+
+#[tokio::test]
+async fn follow_ups_of_a_lost_claim_are_not_stored_and_those_of_others_wake_workers() {
+    let folder = Folder::new();
+    let queue = Sqlite::open(folder.database()).await.unwrap();
+    queue.push([job("1"), job("2")].into()).await.unwrap();
+    let claimed = claim(&queue).await;
+    queue.settle(vec![end(&claimed[1], Settle::Release)]).await.unwrap();
+    let completed =
+        |follow_up: &str| Settle::Complete { keep: false, result: None, follow_ups: [job(follow_up)].into() };
+    let cursor = queue.reserve(ClaimRequest { max: 0, ..request(WorkerId::new()) }).await.unwrap().cursor;
+    let ends = vec![end(&claimed[1], completed("lost")), end(&claimed[0], completed("kept"))];
+    assert_eq!(queue.settle(ends).await.unwrap(), [Settled::LeaseLost, Settled::Done]);
+    let wait = WaitRequest { queues: vec![self::queue()], cursor, timeout: LONG };
+    tokio::time::timeout(Duration::from_secs(30), queue.wait(wait)).await.unwrap().unwrap();
+    let payloads: Vec<_> = claim(&queue).await.iter().map(|job| job.payload.to_text()).collect();
+    assert_eq!(payloads, ["2", "kept"]);
+}
+
+#[tokio::test]
+async fn an_id_is_free_again_when_its_time_is_over_and_is_then_forgotten() {
+    let folder = Folder::new();
+    let queue = Sqlite::open(folder.database()).await.unwrap();
+    let once = NewJob { once: Some(LONG), ..job("1") };
+    queue.push([once.clone()].into()).await.unwrap();
+    let claimed = claim(&queue).await.remove(0);
+    queue.settle(vec![end(&claimed, Settle::complete(false))]).await.unwrap();
+    queue.push([once.clone()].into()).await.unwrap();
+    queue.maintain(Retention::default()).await.unwrap();
+    assert!(claim(&queue).await.is_empty(), "the id was to stay taken");
+    let conn = Connection::open(folder.database()).unwrap();
+    conn.execute("UPDATE extensions_taken SET until = until - ?1", [LONG.as_millis() as i64]).unwrap();
+    queue.push([once].into()).await.unwrap();
+    assert_eq!(claim(&queue).await.len(), 1);
+    conn.execute("UPDATE extensions_taken SET until = 0", []).unwrap();
+    queue.maintain(Retention::default()).await.unwrap();
+    let taken: u32 = conn.query_row("SELECT count(*) FROM extensions_taken", [], |row| row.get(0)).unwrap();
+    assert_eq!(taken, 0);
 }

@@ -18,6 +18,8 @@ use super::store::read;
 
 /// How long a change in a busy log may stay unnoticed.
 const PAUSE: Duration = Duration::from_millis(4);
+/// How often to look in case that a notification got lost.
+const FALLBACK: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 pub(super) struct Watcher {
@@ -70,13 +72,15 @@ impl Drop for Watcher {
 
 fn watch(shared: &Shared, conn: &Connection, signal: &Signal) {
     let mut seen = 0;
+    let mut again = FALLBACK;
     loop {
         let waited_for = shared.waiting.load(Ordering::SeqCst) > 0;
-        let rung = shared.bell.sleep(waited_for);
+        let rung = shared.bell.sleep(waited_for.then_some(again));
         if shared.closed.load(Ordering::SeqCst) {
             return;
         }
-        if rung == Rung::Log && shared.waiting.load(Ordering::SeqCst) == 0 {
+        again = look_again(rung, again);
+        if rung != Rung::Here && shared.waiting.load(Ordering::SeqCst) == 0 {
             continue;
         }
         shared.bell.drain();
@@ -91,6 +95,12 @@ fn watch(shared: &Shared, conn: &Connection, signal: &Signal) {
             thread::sleep(PAUSE);
         }
     }
+}
+
+/// When to look the next time: soon after the log was written, and then less and less often. A commit that waits for the disk
+/// writes the log some time before anyone can read it.
+fn look_again(rung: Rung, before: Duration) -> Duration {
+    if rung == Rung::Time { (before * 2).min(FALLBACK) } else { PAUSE }
 }
 
 fn log_of(database: &Path) -> PathBuf {

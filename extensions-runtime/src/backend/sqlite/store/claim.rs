@@ -278,7 +278,7 @@ impl Tx<'_> {
                     take_callback.execute(params![pick.seq, super::stored(token), until])?
                 }
             };
-            jobs.push(self.claimed(pick, token)?);
+            jobs.push(self.claimed(pick, token, now)?);
         }
         Ok((jobs, claim))
     }
@@ -296,7 +296,7 @@ impl Tx<'_> {
         Ok(self.conn.last_insert_rowid())
     }
 
-    fn claimed(&mut self, pick: &Pick, token: LeaseToken) -> rusqlite::Result<ClaimedJob> {
+    fn claimed(&mut self, pick: &Pick, token: LeaseToken, now: i64) -> rusqlite::Result<ClaimedJob> {
         let conn = self.conn;
         let mut read = conn.prepare_cached(READ)?;
         let mut rows = read.query([pick.seq])?;
@@ -309,6 +309,7 @@ impl Tx<'_> {
         self.names.heads.forget(number);
         let lane = self.names.known_lane(number).ok_or(rusqlite::Error::QueryReturnedNoRows)?;
         let callback = pick.purpose == Purpose::OnFailure;
+        let enqueued_at = super::timestamp(row.get(7)?);
         Ok(ClaimedJob {
             id: JobId::from_bytes(id),
             token,
@@ -321,8 +322,8 @@ impl Tx<'_> {
             attempt: row.get(3)?,
             max_attempts: row.get(4)?,
             lost_count: row.get(6)?,
-            enqueued_at: super::timestamp(row.get(7)?),
-            age: Duration::ZERO,
+            enqueued_at,
+            age: super::timestamp(now).since(enqueued_at),
             on_failure: row.get(5)?,
             last_error: if callback { last_error(row.get_ref(12)?) } else { None },
             meta: meta(row.get_ref(10)?),

@@ -1,18 +1,18 @@
 //! The only place that knows the SQL of the queue's calls.
 
 mod claim;
+pub(super) mod ends;
 mod heads;
-mod names;
+pub(super) mod names;
 mod operate;
 pub(super) mod push;
 pub(super) mod read;
 mod row;
 mod settle;
 pub(super) mod upkeep;
+pub(super) mod value;
 
-use std::collections::HashMap;
-
-use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
+use rusqlite::{CachedStatement, Connection, params};
 
 use self::names::Names;
 use super::lease_clock::LeaseClock;
@@ -83,15 +83,36 @@ impl Store {
 
     pub(super) fn begin(&mut self) -> rusqlite::Result<Tx<'_>> {
         self.conn.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
-        Ok(Tx {
-            conn: &self.conn,
-            names: &mut self.names,
-            presence: &mut self.presence,
-            boot: self.boot,
-            touched: Vec::new(),
-            buried: Vec::new(),
-            gone: Vec::new(),
-        })
+        Ok(Tx::new(&self.conn, &mut self.names, &mut self.presence, self.boot))
+    }
+}
+
+/// Takes the right to write at once, where a transaction of the caller's has it not yet: to read first, and then want it, fails if
+/// others have written in between.
+pub(super) const WANT_TO_WRITE: &str = "UPDATE extensions_queues SET changed = changed WHERE FALSE";
+pub(super) const NEXT_CHANGE: &str = "SELECT max(changed) + 1 FROM extensions_queues";
+pub(super) const SET_CHANGED: &str = "UPDATE extensions_queues SET changed = ?2 WHERE queue = ?1";
+
+/// Makes a step in the transaction that the caller's connection is in.
+pub(super) fn within<T>(
+    conn: &Connection,
+    mut presence: Presence,
+    boot_number: i64,
+    clock: LeaseClock,
+    step: impl FnOnce(&mut Tx<'_>) -> rusqlite::Result<T>,
+) -> rusqlite::Result<T> {
+    conn.prepare_cached(WANT_TO_WRITE)?.execute([])?;
+    let mut names = Names::default();
+    let boot = Boot { number: boot_number, clock };
+    let mut tx = Tx::new(conn, &mut names, &mut presence, boot);
+    let done = step(&mut tx)?;
+    tx.signal()?;
+    Ok(done)
+}
+
+impl<'a> Tx<'a> {
+    fn new(conn: &'a Connection, names: &'a mut Names, presence: &'a mut Presence, boot: Boot) -> Self {
+        Self { conn, names, presence, boot, touched: Vec::new(), buried: Vec::new(), gone: Vec::new() }
     }
 }
 
@@ -131,9 +152,8 @@ impl Tx<'_> {
         if self.touched.is_empty() {
             return Ok(0);
         }
-        let sql = "SELECT max(changed) + 1 FROM extensions_queues";
-        let changed = self.statement(sql)?.query_row([], |row| row.get(0))?;
-        let mut update = self.statement("UPDATE extensions_queues SET changed = ?2 WHERE queue = ?1")?;
+        let changed = self.statement(NEXT_CHANGE)?.query_row([], |row| row.get(0))?;
+        let mut update = self.statement(SET_CHANGED)?;
         for queue in &self.touched {
             update.execute(params![queue, changed])?;
         }
@@ -163,45 +183,13 @@ impl Tx<'_> {
     /// Ends the lock of a job that has it.
     fn unlock(&self, key: Option<&str>, id: &[u8]) -> rusqlite::Result<()> {
         if let Some(key) = key {
-            self.statement("DELETE FROM extensions_locks WHERE key = ?1 AND job = ?2")?
-                .execute(params![key, id])?;
-        }
-        Ok(())
-    }
-
-    /// The holder of a unique key, if another job than `id` holds it; else the key is the job's now.
-    fn lock(
-        &self,
-        key: &str,
-        id: &[u8],
-        expires: Option<i64>,
-        now: i64,
-    ) -> rusqlite::Result<Option<Vec<u8>>> {
-        let held = "SELECT job FROM extensions_locks WHERE key = ?1 AND job <> ?2 AND (expires_at IS NULL OR expires_at > ?3)";
-        let holder = self.statement(held)?.query_row(params![key, id, now], |row| row.get(0)).optional()?;
-        if holder.is_none() {
-            let take = "INSERT OR REPLACE INTO extensions_locks (key, job, expires_at) VALUES (?1, ?2, ?3)";
-            self.statement(take)?.execute(params![key, id, expires])?;
-        }
-        Ok(holder)
-    }
-
-    /// Counts the jobs that left their claims; a claim without jobs goes.
-    fn leave_claims(&self, left: &HashMap<i64, i64>) -> rusqlite::Result<()> {
-        let mut count = self.statement(
-            "UPDATE extensions_claims SET remaining = remaining - ?2 WHERE claim = ?1 AND remaining > ?2",
-        )?;
-        let mut delete = self.statement("DELETE FROM extensions_claims WHERE claim = ?1")?;
-        for (claim, jobs) in left {
-            if count.execute([claim, jobs])? == 0 {
-                delete.execute([claim])?;
-            }
+            self.statement(ends::UNLOCK)?.execute(params![key, id])?;
         }
         Ok(())
     }
 }
 
-fn now() -> i64 {
+pub(super) fn now() -> i64 {
     SystemClock.now().as_millis()
 }
 

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::heads::Heads;
 use super::row::name;
@@ -37,6 +37,32 @@ struct Routes {
     lanes: Arc<[i64]>,
 }
 
+pub(crate) const FIND_QUEUE: &str = "SELECT queue FROM extensions_queues WHERE name = ?1";
+pub(crate) const MAKE_QUEUE: &str = "INSERT INTO extensions_queues (name) VALUES (?1)";
+pub(crate) const FIND_LANE: &str = "SELECT l.lane, l.queue FROM extensions_queues q JOIN extensions_lanes l USING (queue) WHERE q.name = ?1 AND l.handler = ?2 AND l.version = ?3";
+/// The queue that a lane is in.
+#[cfg(feature = "sqlx-sqlite")]
+pub(crate) const QUEUE_OF: &str = "SELECT queue FROM extensions_lanes WHERE lane = ?1";
+pub(crate) const MAKE_LANE: &str =
+    "INSERT INTO extensions_lanes (queue, handler, version) VALUES (?1, ?2, ?3)";
+
+macro_rules! lane {
+    ($where:literal) => {
+        concat!("SELECT l.queue, q.name, l.handler, l.version, l.lane FROM extensions_lanes l JOIN extensions_queues q USING (queue) WHERE l.lane ", $where)
+    };
+}
+const LANE: &str = lane!("= ?1");
+const LANES: &str = lane!("> ?1");
+
+fn read(row: &Row<'_>) -> rusqlite::Result<Lane> {
+    Ok(Lane {
+        queue: row.get(0)?,
+        queue_name: QueueName::from(name(row.get_ref(1)?)),
+        handler: HandlerKey::from(name(row.get_ref(2)?)),
+        version: row.get(3)?,
+    })
+}
+
 /// How many sets of handlers are remembered.
 const ROUTES: usize = 64;
 
@@ -56,7 +82,7 @@ impl Names {
         if let Some(number) = self.queues.get(name) {
             return Ok(Some(*number));
         }
-        let mut select = conn.prepare_cached("SELECT queue FROM extensions_queues WHERE name = ?1")?;
+        let mut select = conn.prepare_cached(FIND_QUEUE)?;
         let number: Option<i64> = select.query([name.as_str()])?.next()?.map(|row| row.get(0)).transpose()?;
         if let Some(number) = number {
             self.queues.insert(name.clone(), number);
@@ -69,7 +95,7 @@ impl Names {
         if let Some(number) = self.queue(conn, name)? {
             return Ok(number);
         }
-        conn.prepare_cached("INSERT INTO extensions_queues (name) VALUES (?1)")?.execute([name.as_str()])?;
+        conn.prepare_cached(MAKE_QUEUE)?.execute([name.as_str()])?;
         let number = conn.last_insert_rowid();
         self.queues.insert(name.clone(), number);
         Ok(number)
@@ -81,22 +107,38 @@ impl Names {
         if let Some(lane) = self.numbers.get(&key) {
             return Ok(*lane);
         }
-        self.refresh(conn)?;
-        if let Some(lane) = self.numbers.get(&key) {
-            return Ok(*lane);
-        }
-        let queue = self.make_queue(conn, &job.queue)?;
-        conn.prepare_cached("INSERT INTO extensions_lanes (queue, handler, version) VALUES (?1, ?2, ?3)")?
-            .execute(params![queue, job.handler.as_str(), job.point_version])?;
-        self.refresh(conn)?;
-        Ok(conn.last_insert_rowid())
+        let found: Option<(i64, i64)> = conn
+            .prepare_cached(FIND_LANE)?
+            .query_row(params![key.0.as_str(), key.1.as_str(), key.2], |row| Ok((row.get(0)?, row.get(1)?)))
+            .optional()?;
+        let (number, queue) = match found {
+            Some(found) => found,
+            None => {
+                let queue = self.make_queue(conn, &job.queue)?;
+                conn.prepare_cached(MAKE_LANE)?.execute(params![queue, key.1.as_str(), key.2])?;
+                (conn.last_insert_rowid(), queue)
+            }
+        };
+        self.learn(number, Lane { queue, queue_name: key.0, handler: key.1, version: key.2 });
+        Ok(number)
     }
 
-    pub(super) fn lane(&mut self, conn: &Connection, lane: i64) -> rusqlite::Result<Option<&Lane>> {
-        if !self.lanes.contains_key(&lane) {
-            self.refresh(conn)?;
+    /// Takes note of a lane. Those that were made before it may still be unknown.
+    fn learn(&mut self, number: i64, lane: Lane) {
+        let key = (lane.queue_name.clone(), lane.handler.clone(), lane.version);
+        self.queues.insert(lane.queue_name.clone(), lane.queue);
+        self.numbers.insert(key, number);
+        self.lanes.insert(number, lane);
+    }
+
+    pub(super) fn lane(&mut self, conn: &Connection, number: i64) -> rusqlite::Result<Option<&Lane>> {
+        if !self.lanes.contains_key(&number) {
+            let mut select = conn.prepare_cached(LANE)?;
+            if let Some(lane) = select.query_row([number], read).optional()? {
+                self.learn(number, lane);
+            }
         }
-        Ok(self.lanes.get(&lane))
+        Ok(self.lanes.get(&number))
     }
 
     pub(super) fn known_lane(&self, lane: i64) -> Option<&Lane> {
@@ -110,21 +152,11 @@ impl Names {
         if newest.unwrap_or(0) == self.newest {
             return Ok(());
         }
-        let sql = "SELECT l.lane, l.queue, q.name, l.handler, l.version FROM extensions_lanes l JOIN extensions_queues q USING (queue) WHERE l.lane > ?1";
-        let mut select = conn.prepare_cached(sql)?;
+        let mut select = conn.prepare_cached(LANES)?;
         let mut rows = select.query([self.newest])?;
         while let Some(row) = rows.next()? {
-            let number: i64 = row.get(0)?;
-            let lane = Lane {
-                queue: row.get(1)?,
-                queue_name: QueueName::from(name(row.get_ref(2)?)),
-                handler: HandlerKey::from(name(row.get_ref(3)?)),
-                version: row.get(4)?,
-            };
-            let key = (lane.queue_name.clone(), lane.handler.clone(), lane.version);
-            self.queues.insert(lane.queue_name.clone(), lane.queue);
-            self.numbers.insert(key, number);
-            self.lanes.insert(number, lane);
+            let number: i64 = row.get(4)?;
+            self.learn(number, read(row)?);
             self.newest = self.newest.max(number);
         }
         Ok(())

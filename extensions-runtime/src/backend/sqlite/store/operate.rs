@@ -10,7 +10,7 @@ use crate::queue::AdminOutcome;
 const FIND: &str =
     "SELECT seq, lane, state, token IS NOT NULL, unique_key, unique_ttl FROM extensions_jobs WHERE id = ?1";
 const AT_ONCE: &str = "UPDATE extensions_jobs SET state = 1, run_at = ?2, available_at = ?2, shelf = CASE WHEN lost_count > 0 THEN 3 WHEN suspect = 1 THEN 2 ELSE 1 END WHERE seq = ?1";
-const START_OVER: &str = "UPDATE extensions_jobs SET state = 1, shelf = 1, run_at = ?2, available_at = ?2, attempt = 0, lost_count = 0, callback_lost = 0, suspect = 0, started = 0, owes = 0, ended_at = NULL, cancel = NULL, reason = NULL, progress = NULL WHERE seq = ?1";
+const START_OVER: &str = "UPDATE extensions_jobs SET state = 1, shelf = 1, run_at = ?2, available_at = ?2, attempt = 0, lost_count = 0, callback_lost = 0, suspect = 0, started = 0, owes = 0, ended_at = NULL, cancel = NULL, reason = NULL, progress = NULL, result = NULL WHERE seq = ?1";
 const CANCEL: &str = "UPDATE extensions_jobs SET state = 6, shelf = NULL, cancelled_at = ?2, ended_at = ?2, reason = ?3 WHERE seq = ?1";
 
 struct Found {
@@ -53,10 +53,8 @@ impl Tx<'_> {
             }
             Some(JobState::Dead | JobState::Cancelled | JobState::Quarantined) if !job.leased => {
                 if let Some(key) = &job.key {
-                    let expires = job.ttl.map(|ttl| now.saturating_add(ttl));
-                    let holder = self.lock(key, id.as_bytes(), expires, now)?;
-                    if let Some(of) = holder.and_then(|of| <[u8; 16]>::try_from(of).ok()) {
-                        return Ok(AdminOutcome::Duplicate(JobId::from_bytes(of)));
+                    if let Some(of) = self.lock(key, id.as_bytes(), job.ttl, now)? {
+                        return Ok(AdminOutcome::Duplicate(of));
                     }
                 }
                 self.statement(START_OVER)?.execute([job.seq, now])?;

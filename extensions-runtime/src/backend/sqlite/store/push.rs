@@ -1,15 +1,26 @@
-//! Storing jobs (Q6–Q11).
+//! Storing jobs (Q6–Q11, Q41).
 
 use std::sync::Arc;
 
-use rusqlite::params;
+use rusqlite::OptionalExtension;
 
+use super::value::Value;
 use super::{Tx, code, shelf};
 use crate::job::{JobId, JobState, NewJob, UniqueUntil};
 use crate::queue::Pushed;
 use crate::time::millis;
 
-const INSERT: &str = "INSERT INTO extensions_jobs (id, lane, state, shelf, priority, run_at, max_attempts, on_failure, enqueued_at, scheduled_at, available_at, unique_key, unique_ttl, unique_start, meta, payload) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16) ON CONFLICT (id) DO NOTHING";
+pub(crate) const INSERT: &str = "INSERT INTO extensions_jobs (id, lane, state, shelf, priority, run_at, max_attempts, on_failure, enqueued_at, scheduled_at, available_at, unique_key, unique_ttl, unique_start, meta, payload) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16) ON CONFLICT (id) DO NOTHING";
+
+/// Whether any id stays taken.
+pub(crate) const ANY_TAKEN: &str = "SELECT 1 FROM extensions_taken LIMIT 1";
+/// Whether this id is taken, by a record or without one.
+pub(crate) const IS_TAKEN: &str = "SELECT 1 FROM extensions_jobs WHERE id = ?1 UNION ALL SELECT 1 FROM extensions_taken WHERE id = ?1 AND until > ?2 LIMIT 1";
+pub(crate) const TAKE_ID: &str = "INSERT OR REPLACE INTO extensions_taken (id, until) VALUES (?1, ?2)";
+
+/// Makes the key the job's, unless another job holds it.
+pub(crate) const LOCK: &str = "INSERT INTO extensions_locks (key, job, expires_at) VALUES (?1, ?2, ?3) ON CONFLICT (key) DO UPDATE SET job = excluded.job, expires_at = excluded.expires_at WHERE job = excluded.job OR expires_at <= ?4";
+pub(crate) const HOLDER: &str = "SELECT job FROM extensions_locks WHERE key = ?1";
 
 /// Jobs with their metadata as text, written in the caller's thread.
 #[derive(Debug)]
@@ -24,6 +35,54 @@ impl Batch {
         let metas = jobs.iter().map(text).collect();
         Self { jobs, metas }
     }
+
+    pub(crate) fn len(&self) -> usize {
+        self.jobs.len()
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&NewJob, &str)> {
+        self.jobs.iter().zip(self.metas.iter().map(String::as_str))
+    }
+}
+
+/// What [`INSERT`] is given.
+pub(crate) fn row<'a>(job: &'a NewJob, meta: &'a str, lane: i64, now: i64) -> [Value<'a>; 16] {
+    let waits = !job.delay.is_zero();
+    let state = if waits { JobState::Scheduled } else { JobState::Available };
+    let unique = job.unique.as_ref();
+    [
+        job.id.as_bytes().into(),
+        lane.into(),
+        code(state).into(),
+        (!waits).then_some(shelf::READY).into(),
+        i64::from(job.priority).into(),
+        now.saturating_add(millis(job.delay)).into(),
+        job.max_attempts.into(),
+        job.on_failure.into(),
+        now.into(),
+        waits.then_some(now).into(),
+        (!waits).then_some(now).into(),
+        unique.map(|unique| unique.key.as_str()).into(),
+        unique.and_then(|unique| unique.ttl.map(millis)).into(),
+        unique.map(|unique| unique.until == UniqueUntil::Start).into(),
+        meta.into(),
+        job.payload.as_bytes().into(),
+    ]
+}
+
+/// What [`LOCK`] is given.
+pub(crate) fn lock<'a>(key: &'a str, id: &'a [u8; 16], ttl: Option<i64>, now: i64) -> [Value<'a>; 4] {
+    [key.into(), id.into(), ttl.map(|ttl| now.saturating_add(ttl)).into(), now.into()]
+}
+
+/// What [`TAKE_ID`] is given, for a job whose id stays taken.
+pub(crate) fn take_id(job: &NewJob, now: i64) -> Option<[Value<'_>; 2]> {
+    Some([job.id.as_bytes().into(), now.saturating_add(millis(job.once?)).into()])
+}
+
+/// The job that has a key.
+pub(crate) fn holder(id: &[u8]) -> Option<JobId> {
+    id.try_into().ok().map(JobId::from_bytes)
 }
 
 impl Tx<'_> {
@@ -33,9 +92,12 @@ impl Tx<'_> {
         let mut insert = conn.prepare_cached(INSERT)?;
         let mut last: Option<(&NewJob, i64)> = None;
         let mut touched = None;
-        let mut answers = Vec::with_capacity(batch.jobs.len());
-        for (job, meta) in batch.jobs.iter().zip(&batch.metas) {
-            if let Some(answer) = self.lock_for(job, now)? {
+        let mut any_taken = self.statement(ANY_TAKEN)?.exists([])?;
+        let mut answers = Vec::with_capacity(batch.len());
+        for (job, meta) in batch.iter() {
+            if (any_taken || job.unique.is_some())
+                && let Some(answer) = self.refuse(job, now)?
+            {
                 answers.push(answer);
                 continue;
             }
@@ -43,30 +105,14 @@ impl Tx<'_> {
                 Some((before, lane)) if same_lane(before, job) => lane,
                 _ => self.names.make_lane(conn, job)?,
             };
-            let waits = !job.delay.is_zero();
-            let state = if waits { JobState::Scheduled } else { JobState::Available };
-            let unique = job.unique.as_ref();
-            let stored = insert.execute(params![
-                job.id.as_bytes(),
-                lane,
-                code(state),
-                (!waits).then_some(shelf::READY),
-                job.priority,
-                now.saturating_add(millis(job.delay)),
-                job.max_attempts,
-                job.on_failure,
-                now,
-                waits.then_some(now),
-                (!waits).then_some(now),
-                unique.map(|unique| unique.key.as_str()),
-                unique.and_then(|unique| unique.ttl.map(millis)),
-                unique.map(|unique| unique.until == UniqueUntil::Start),
-                meta,
-                job.payload.as_bytes(),
-            ])?;
-            if stored > 0 && touched != Some(lane) {
+            let stored = insert.execute(row(job, meta, lane, now))? > 0;
+            if stored && touched != Some(lane) {
                 self.touch_lane(lane)?;
                 touched = Some(lane);
+            }
+            if let Some(taken) = take_id(job, now).filter(|_| stored) {
+                self.statement(TAKE_ID)?.execute(taken)?;
+                any_taken = true;
             }
             last = Some((job, lane));
             answers.push(Pushed::Queued);
@@ -74,17 +120,30 @@ impl Tx<'_> {
         Ok(answers)
     }
 
-    /// Takes the job's lock; the answer, if the job is not to be stored.
-    fn lock_for(&self, job: &NewJob, now: i64) -> rusqlite::Result<Option<Pushed>> {
-        let Some(unique) = &job.unique else { return Ok(None) };
+    /// The answer, if the job is not to be stored; else its key is its own now.
+    fn refuse(&self, job: &NewJob, now: i64) -> rusqlite::Result<Option<Pushed>> {
         let id = job.id.as_bytes();
-        if self.statement("SELECT 1 FROM extensions_jobs WHERE id = ?1")?.exists([id])? {
+        if self.statement(IS_TAKEN)?.exists((id, now))? {
             return Ok(Some(Pushed::Queued));
         }
-        let expires = unique.ttl.map(|ttl| now.saturating_add(millis(ttl)));
-        let holder = self.lock(unique.key.as_str(), id, expires, now)?;
-        let of = holder.and_then(|of| <[u8; 16]>::try_from(of).ok()).map(JobId::from_bytes);
+        let Some(unique) = &job.unique else { return Ok(None) };
+        let of = self.lock(unique.key.as_str(), id, unique.ttl.map(millis), now)?;
         Ok(of.map(|of| Pushed::Duplicate { of }))
+    }
+
+    /// The holder of a unique key, if another job than `id` holds it; else the key is the job's now.
+    pub(super) fn lock(
+        &self,
+        key: &str,
+        id: &[u8; 16],
+        ttl: Option<i64>,
+        now: i64,
+    ) -> rusqlite::Result<Option<JobId>> {
+        if self.statement(LOCK)?.execute(lock(key, id, ttl, now))? > 0 {
+            return Ok(None);
+        }
+        let of: Option<Vec<u8>> = self.statement(HOLDER)?.query_row([key], |row| row.get(0)).optional()?;
+        Ok(of.as_deref().and_then(holder))
     }
 }
 

@@ -13,7 +13,7 @@ use crate::job::{HandlerKey, JobId, JobRecord, JobState, Payload, QueueName, Uni
 use crate::queue::{JobFilter, QueueStats, WorkerInfo};
 use crate::time::Timestamp;
 
-const RECORD: &str = "SELECT j.id, j.lane, j.state, j.priority, j.run_at, j.attempt, j.max_attempts, j.owes, j.lost_count, j.token, j.enqueued_at, j.scheduled_at, j.available_at, j.running_at, j.retryable_at, j.completed_at, j.dead_at, j.cancelled_at, j.quarantined_at, j.unique_key, j.reason, j.progress, j.errors, j.meta, j.payload FROM extensions_jobs j";
+const RECORD: &str = "SELECT j.id, j.lane, j.state, j.priority, j.run_at, j.attempt, j.max_attempts, j.owes, j.lost_count, j.token, j.enqueued_at, j.scheduled_at, j.available_at, j.running_at, j.retryable_at, j.completed_at, j.dead_at, j.cancelled_at, j.quarantined_at, j.unique_key, j.reason, j.progress, j.errors, j.meta, j.payload, j.result FROM extensions_jobs j";
 
 /// The columns of `RECORD` that hold when the job entered a state.
 const ENTERED: [(JobState, usize); 8] = [
@@ -170,7 +170,7 @@ impl<'a> View<'a> {
             unique: text(row.get_ref(19)?).map(|key| UniqueKey::from(&*key)),
             worker: self.worker(row.get_ref(9)?)?,
             progress: progress(row.get_ref(21)?),
-            result: None,
+            result: result(row.get_ref(25)?),
             owes_on_failure: row.get(7)?,
             meta: meta(row.get_ref(23)?),
         }))
@@ -337,6 +337,10 @@ impl Plan {
     const fn order(self) -> &'static str {
         if matches!(self, Self::ById) { "j.id" } else { "+j.id" }
     }
+}
+
+fn result(value: ValueRef<'_>) -> Option<Payload> {
+    (value != ValueRef::Null).then(|| Payload::from(blob(value)))
 }
 
 fn json(numbers: &[i64]) -> String {

@@ -14,6 +14,14 @@ const RESCUE: u64 = 4096;
 /// How many records one step of pruning deletes.
 pub(crate) const PRUNE_STEP: u64 = 2000;
 
+/// What one step of pruning did.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Pruned {
+    pub(crate) jobs: u64,
+    /// Whether nothing more is old enough.
+    pub(crate) all: bool,
+}
+
 impl Tx<'_> {
     pub(crate) fn maintain(&mut self, now: Timestamp) -> rusqlite::Result<Maintained> {
         let now = now.as_millis();
@@ -132,8 +140,8 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Deletes finished jobs that are old enough; how many.
-    pub(crate) fn prune(&self, retention: &Retention, limit: u64) -> rusqlite::Result<u64> {
+    /// Deletes finished jobs that are old enough, and ids that are no longer taken.
+    pub(crate) fn prune(&mut self, retention: &Retention, limit: u64) -> rusqlite::Result<Pruned> {
         let now = Timestamp::from_millis(super::now());
         let kept =
             [(4, retention.completed), (6, retention.cancelled), (5, retention.dead), (8, retention.dead)];
@@ -144,7 +152,10 @@ impl Tx<'_> {
             let before = now.saturating_sub(kept_for).as_millis();
             left -= i64::try_from(delete.execute([state, before, left])?).unwrap_or(0);
         }
-        Ok(limit - u64::try_from(left).unwrap_or(0))
+        let jobs = limit - u64::try_from(left).unwrap_or(0);
+        let free = "DELETE FROM extensions_taken WHERE id IN (SELECT id FROM extensions_taken WHERE until <= ?1 LIMIT ?2)";
+        let ids = self.statement(free)?.execute(params![now.as_millis(), limit])? as u64;
+        Ok(Pruned { jobs, all: jobs < limit && ids < limit })
     }
 
     pub(crate) fn beat(&mut self, worker: &WorkerInfo) -> rusqlite::Result<()> {
