@@ -40,7 +40,7 @@ mod runner;
 
 pub use self::bench::Bench;
 pub use self::cases::all;
-pub use self::fixture::{Fixture, MemoryFixture, Part};
+pub use self::fixture::{Fixture, MemoryFixture, Part, Step, Work, WorkDone};
 pub use self::runner::{Backend, Make, Outcome, main, trials};
 #[cfg(doc)]
 use crate::queue::QueueBackend;
@@ -87,6 +87,10 @@ pub enum Need {
     Pause,
     /// The capability `durable`.
     Durable,
+    /// The capability `follow_ups`.
+    FollowUps,
+    /// The capability `transactions`, and a fixture that opens them.
+    Transactions,
     /// A fixture that can spoil what is stored.
     Spoil,
     /// A fixture that can make the store refuse.
@@ -114,6 +118,11 @@ impl Case {
                 Need::Priority => (can.priority, "no capability `priority`"),
                 Need::Pause => (can.pause, "no capability `pause`"),
                 Need::Durable => (can.durable, "no capability `durable`"),
+                Need::FollowUps => (can.follow_ups, "no capability `follow_ups`"),
+                Need::Transactions if can.transactions => {
+                    (fixture.can_transact(), "its fixture opens no transactions")
+                }
+                Need::Transactions => (false, "no capability `transactions`"),
                 Need::Spoil => (fixture.can_spoil(), "its store cannot be spoiled from outside"),
                 Need::Obstruct => (fixture.can_obstruct(), "its store cannot be made to refuse"),
             };
