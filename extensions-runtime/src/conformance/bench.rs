@@ -206,6 +206,18 @@ impl Bench {
         self.reserve(ClaimRequest { lease, ..self.request(max) }).await.jobs
     }
 
+    /// Claims until nothing is left: a backend may bring fewer at once than it is asked for.
+    pub(super) async fn claim_all(&self) -> Vec<ClaimedJob> {
+        let mut all = Vec::new();
+        loop {
+            let mut some = self.claim(1000).await;
+            if some.is_empty() {
+                return all;
+            }
+            all.append(&mut some);
+        }
+    }
+
     /// Claims exactly one job.
     pub(super) async fn take(&self) -> ClaimedJob {
         self.take_for(LONG).await

@@ -253,7 +253,7 @@ cases! {
     [40] FollowUps => five_hundred_may_follow(bench) {
         let follow_ups = jobs(500);
         complete_with(&bench, &follow_ups).await;
-        assert_eq!(claimed_ids(&bench.claim(1000).await), ids(&follow_ups));
+        assert_eq!(claimed_ids(&bench.claim_all().await), ids(&follow_ups));
     }
 
     [40 36] FollowUps => follow_ups_are_counted(bench) {

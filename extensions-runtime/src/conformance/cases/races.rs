@@ -147,7 +147,7 @@ cases! {
                 }
             }
         }
-        assert_eq!(bench.claim(1000).await.len(), 200);
+        assert_eq!(bench.claim_all().await.len(), 200);
     }
 
     [24 25] => a_claim_is_settled_by_one_of_two_that_race(bench) {
