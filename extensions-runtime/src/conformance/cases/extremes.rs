@@ -308,8 +308,8 @@ cases! {
         const JOBS: u64 = 2000;
         let batch: Vec<_> = (0..JOBS)
             .map(|n| {
-                let (queue, point) = (if n % 2 == 0 { "default" } else { "odd" }, if n % 3 == 0 { "Third" } else { "Other" });
-                let delay = if n % 5 == 0 { LONG } else { Duration::ZERO };
+                let (queue, point) = (if n.is_multiple_of(2) { "default" } else { "odd" }, if n.is_multiple_of(3) { "Third" } else { "Other" });
+                let delay = if n.is_multiple_of(5) { LONG } else { Duration::ZERO };
                 NewJob { queue: queue.into(), handler: HandlerKey::new(point, "h"), delay, ..with_id(n) }
             })
             .collect();

@@ -46,11 +46,11 @@ cases! {
         let batch = jobs(20);
         bench.push(batch.clone()).await;
         let claimed = bench.claim(20).await;
-        let end = |n: usize| if n % 3 == 0 { complete() } else { with_result(n.to_string().as_bytes()) };
+        let end = |n: usize| if n.is_multiple_of(3) { complete() } else { with_result(n.to_string().as_bytes()) };
         let ends = claimed.iter().enumerate().map(|(n, job)| settlement(job, end(n)));
         assert_eq!(bench.backend.settle(ends.collect()).await.unwrap(), [Settled::Done; 20]);
         for (n, record) in bench.backend.get(ids(&batch)).await.unwrap().into_iter().flatten().enumerate() {
-            let wanted = (n % 3 != 0).then(|| n.to_string());
+            let wanted = (!n.is_multiple_of(3)).then(|| n.to_string());
             assert_eq!(record.result.map(|result| result.to_text()), wanted);
         }
     }

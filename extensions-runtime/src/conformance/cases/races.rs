@@ -38,6 +38,11 @@ where
     [first.await.expect("the first handle's step"), second.await.expect("the second handle's step")]
 }
 
+/// The handles by turns.
+fn one_of(bench: &Bench, other: &Handle, n: usize) -> Handle {
+    Arc::clone(if n.is_multiple_of(2) { &bench.backend } else { other })
+}
+
 /// As they are for the first handle, the other way round for the second.
 fn turned<T: Clone>(n: usize, items: &[T]) -> Vec<T> {
     if n == 0 { items.to_vec() } else { items.iter().rev().cloned().collect() }
@@ -68,7 +73,7 @@ cases! {
         bench.push(batch).await;
         let mut claimers = JoinSet::new();
         for n in 0..16 {
-            let handle = Arc::clone(if n % 2 == 0 { &bench.backend } else { &other });
+            let handle = one_of(&bench, &other, n);
             let mut queues = queues.clone();
             queues.rotate_left(n % 3);
             let handlers = (0..13).map(|n| known(&lane(n))).collect();
@@ -98,7 +103,7 @@ cases! {
         let request = bench.request(7);
         let mut claimers = JoinSet::new();
         for n in 0..8 {
-            let (handle, request) = (Arc::clone(if n % 2 == 0 { &bench.backend } else { &other }), request.clone());
+            let (handle, request) = (one_of(&bench, &other, n), request.clone());
             claimers.spawn(async move {
                 for _ in 0..15 {
                     let jobs = handle.reserve(request.clone()).await.expect("reserve").jobs;
@@ -192,7 +197,7 @@ cases! {
         let request = bench.request(5);
         let mut workers = JoinSet::new();
         for n in 0..6 {
-            let (handle, request) = (Arc::clone(if n % 2 == 0 { &bench.backend } else { &other }), request.clone());
+            let (handle, request) = (one_of(&bench, &other, n), request.clone());
             workers.spawn(async move {
                 let mut finished = 0;
                 loop {
@@ -240,7 +245,7 @@ cases! {
         let other = bench.fixture.reopen().await;
         bench.push(jobs(12)).await;
         let claimed = bench.claim_for(12, SHORT).await;
-        let (held, lost): (Vec<_>, Vec<_>) = claimed.into_iter().enumerate().partition(|(n, _)| n % 3 == 0);
+        let (held, lost): (Vec<_>, Vec<_>) = claimed.into_iter().enumerate().partition(|(n, _)| n.is_multiple_of(3));
         let [held, lost] = [held, lost].map(|jobs| jobs.into_iter().map(|(_, job)| job).collect::<Vec<_>>());
         assert_eq!(other.extend(extends(&held), LONG).await.unwrap(), [Extended::Held; 4]);
         bench.pass(SHORT).await;
@@ -426,7 +431,7 @@ cases! {
         let other = bench.fixture.reopen().await;
         let mut workers = JoinSet::new();
         for n in 0..8 {
-            let (handle, request) = (Arc::clone(if n % 2 == 0 { &bench.backend } else { &other }), bench.request(4));
+            let (handle, request) = (one_of(&bench, &other, n), bench.request(4));
             workers.spawn(async move {
                 let mut stored: Vec<JobId> = Vec::new();
                 for round in 0..10 {

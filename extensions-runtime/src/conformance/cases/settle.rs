@@ -14,7 +14,7 @@ cases! {
         bench.push(jobs(5)).await;
         let claimed = bench.claim(5).await;
         let ends = claimed.iter().enumerate().map(|(n, job)| {
-            let token = if n % 2 == 0 { job.token } else { LeaseToken(job.token.0 + 1_000_000) };
+            let token = if n.is_multiple_of(2) { job.token } else { LeaseToken(job.token.0 + 1_000_000) };
             Settlement { job: job.id, token, end: Settle::Release }
         });
         let settled = bench.backend.settle(ends.collect()).await.unwrap();
@@ -45,16 +45,16 @@ cases! {
         let snooze = |delay| Settle::Snooze { delay };
         let ways = [complete(), retry(LONG), snooze(LONG), bury(), cancel(true), Settle::Release, bury_owing()];
         let ends = claimed.iter().enumerate().map(|(n, job)| {
-            let token = if n % 2 == 0 { job.token } else { LeaseToken(job.token.0 ^ 0x5a5a_0000) };
+            let token = if n.is_multiple_of(2) { job.token } else { LeaseToken(job.token.0 ^ 0x5a5a_0000) };
             Settlement { job: job.id, token, end: ways[n / 2].clone() }
         });
         let settled = bench.backend.settle(ends.collect()).await.unwrap();
-        let wanted: Vec<_> = (0..14).map(|n| if n % 2 == 0 { Settled::Done } else { Settled::LeaseLost }).collect();
+        let wanted: Vec<_> = (0..14_usize).map(|n| if n.is_multiple_of(2) { Settled::Done } else { Settled::LeaseLost }).collect();
         assert_eq!(settled, wanted);
         use JobState::{Available, Cancelled, Completed, Dead, Retryable, Running, Scheduled};
         let states = [Completed, Retryable, Scheduled, Dead, Cancelled, Available, Dead];
         for (n, job) in batch.iter().enumerate() {
-            let wanted = if n % 2 == 0 { states[n / 2] } else { Running };
+            let wanted = if n.is_multiple_of(2) { states[n / 2] } else { Running };
             assert_eq!(bench.state(job.id).await, wanted, "the settlement number {n}");
         }
         for kept in claimed.iter().skip(1).step_by(2) {
