@@ -14,10 +14,12 @@ webhooks [OPTIONS] PATH|-
 
   PATH             deliveries, one JSON object a line; - for standard input
   --role ROLE      all (fire and work), produce (fire), work (work until nothing is left)
-  --queue URL      the queue, such as sqlite://jobs.db ($EXTENSIONS_QUEUE_URL, or a temporary one)
+  --queue URL      the queue: sqlite://jobs.db; with the features of that name also postgres://user@host/db and
+                   redis://host ($EXTENSIONS_QUEUE_URL, or a temporary file)
   --archive FILE   the SQLite file that the handlers write (a temporary one, gone when the process ends)
   --wait SECONDS   with --role work: how long to wait for a first job (0)
   --concurrency N  with --role work: how many jobs to run at once (64)
+  --lease SECONDS  with --role work: after how much silence others take up what this worker held (30)
   --fail-rate F    the share of first attempts to let fail, from 0 to 1 (0)
   --handler-ms N   how long each async handler takes, in milliseconds (0)
   --seed N         which first attempts fail (0)
@@ -29,6 +31,7 @@ pub(crate) struct Args {
     pub(crate) archive: Option<PathBuf>,
     pub(crate) wait: Option<Duration>,
     pub(crate) concurrency: usize,
+    pub(crate) lease: Duration,
     pub(crate) fail_rate: f64,
     pub(crate) handler_time: Duration,
     pub(crate) seed: u64,
@@ -59,6 +62,7 @@ impl Args {
             archive: None,
             wait: None,
             concurrency: 64,
+            lease: Duration::from_secs(30),
             fail_rate: 0.0,
             handler_time: Duration::ZERO,
             seed: 0,
@@ -77,6 +81,10 @@ impl Args {
                 Long("concurrency") => {
                     args.concurrency = value(&mut parser, "--concurrency", str::parse::<NonZeroUsize>)?.get();
                     only_for_work = Some("--concurrency");
+                }
+                Long("lease") => {
+                    args.lease = value(&mut parser, "--lease", seconds)?;
+                    only_for_work = Some("--lease");
                 }
                 Long("fail-rate") => args.fail_rate = value(&mut parser, "--fail-rate", share)?,
                 Long("handler-ms") => {

@@ -14,6 +14,13 @@
 //! webhooks --role produce --queue sqlite://jobs.db --archive archive.db deliveries.jsonl
 //! ```
 //!
+//! The queue may as well be a server's, with the feature that brings it:
+//!
+//! ```text
+//! cargo run --release --example webhooks --features postgres,redis -- --queue postgres://app@localhost/app deliveries.jsonl
+//! cargo run --release --example webhooks --features postgres,redis -- --queue redis://localhost deliveries.jsonl
+//! ```
+//!
 //! `points` says what can happen, `handlers` what is done about it, `archive` where that is kept, `receive` how deliveries come in.
 
 mod archive;
@@ -28,6 +35,7 @@ use std::sync::Arc;
 
 use examples::Done;
 use extensions::prelude::*;
+use extensions::queue::QueueStats;
 use extensions::worker::StopReason;
 use serde::Serialize;
 
@@ -62,6 +70,9 @@ async fn run() -> Result<(), BoxError> {
         .build()
         .await?;
 
+    if !matches!(args.role, Role::Work) {
+        note_leftovers(&ext).await?;
+    }
     let (received, done) = match &args.role {
         Role::All(input) => examples::work_while(&ext, receive(&ext, input)).await?,
         Role::Produce(input) => (receive(&ext, input).await, Done::default()),
@@ -74,17 +85,30 @@ async fn run() -> Result<(), BoxError> {
     if failed > 0 { Err(format!("{failed} deliveries could not be fired").into()) } else { Ok(()) }
 }
 
+/// Jobs of an earlier run are done along with those of this one, and counted with them.
+async fn note_leftovers(ext: &Extensions) -> Result<(), BoxError> {
+    let Some(queue) = ext.queue() else { return Ok(()) };
+    let left: u64 = queue.stats().await?.iter().map(QueueStats::unfinished).sum();
+    if left > 0 {
+        eprintln!(
+            "note: {left} jobs of an earlier run are still in the queue; they are worked off and counted too"
+        );
+    }
+    Ok(())
+}
+
 /// Works until nothing is left to do; with `--wait`, not before there was something, or the time is over.
 async fn work(ext: &Extensions, args: &Args) -> Result<Done, BoxError> {
     let mut done = Done::default();
     if let Some(time) = args.wait {
-        let first = ext.worker().max_jobs(1).max_time(time).run().await?;
+        let first = ext.worker().lease(args.lease).max_jobs(1).max_time(time).run().await?;
         done += first;
         if first.stopped == StopReason::Asked {
             return Ok(done);
         }
     }
-    done += ext.worker().concurrency(args.concurrency).stop_when_drained().run().await?;
+    let worker = ext.worker().lease(args.lease).concurrency(args.concurrency);
+    done += worker.stop_when_drained().run().await?;
     Ok(done)
 }
 

@@ -1,8 +1,14 @@
 //! What the cases are written with.
 
 use std::fmt;
+use std::future::Future;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
+
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
 use super::Fixture;
 use crate::job::{
@@ -10,8 +16,8 @@ use crate::job::{
     Payload, QueueName, UniqueKey, UniqueLock, UniqueUntil, WorkerId,
 };
 use crate::queue::{
-    ClaimRequest, Claimed, Extend, Extended, KnownHandler, Maintained, Pushed, QueueBackend, Retention,
-    Settle, Settled, Settlement, TakeLost, WaitCursor, WaitRequest, WorkerInfo,
+    ClaimRequest, Claimed, Extend, Extended, KnownHandler, Maintained, Pushed, QueueBackend, QueueStats,
+    Retention, Settle, Settled, Settlement, TakeLost, WaitCursor, WaitRequest, WorkerInfo,
 };
 use crate::time::Timestamp;
 
@@ -20,7 +26,10 @@ pub(super) const LONG: Duration = Duration::from_secs(600);
 /// A lease or delay whose end a case waits for.
 pub(super) const SHORT: Duration = Duration::from_millis(120);
 /// The longest time for which a case waits for an event.
-pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+pub(super) const PATIENCE: Duration = Duration::from_secs(15);
+/// Every ended job is old.
+pub(super) const KEEP_NOTHING: Retention =
+    Retention { completed: Duration::ZERO, cancelled: Duration::ZERO, dead: Duration::ZERO };
 
 /// A fresh store with the small vocabulary of the cases.
 pub struct Bench {
@@ -103,6 +112,15 @@ pub(super) fn complete() -> Settle {
     Settle::complete(true)
 }
 
+/// The job is completed, and these are stored with that.
+pub(super) fn followed_by(jobs: &[NewJob]) -> Settle {
+    Settle::Complete { keep: true, result: None, follow_ups: jobs.into() }
+}
+
+pub(super) fn settlement(job: &ClaimedJob, end: Settle) -> Settlement {
+    Settlement { job: job.id, token: job.token, end }
+}
+
 pub(super) fn ids(jobs: &[NewJob]) -> Vec<JobId> {
     jobs.iter().map(|job| job.id).collect()
 }
@@ -113,6 +131,32 @@ pub(super) fn claimed_ids(jobs: &[ClaimedJob]) -> Vec<JobId> {
 
 pub(super) fn known(handler: &HandlerKey) -> KnownHandler {
     KnownHandler { handler: handler.clone(), max_version: 1 }
+}
+
+/// Polls once and drops; the answer, if that was enough.
+pub(super) fn start_and_drop<T>(future: impl Future<Output = T>) -> Option<T> {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(answer) => Some(answer),
+        Poll::Pending => None,
+    }
+}
+
+/// A wait that should end by an event, long before its time-out.
+pub(super) struct Waiting(JoinHandle<()>);
+
+impl Waiting {
+    pub(super) fn on(backend: &Arc<dyn QueueBackend>, request: WaitRequest) -> Self {
+        let backend = Arc::clone(backend);
+        Self(tokio::spawn(async move { backend.wait(request).await.expect("wait") }))
+    }
+
+    pub(super) async fn ended(self) {
+        timeout(PATIENCE, self.0).await.expect("the wait was to end").expect("the wait succeeds");
+    }
+
+    pub(super) fn dropped(self) {
+        self.0.abort();
+    }
 }
 
 impl Bench {
@@ -162,6 +206,18 @@ impl Bench {
         self.reserve(ClaimRequest { lease, ..self.request(max) }).await.jobs
     }
 
+    /// Claims until nothing is left: a backend may bring fewer at once than it is asked for.
+    pub(super) async fn claim_all(&self) -> Vec<ClaimedJob> {
+        let mut all = Vec::new();
+        loop {
+            let mut some = self.claim(1000).await;
+            if some.is_empty() {
+                return all;
+            }
+            all.append(&mut some);
+        }
+    }
+
     /// Claims exactly one job.
     pub(super) async fn take(&self) -> ClaimedJob {
         self.take_for(LONG).await
@@ -184,8 +240,7 @@ impl Bench {
     }
 
     pub(super) async fn settle(&self, job: &ClaimedJob, end: Settle) -> Settled {
-        let settlement = Settlement { job: job.id, token: job.token, end };
-        let settled = self.backend.settle(vec![settlement]).await.expect("settle");
+        let settled = self.backend.settle(vec![settlement(job, end)]).await.expect("settle");
         assert_eq!(settled.len(), 1);
         settled[0]
     }
@@ -210,6 +265,13 @@ impl Bench {
         self.maintain().await
     }
 
+    /// The figures of one queue.
+    pub(super) async fn stats_of(&self, queue: &QueueName) -> QueueStats {
+        let all = self.backend.stats().await.expect("stats");
+        let of = all.into_iter().find(|stats| stats.queue == *queue);
+        of.unwrap_or_else(|| QueueStats::empty(queue.clone()))
+    }
+
     pub(super) async fn find(&self, id: JobId) -> Option<JobRecord> {
         let mut found = self.backend.get(vec![id]).await.expect("get");
         assert_eq!(found.len(), 1);
@@ -222,6 +284,11 @@ impl Bench {
 
     pub(super) async fn state(&self, id: JobId) -> JobState {
         self.record(id).await.state
+    }
+
+    /// Waits on the queue since the claim that gave the cursor.
+    pub(super) fn waits_after(&self, claimed: &Claimed) -> Waiting {
+        Waiting::on(&self.backend, Self::wait_request(claimed.cursor, LONG))
     }
 
     pub(super) fn wait_request(cursor: WaitCursor, timeout: Duration) -> WaitRequest {

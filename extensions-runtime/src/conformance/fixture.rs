@@ -6,8 +6,10 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::job::JobId;
-use crate::queue::{Memory, QueueBackend};
+use crate::job::{JobId, NewJob};
+#[cfg(doc)]
+use crate::queue::Transaction;
+use crate::queue::{Memory, Pushed, QueueBackend, QueueError, Settled, Settlement};
 use crate::time::ManualClock;
 
 /// A part of a stored job that can be spoiled.
@@ -21,7 +23,30 @@ pub enum Part {
     Errors,
 }
 
-type Step<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+/// What a fixture's calls return.
+pub type Step<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// What is done in a transaction of the caller's, in this order.
+#[allow(missing_debug_implementations)]
+pub struct Work<'a> {
+    /// Jobs to push.
+    pub push: Arc<[NewJob]>,
+    /// Claims to end.
+    pub settle: Vec<Settlement>,
+    /// What happens elsewhere before the transaction ends.
+    pub meanwhile: Step<'a, ()>,
+    /// Whether it is committed; else it is rolled back.
+    pub commit: bool,
+}
+
+/// What the calls in a transaction answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WorkDone {
+    /// What became of each job.
+    pub pushed: Vec<Pushed>,
+    /// What became of each settlement.
+    pub settled: Vec<Settled>,
+}
 
 /// A fresh store for one case, and what the case may do to it from outside. Dropping it removes the store.
 pub trait Fixture: Send + Sync + 'static {
@@ -36,6 +61,21 @@ pub trait Fixture: Send + Sync + 'static {
     /// Lets time pass for the backend's clock. The default waits for the real one.
     fn advance(&self, by: Duration) -> Step<'_, ()> {
         Box::pin(tokio::time::sleep(by + Duration::from_millis(2)))
+    }
+
+    /// Whether [`transact`](Self::transact) works.
+    fn can_transact(&self) -> bool {
+        false
+    }
+
+    /// Opens a transaction as a caller would, does the work in it by [`Transaction`], and commits or rolls back.
+    ///
+    /// # Errors
+    ///
+    /// What the transaction's calls answer; then it is rolled back.
+    fn transact<'a>(&'a self, work: Work<'a>) -> Step<'a, Result<WorkDone, QueueError>> {
+        let _ = work;
+        Box::pin(async { unreachable!("asked only where `can_transact` says so") })
     }
 
     /// Whether [`spoil`](Self::spoil) works.

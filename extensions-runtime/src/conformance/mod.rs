@@ -31,6 +31,40 @@
 //!
 //! Each case is then one test, with the usual arguments (a part of the name, `--exact`, `--list`, `--test-threads`).
 //! What a backend's capabilities exclude is shown as ignored, with the reason in its name.
+//!
+//! # What a fixture does
+//!
+//! | method | what the suite expects | without it |
+//! |---|---|---|
+//! | `backend` | a handle to a store that is empty and that no other case sees: a schema, a key prefix, a file of its own | – |
+//! | `reopen` | a second handle as another process has it: other connections, nothing shared but the store | the cases of two handles race on one, and prove less |
+//! | `advance` | time passes for the store's clock; a real one is waited for, some 120 ms at a time | waits |
+//! | `spoil` | overwrites a part of a stored job with bytes that nobody can read | its cases are ignored |
+//! | `obstruct` | the store refuses writes until the guard is dropped (a lock, a cut connection, a stopped server); calls should give up within a second or two | its cases are ignored |
+//! | `transact` | does the [`Work`] in a transaction of the caller's | its cases are ignored, even with the capability `transactions` |
+//!
+//! The cases run at once, eight of them by default, each with a runtime of its own, so handles are made and dropped often: keep
+//! pools small and let the fixture's `Drop` take the store away. A case may take two minutes and waits for an event for at most 15 s;
+//! nearly all are done in a fraction of a second.
+//!
+//! # What the cases hold a backend to
+//!
+//! - *Time is the store's.* A case compares only times that the store gave, and never takes for granted that something is quick: a lease
+//!   of 120 ms is only ever there to end, and what must hold for a while holds for ten minutes.
+//! - *A claim may bring less than it was asked for*, but not nothing while something is left; and nothing beyond.
+//! - *Lists are longer than a statement or a script may like*: 5,000 jobs in a push, 1,000 settlements in a call, 1 MiB in a payload.
+//! - *Names and texts are anything*: quotes, colons, braces, stars, backslashes, 200 characters; errors, reasons, notes and
+//!   tags also with zero bytes.
+//! - *Numbers go to their ends*: `u32::MAX`, `usize::MAX`, `Duration::MAX`, none of which may fail or wrap.
+//! - *One thing twice in one call* is treated as in two calls: the first settlement of a claim counts, the second is `LeaseLost`.
+//! - *Calls that cross do not fail.* Two handles push, settle, extend, retry and cancel the same things in opposite order; a store in
+//!   which that is a deadlock takes its locks in one order or tries again by itself.
+//! - *Counters agree with lists* after every road that a job can take.
+//!
+//! # Is the suite any good?
+//!
+//! [`mutants`] are backends broken on purpose, one rule each; the case that a mutant names must fail on it. A new case
+//! comes with the mutant that it catches, unless an older one shows that it can fail.
 
 mod bench;
 mod cases;
@@ -40,7 +74,7 @@ mod runner;
 
 pub use self::bench::Bench;
 pub use self::cases::all;
-pub use self::fixture::{Fixture, MemoryFixture, Part};
+pub use self::fixture::{Fixture, MemoryFixture, Part, Step, Work, WorkDone};
 pub use self::runner::{Backend, Make, Outcome, main, trials};
 #[cfg(doc)]
 use crate::queue::QueueBackend;
@@ -87,6 +121,10 @@ pub enum Need {
     Pause,
     /// The capability `durable`.
     Durable,
+    /// The capability `follow_ups`.
+    FollowUps,
+    /// The capability `transactions`, and a fixture that opens them.
+    Transactions,
     /// A fixture that can spoil what is stored.
     Spoil,
     /// A fixture that can make the store refuse.
@@ -114,6 +152,11 @@ impl Case {
                 Need::Priority => (can.priority, "no capability `priority`"),
                 Need::Pause => (can.pause, "no capability `pause`"),
                 Need::Durable => (can.durable, "no capability `durable`"),
+                Need::FollowUps => (can.follow_ups, "no capability `follow_ups`"),
+                Need::Transactions if can.transactions => {
+                    (fixture.can_transact(), "its fixture opens no transactions")
+                }
+                Need::Transactions => (false, "no capability `transactions`"),
                 Need::Spoil => (fixture.can_spoil(), "its store cannot be spoiled from outside"),
                 Need::Obstruct => (fixture.can_obstruct(), "its store cannot be made to refuse"),
             };

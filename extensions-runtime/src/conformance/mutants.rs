@@ -3,17 +3,17 @@
 use std::any::Any;
 use std::collections::{HashMap, HashSet};
 use std::fmt;
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::{Backend, Fixture, MemoryFixture, Outcome, all};
-use crate::job::{ClaimedJob, HandlerKey, JobId, LeaseToken, NewJob, QueueName, UniqueKey, WorkerId};
+use super::{Backend, Fixture, MemoryFixture, Outcome, Step, all};
+use crate::job::{
+    ClaimedJob, HandlerKey, JobId, JobRecord, JobState, LeaseToken, NewJob, QueueName, UniqueKey, WorkerId,
+};
 use crate::queue::{
-    Capabilities, ClaimRequest, Claimed, Extend, Extended, KnownHandler, Memory, Migration, Pushed,
-    QueueAdmin, QueueBackend, QueueError, QueueErrorKind, QueueFuture, QueueStats, Settle, Settled,
+    Capabilities, ClaimRequest, Claimed, Extend, Extended, JobFilter, KnownHandler, Memory, Migration,
+    Pushed, QueueAdmin, QueueBackend, QueueError, QueueErrorKind, QueueFuture, QueueStats, Settle, Settled,
     Settlement, TakeLost, WaitRequest, forward,
 };
 
@@ -98,6 +98,48 @@ faults! {
     ForgetfulStats caught by every_job_is_counted_once_as_it_is_shown;
     /// what a dropped claim took is never given back
     LeakedClaim caught by a_dropped_claim_holds_nothing_that_nobody_knows_of;
+    /// the result of a job is not kept
+    DroppedResult caught by a_result_stays_with_the_record;
+    /// follow-ups are forgotten
+    DroppedFollowUps caught by follow_ups_are_stored_with_the_completion;
+    /// follow-ups are stored though the completion is lost
+    FollowUpsOfTheLost caught by a_lost_completion_stores_no_follow_ups;
+    /// follow-ups are stored in a step of their own, before the completion
+    FollowUpsFirst caught by a_completion_that_was_refused_stores_no_follow_ups;
+    /// follow-ups wake nobody
+    QuietFollowUps caught by follow_ups_end_a_wait;
+    /// an id is free as soon as its record is gone
+    ForgottenId caught by an_id_stays_taken_after_its_job_was_completed_without_a_record;
+    /// an id stays taken for ever
+    IdTakenForEver caught by a_taken_id_is_free_after_its_time;
+    /// a job that its key kept out takes its id all the same
+    IdTakenByTheKeptOut caught by a_job_that_a_key_kept_out_takes_no_id;
+    /// every job is as young as can be
+    NoAge caught by a_claim_says_how_old_its_job_is;
+    /// a retry makes its job young again
+    YoungRetry caught by neither_delays_nor_retries_make_a_job_younger;
+    /// both of two settlements of one claim in one call take effect
+    SettledTwice caught by a_claim_that_is_settled_twice_in_one_call_is_settled_once;
+    /// to extend one job of a claim extends them all
+    ExtendsAll caught by only_what_was_extended_is_held_on;
+    /// lanes are served one after the other
+    LaneByLane caught by more_lanes_than_are_asked_for_are_merged_into_one_order;
+    /// names of queues are cut after 64 characters
+    CutNames caught by queues_may_have_any_names;
+    /// a text with a zero byte is refused
+    RefusedText caught by errors_and_reasons_may_be_any_text;
+    /// what is beyond a thousand jobs of a push is lost
+    CutBatch caught by five_thousand_jobs_go_through_at_once;
+    /// a list by queue forgets the states asked for
+    ForgottenFilter caught by a_long_list_is_paged_with_every_filter;
+    /// states that no job is in any more are still shown
+    LastingFigures caught by figures_of_jobs_that_are_gone_are_gone;
+    /// of two pushes that cross one fails
+    DeadlockVictim caught by two_pushes_of_the_same_keys_in_opposite_order_share_them;
+    /// a pause holds only for the handle that it was asked of
+    PauseOfOneHandle caught by a_pause_holds_for_every_handle;
+    /// pushes of another handle wake nobody
+    DeafToOtherHandles caught by a_push_through_another_handle_ends_a_wait;
 }
 
 /// What became of a mutant.
@@ -128,7 +170,8 @@ pub fn backend(fault: Option<Fault>) -> Backend {
     let name = fault.map_or_else(|| "unbroken mutant".to_owned(), |fault| format!("{fault:?}"));
     Backend::new(&name, move || async move {
         let memory = MemoryFixture::new();
-        let mutant = Mutant { inner: memory.memory(), fault, refuses: Arc::default(), notes: Arc::default() };
+        let inner = memory.memory();
+        let mutant = Mutant { inner, fault, second: false, refuses: Arc::default(), notes: Arc::default() };
         Box::new(MutantFixture { memory, mutant }) as Box<dyn Fixture>
     })
 }
@@ -152,7 +195,11 @@ impl Fixture for MutantFixture {
         Arc::new(self.mutant.clone())
     }
 
-    fn advance(&self, by: Duration) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+    fn reopen(&self) -> Step<'_, Arc<dyn QueueBackend>> {
+        Box::pin(async { Arc::new(Mutant { second: true, ..self.mutant.clone() }) as Arc<dyn QueueBackend> })
+    }
+
+    fn advance(&self, by: Duration) -> Step<'_, ()> {
         self.memory.advance(by)
     }
 
@@ -170,6 +217,8 @@ impl Fixture for MutantFixture {
 struct Mutant {
     inner: Memory,
     fault: Option<Fault>,
+    /// Whether it is the handle of another process.
+    second: bool,
     refuses: Arc<AtomicBool>,
     notes: Arc<Mutex<Notes>>,
 }
@@ -181,6 +230,11 @@ struct Notes {
     in_flight: HashSet<UniqueKey>,
     handlers: HashSet<HandlerKey>,
     pushed: HashSet<JobId>,
+    kept_out: HashSet<JobId>,
+    pushing: usize,
+    /// What was stored last wakes nobody.
+    quiet: bool,
+    paused: [bool; 2],
 }
 
 impl fmt::Debug for Mutant {
@@ -222,6 +276,9 @@ impl Mutant {
             match self.fault {
                 Some(Fault::WrongPriority) => job.priority = 9 - job.priority.min(9),
                 Some(Fault::DroppedDelay) => job.delay = Duration::ZERO,
+                Some(Fault::ForgottenId) => job.once = None,
+                Some(Fault::IdTakenForEver) => job.once = job.once.map(|_| Duration::MAX),
+                Some(Fault::CutNames) => job.queue = cut(&job.queue),
                 Some(Fault::SecondJobForAnId) if !notes.pushed.insert(job.id) => job.id = JobId::new(),
                 Some(Fault::UniqueRace) => {
                     let raced = |lock: &crate::job::UniqueLock| !notes.in_flight.insert(lock.key.clone());
@@ -232,8 +289,12 @@ impl Mutant {
                 _ => {}
             }
         }
-        if self.is(Fault::HalfBatch) && jobs.len() > 1 {
-            jobs.truncate(jobs.len() / 2);
+        match self.fault {
+            Some(Fault::HalfBatch) if jobs.len() > 1 => jobs.truncate(jobs.len() / 2),
+            Some(Fault::CutBatch) => jobs.truncate(1000),
+            Some(Fault::IdTakenByTheKeptOut) => jobs.retain(|job| !notes.kept_out.contains(&job.id)),
+            Some(Fault::DeafToOtherHandles) => notes.quiet = self.second,
+            _ => {}
         }
         jobs
     }
@@ -243,12 +304,31 @@ impl Mutant {
         if self.is(Fault::UniqueRace) {
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
+        if self.is(Fault::DeadlockVictim) {
+            self.cross().await?;
+        }
         let mut answers = self.inner.push(bent.into()).await?;
         answers.resize(jobs.len(), Pushed::Queued);
+        let mut notes = self.notes();
         for lock in jobs.iter().filter_map(|job| job.unique.as_ref()) {
-            self.notes().in_flight.remove(&lock.key);
+            notes.in_flight.remove(&lock.key);
         }
+        let kept_out = jobs.iter().zip(&answers).filter(|(_, answer)| **answer != Pushed::Queued);
+        notes.kept_out.extend(kept_out.map(|(job, _)| job.id));
+        drop(notes);
         Ok(answers)
+    }
+
+    /// Fails where another push is on its way.
+    async fn cross(&self) -> Result<(), QueueError> {
+        self.notes().pushing += 1;
+        tokio::time::sleep(Duration::from_millis(2)).await;
+        let others = {
+            let mut notes = self.notes();
+            notes.pushing -= 1;
+            notes.pushing
+        };
+        if others > 0 { Err(QueueError::new(QueueErrorKind::Conflict, "push", "deadlock")) } else { Ok(()) }
     }
 
     fn bend_request(&self, mut request: ClaimRequest) -> ClaimRequest {
@@ -276,13 +356,20 @@ impl Mutant {
         }
         notes.last = claimed.jobs.first().cloned();
         notes.tokens.extend(claimed.jobs.iter().map(|job| (job.id, job.token)));
-        if self.is(Fault::LostWakeUpBetween) {
-            claimed.cursor.0 = u64::MAX;
+        match self.fault {
+            Some(Fault::LostWakeUpBetween) => claimed.cursor.0 = u64::MAX,
+            Some(Fault::LaneByLane) => claimed.jobs.sort_by(|a, b| a.handler.cmp(&b.handler)),
+            Some(Fault::NoAge) => claimed.jobs.iter_mut().for_each(|job| job.age = Duration::ZERO),
+            Some(Fault::YoungRetry) => {
+                let retried = claimed.jobs.iter_mut().filter(|job| job.attempt > 1);
+                retried.for_each(|job| job.age = Duration::ZERO);
+            }
+            _ => {}
         }
     }
 
     fn bend_settlements(&self, settlements: &mut Vec<Settlement>) {
-        let notes = self.notes();
+        let mut notes = self.notes();
         for settlement in settlements.iter_mut() {
             match (self.fault, &mut settlement.end) {
                 (Some(Fault::IgnoredToken), _) => {
@@ -292,6 +379,14 @@ impl Mutant {
                     *end = super::bench::retry(Duration::ZERO);
                 }
                 (Some(Fault::ForgottenDebt), Settle::Bury { owe_on_failure, .. }) => *owe_on_failure = false,
+                (Some(Fault::DroppedResult), Settle::Complete { result, .. }) => *result = None,
+                (
+                    Some(Fault::DroppedFollowUps | Fault::FollowUpsFirst),
+                    Settle::Complete { follow_ups, .. },
+                ) => {
+                    *follow_ups = Arc::default();
+                }
+                (Some(Fault::QuietFollowUps), Settle::Complete { .. }) => notes.quiet = true,
                 (Some(Fault::DroppedError), end) => {
                     if let Settle::Retry { delay, .. } = end {
                         *end = Settle::Snooze { delay: *delay };
@@ -303,6 +398,21 @@ impl Mutant {
         if self.is(Fault::LostSettlement) {
             settlements.pop();
         }
+    }
+
+    async fn bend_settled(&self, asked: &[Settlement], answers: &mut [Settled]) -> Result<(), QueueError> {
+        let mut ended = HashSet::new();
+        for (end, answer) in asked.iter().zip(answers) {
+            let again = !ended.insert((end.job, end.token));
+            match self.fault {
+                Some(Fault::SettledTwice) if again => *answer = Settled::Done,
+                Some(Fault::FollowUpsOfTheLost) if *answer == Settled::LeaseLost => {
+                    self.inner.push(follow_ups(end)).await?;
+                }
+                _ => {}
+            }
+        }
+        Ok(())
     }
 
     /// Settles one by one up to the first that is lost.
@@ -317,6 +427,21 @@ impl Mutant {
         }
         Ok(answers)
     }
+}
+
+fn cut(name: &QueueName) -> QueueName {
+    name.as_str().chars().take(64).collect::<String>().into()
+}
+
+fn follow_ups(settlement: &Settlement) -> Arc<[NewJob]> {
+    match &settlement.end {
+        Settle::Complete { follow_ups, .. } => Arc::clone(follow_ups),
+        _ => Arc::default(),
+    }
+}
+
+fn has_zero(settlement: &Settlement) -> bool {
+    matches!(&settlement.end, Settle::Retry { error, .. } | Settle::Bury { error, .. } if error.message.contains('\0'))
 }
 
 impl QueueBackend for Mutant {
@@ -341,6 +466,9 @@ impl QueueBackend for Mutant {
     fn reserve(&self, request: ClaimRequest) -> QueueFuture<'_, Claimed> {
         Box::pin(async move {
             self.available("reserve")?;
+            if self.is(Fault::PauseOfOneHandle) && self.notes().paused[usize::from(self.second)] {
+                return self.inner.reserve(ClaimRequest { max: 0, ..request }).await;
+            }
             let mut claimed = self.inner.reserve(self.bend_request(request)).await?;
             self.bend_claim(&mut claimed);
             if self.is(Fault::LeakedClaim) {
@@ -352,21 +480,35 @@ impl QueueBackend for Mutant {
 
     fn settle(&self, mut settlements: Vec<Settlement>) -> QueueFuture<'_, Vec<Settled>> {
         Box::pin(async move {
+            if self.is(Fault::FollowUpsFirst) {
+                let first: Vec<_> = settlements.iter().flat_map(|end| follow_ups(end).to_vec()).collect();
+                self.inner.push(first.into()).await?;
+            }
             self.available("settle")?;
-            let asked = settlements.len();
+            if self.is(Fault::RefusedText) && settlements.iter().any(has_zero) {
+                return Err(QueueError::new(QueueErrorKind::Other, "settle", "a zero byte"));
+            }
+            let asked = settlements.clone();
             self.bend_settlements(&mut settlements);
             if self.is(Fault::DependentSettlements) {
                 return self.settle_in_chain(settlements).await;
             }
             let mut answers = self.inner.settle(settlements).await?;
-            answers.resize(asked, Settled::Done);
+            answers.resize(asked.len(), Settled::Done);
+            self.bend_settled(&asked, &mut answers).await?;
             Ok(answers)
         })
     }
 
-    fn extend(&self, claims: Vec<Extend>, lease: Duration) -> QueueFuture<'_, Vec<Extended>> {
+    fn extend(&self, mut claims: Vec<Extend>, lease: Duration) -> QueueFuture<'_, Vec<Extended>> {
         Box::pin(async move {
+            let asked = claims.len();
+            if self.is(Fault::ExtendsAll) {
+                let all = self.notes().tokens.clone().into_iter();
+                claims.extend(all.map(|(job, token)| Extend { job, token, progress: None }));
+            }
             let mut answers = self.inner.extend(claims, lease).await?;
+            answers.truncate(asked);
             if self.is(Fault::UnheardCancellation) {
                 let held = |answer| if answer == Extended::CancelRequested { Extended::Held } else { answer };
                 answers = answers.into_iter().map(held).collect();
@@ -382,7 +524,14 @@ impl QueueBackend for Mutant {
                 Ok(())
             });
         }
-        self.inner.wait(request)
+        Box::pin(async move {
+            let timeout = request.timeout;
+            self.inner.wait(request).await?;
+            if self.notes().quiet {
+                tokio::time::sleep(timeout).await;
+            }
+            Ok(())
+        })
     }
 
     forward!(maintain beat connection reconnect store);
@@ -400,20 +549,42 @@ impl QueueAdmin for Mutant {
             let mut stats = self.inner.stats().await?;
             if self.is(Fault::ForgetfulStats) {
                 stats.iter_mut().for_each(|stats| {
-                    stats.counts.remove(&crate::job::JobState::Running);
+                    stats.counts.remove(&JobState::Running);
+                });
+            }
+            if self.is(Fault::LastingFigures) {
+                stats.push(QueueStats::empty("default".into()));
+                stats.iter_mut().for_each(|stats| {
+                    stats.counts.entry(JobState::Completed).or_default();
                 });
             }
             Ok(stats)
         })
     }
 
-    forward!(list get retry cancel forget prune resume workers);
+    fn list(&self, mut filter: JobFilter) -> QueueFuture<'_, Vec<JobRecord>> {
+        if self.is(Fault::ForgottenFilter) && filter.queue.is_some() {
+            filter.states.clear();
+        }
+        self.inner.list(filter)
+    }
+
+    forward!(get retry cancel forget prune workers);
+
+    fn resume(&self, queue: QueueName) -> QueueFuture<'_, ()> {
+        self.notes().paused = [false; 2];
+        self.inner.resume(queue)
+    }
 
     fn pause(&self, queue: QueueName) -> QueueFuture<'_, ()> {
-        if self.is(Fault::IgnoredPause) {
-            return Box::pin(async { Ok(()) });
+        match self.fault {
+            Some(Fault::IgnoredPause) => Box::pin(async { Ok(()) }),
+            Some(Fault::PauseOfOneHandle) => {
+                self.notes().paused[usize::from(self.second)] = true;
+                Box::pin(async { Ok(()) })
+            }
+            _ => self.inner.pause(queue),
         }
-        self.inner.pause(queue)
     }
 
     fn migrations(&self) -> Vec<Migration> {

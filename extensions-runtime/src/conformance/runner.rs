@@ -13,7 +13,7 @@ use libtest_mimic::{Arguments, Failed, Trial};
 use super::{Bench, Case, Fixture, all};
 
 /// The longest time that a case may take.
-const TIME_OUT: Duration = Duration::from_secs(60);
+const TIME_OUT: Duration = Duration::from_secs(120);
 
 /// Makes a fixture with a fresh store.
 pub type Make = dyn Fn() -> Pin<Box<dyn Future<Output = Box<dyn Fixture>> + Send>> + Send + Sync;

@@ -7,8 +7,8 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use examples::http::send;
-use extensions::job::JobState;
-use extensions::queue::{QueueAdmin, Sqlite};
+use extensions::job::{JobState, WorkerId};
+use extensions::queue::{JobFilter, QueueAdmin, QueueBackend, Sqlite};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, BufReader};
@@ -306,6 +306,73 @@ async fn jobs_in_flight_at_a_kill_are_taken_up_within_two_seconds() {
     assert!(took <= Duration::from_secs(2), "{took:?} for {held} jobs");
 }
 
+#[tokio::test]
+async fn two_of_three_workers_are_killed_and_every_total_is_right_on_sqlite() {
+    let folder = tempfile::tempdir().unwrap();
+    two_kills_change_no_total_on(&examples::sqlite_url(&folder.path().join("queue.db"))).await;
+}
+
+/// One process fires, three work, and two of these are killed with -9 with jobs in flight; on an empty store.
+async fn two_kills_change_no_total_on(queue: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = many_deliveries(folder.path());
+    let expected = Expected::of(&path);
+    let run = |role: &str| Example::webhooks_on(queue, folder.path(), role);
+    let work = || {
+        let options = ["--wait", "50", "--lease", "2", "--handler-ms", "20", "--concurrency", "2"];
+        run("work").args(options).start()
+    };
+    let store = extensions::queue::connect(queue).await.unwrap();
+    let (mut killed, other) = ([work(), work()], work());
+    let pids = killed.each_ref().map(|worker| worker.id().unwrap());
+    workers_of(&*store, &[pids[0], pids[1], other.id().unwrap()]).await;
+    let produced = run("produce").args([&path]).report().await;
+    assert_totals(&produced, &expected);
+
+    for pid in pids {
+        archived_by(&folder.path().join("archive.db"), pid, 5).await;
+    }
+    let workers = workers_of(&*store, &pids).await;
+    for worker in &mut killed {
+        worker.start_kill().unwrap(); // with -9
+    }
+    let running = JobFilter { states: vec![JobState::Running], limit: 1000, ..JobFilter::default() };
+    let running = store.list(running).await.unwrap().into_iter().filter_map(|job| job.worker);
+    assert!(running.filter(|worker| workers.contains(worker)).count() > 0, "no jobs were in flight");
+    for mut worker in killed {
+        assert!(!worker.wait().await.unwrap().success(), "it was killed before it had ended");
+    }
+
+    let report = report(&finish(other).await);
+    assert_archive(&report, &expected);
+    assert_eq!(number(&report, "dead"), 0, "{report}");
+    let left = run("work").report().await;
+    assert_eq!(number(&left, "completed"), 0, "nothing is left: {left}");
+
+    // The same again on the store and the archive as they are now.
+    assert_totals(&run("produce").args([&path]).report().await, &expected);
+    let said = String::from_utf8(run("produce").args(["-"]).run().await.stderr).unwrap();
+    assert!(
+        said.contains(&format!("{} jobs of an earlier run are still in the queue", expected.jobs())),
+        "{said}"
+    );
+    assert_all_done(&run("work").report().await, &expected);
+}
+
+/// Waits until these processes have workers that beat; their ids.
+async fn workers_of(store: &dyn QueueBackend, pids: &[u32]) -> Vec<WorkerId> {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    loop {
+        let mut workers = store.workers().await.unwrap();
+        workers.retain(|worker| pids.contains(&worker.pid));
+        if pids.iter().all(|pid| workers.iter().any(|worker| worker.pid == *pid)) {
+            return workers.iter().map(|worker| worker.id).collect();
+        }
+        assert!(Instant::now() < deadline, "{workers:?}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
 /// Waits until the numbers of jobs are as asked for; how many are running then.
 async fn jobs_until(queue: &Sqlite, enough: impl Fn(&dyn Fn(JobState) -> u64) -> bool) -> u64 {
     let deadline = Instant::now() + Duration::from_secs(30);
@@ -399,7 +466,7 @@ async fn bad_lines_are_reported_with_their_number_and_the_rest_goes_on() {
 
 #[tokio::test]
 async fn arguments_that_cannot_be_are_refused_with_what_is_wrong() {
-    let table: [(&str, &[&str], &str); 13] = [
+    let table: [(&str, &[&str], &str); 14] = [
         ("orders", &["--ordres", "3"], "--ordres"),
         ("orders", &["--orders", "many"], "--orders many: "),
         ("plugins", &["--strict"], "--strict"),
@@ -412,6 +479,7 @@ async fn arguments_that_cannot_be_are_refused_with_what_is_wrong() {
             "memory: is seen by one process only",
         ),
         ("webhooks", &["--wait", "-1", "--role", "work"], "--wait -1: "),
+        ("webhooks", &["--lease", "soon", "--role", "work"], "--lease soon: "),
         ("webhooks", &[], "PATH is missing"),
         ("webhooks", &["--role", "work"], "--queue is missing"),
         ("webhooks", &["--role", "rest", "-"], "all, produce or work"),

@@ -68,9 +68,13 @@ impl Example {
 
     /// `webhooks` with a queue and an archive that other processes can share.
     pub(crate) fn webhooks(folder: &Path, role: &str) -> Self {
-        let queue = format!("sqlite://{}", folder.join("queue.db").display());
+        Self::webhooks_on(&examples::sqlite_url(&folder.join("queue.db")), folder, role)
+    }
+
+    /// The same with any queue.
+    pub(crate) fn webhooks_on(queue: &str, folder: &Path, role: &str) -> Self {
         Self::new("webhooks")
-            .args(["--json", "--role", role, "--queue", &queue, "--archive"])
+            .args(["--json", "--role", role, "--queue", queue, "--archive"])
             .args([folder.join("archive.db")])
     }
 

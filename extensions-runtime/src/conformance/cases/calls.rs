@@ -7,7 +7,9 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 use std::time::Duration;
 
-use super::super::bench::{Bench, LONG, PATIENCE, claimed_ids, complete, error, ids, job, jobs, unique};
+use super::super::bench::{
+    Bench, LONG, PATIENCE, claimed_ids, complete, error, ids, job, jobs, start_and_drop, unique,
+};
 use super::cases;
 use crate::job::{JobId, JobState, LeaseToken};
 use crate::queue::{ClaimRequest, Extend, Pushed, QueueErrorKind, Settle, Settled, Settlement};
@@ -29,14 +31,6 @@ fn block_on<T>(future: impl Future<Output = T>) -> T {
             return value;
         }
         thread::park();
-    }
-}
-
-/// Polls once and drops; the answer, if that was enough.
-fn start_and_drop<T>(future: impl Future<Output = T>) -> Option<T> {
-    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(answer) => Some(answer),
-        Poll::Pending => None,
     }
 }
 

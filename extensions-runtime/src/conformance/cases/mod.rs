@@ -1,11 +1,17 @@
 //! The cases, by what they are about.
 
 mod calls;
+mod extremes;
+mod follow_ups;
 mod leases;
+mod once;
 mod operator;
+mod order;
 mod push;
+mod races;
 mod reserve;
 mod settle;
+mod transactions;
 mod upkeep;
 mod waiting;
 
@@ -22,6 +28,12 @@ pub fn all() -> impl Iterator<Item = &'static Case> {
         waiting::CASES,
         upkeep::CASES,
         operator::CASES,
+        follow_ups::CASES,
+        once::CASES,
+        order::CASES,
+        extremes::CASES,
+        races::CASES,
+        transactions::CASES,
     ]
     .into_iter()
     .flatten()

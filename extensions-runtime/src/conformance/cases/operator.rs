@@ -1,14 +1,10 @@
 //! Q37–Q39: the operator's calls, and garbage.
 
-use std::sync::Arc;
 use std::time::Duration;
-
-use tokio::time::timeout;
 
 use super::super::Part;
 use super::super::bench::{
-    Bench, LONG, PATIENCE, SHORT, bury, bury_owing, claimed_ids, complete, handler, job, jobs, queue, retry,
-    unique,
+    Bench, LONG, SHORT, bury, bury_owing, claimed_ids, complete, handler, job, jobs, queue, retry, unique,
 };
 use super::cases;
 use crate::job::{JobId, JobState, NewJob, Payload, UniqueKey};
@@ -103,6 +99,39 @@ cases! {
         assert_eq!(retry_by_hand(&bench, first.id).await, AdminOutcome::Duplicate(second.id));
         assert_eq!(bench.state(first.id).await, JobState::Dead);
         assert_eq!(bench.record(first.id).await.unique, Some(UniqueKey::from("k")));
+    }
+
+    [37 9] List Unique => a_job_that_a_key_kept_dead_can_be_retried_once_the_key_is_free(bench) {
+        let (first, second) = (unique("k"), unique("k"));
+        bench.push([first.clone()]).await;
+        bench.assert_claimable_then(bury()).await;
+        bench.push([second]).await;
+        assert!(matches!(retry_by_hand(&bench, first.id).await, AdminOutcome::Duplicate(_)));
+        bench.assert_claimable_then(complete()).await;
+        assert_eq!(retry_by_hand(&bench, first.id).await, AdminOutcome::Done);
+        assert_eq!(bench.take().await.id, first.id);
+    }
+
+    [37 9] List Unique => of_two_dead_jobs_under_one_key_one_is_retried(bench) {
+        let (first, second) = (unique("k"), unique("k"));
+        for dead in [&first, &second] {
+            bench.push([dead.clone()]).await;
+            bench.assert_claimable_then(bury()).await;
+        }
+        let outcomes = bench.backend.retry(vec![first.id, second.id]).await.unwrap();
+        assert_eq!(outcomes, [AdminOutcome::Done, AdminOutcome::Duplicate(first.id)]);
+        assert_eq!(claimed_ids(&bench.claim(10).await), [first.id]);
+    }
+
+    [37 2] List => an_id_twice_in_one_call_is_treated_once(bench) {
+        let id = bench.pushed().await;
+        bench.assert_claimable_then(bury()).await;
+        let retried = bench.backend.retry(vec![id, id]).await.unwrap();
+        assert_eq!(retried, [AdminOutcome::Done, AdminOutcome::WrongState(JobState::Available)]);
+        let cancelled = bench.backend.cancel(vec![id, id], String::new()).await.unwrap();
+        assert_eq!(cancelled, [AdminOutcome::Done, AdminOutcome::WrongState(JobState::Cancelled)]);
+        let forgotten = bench.backend.forget(vec![id, id]).await.unwrap();
+        assert_eq!(forgotten, [AdminOutcome::Done, AdminOutcome::NotFound]);
     }
 
     [37 16] List => a_waiting_job_is_cancelled_at_once(bench) {
@@ -211,11 +240,9 @@ cases! {
     [38 32] Pause => a_resume_wakes_workers(bench) {
         bench.backend.pause(queue()).await.unwrap();
         let id = bench.pushed().await;
-        let cursor = bench.reserve(bench.request(1)).await.cursor;
-        let backend = Arc::clone(&bench.backend);
-        let wait = tokio::spawn(async move { backend.wait(Bench::wait_request(cursor, LONG)).await.unwrap() });
+        let wait = bench.waits_after(&bench.reserve(bench.request(1)).await);
         bench.backend.resume(queue()).await.unwrap();
-        timeout(PATIENCE, wait).await.expect("the wait was to end").unwrap();
+        wait.ended().await;
         assert_eq!(bench.take().await.id, id);
     }
 

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::super::bench::{
-    Bench, LONG, SHORT, bury, claimed_ids, complete, handler, ids, job, jobs, retry, unique, unique_with,
+    Bench, KEEP_NOTHING, LONG, SHORT, bury, claimed_ids, complete, handler, ids, job, jobs, retry, unique,
+    unique_with,
 };
 use super::cases;
 use crate::job::{FireId, JobId, JobMeta, JobState, NewJob, Payload, UniqueUntil};
@@ -66,7 +67,7 @@ cases! {
         let batch = jobs(500);
         let answers = bench.push(batch.clone()).await;
         assert_eq!(answers, vec![Pushed::Queued; 500]);
-        assert_eq!(claimed_ids(&bench.claim(500).await), ids(&batch));
+        assert_eq!(claimed_ids(&bench.claim_all().await), ids(&batch));
     }
 
     [6] AtomicPush => a_batch_over_many_queues_is_one_step(bench) {
@@ -85,7 +86,7 @@ cases! {
         for (n, push) in pushes.collect::<Vec<_>>().into_iter().enumerate() {
             assert_eq!(push.await.unwrap(), n);
         }
-        assert_eq!(bench.claim(1000).await.len(), (0..32).sum::<usize>());
+        assert_eq!(bench.claim_all().await.len(), (0..32).sum::<usize>());
     }
 
     [7] => an_id_that_is_stored_is_not_stored_again(bench) {
@@ -233,6 +234,42 @@ cases! {
         assert_eq!(push_one(&bench, &second).await, [Pushed::Queued]);
         bench.end(&running, complete()).await;
         assert_eq!(push_one(&bench, &unique("k")).await, duplicate(&second));
+    }
+
+    [9] Unique => a_second_start_ends_no_lock_of_another(bench) {
+        let first = unique_with("k", None, UniqueUntil::Start);
+        push_one(&bench, &first).await;
+        let running = bench.take().await;
+        let second = NewJob { delay: LONG, ..unique("k") };
+        assert_eq!(push_one(&bench, &second).await, [Pushed::Queued]);
+        bench.end(&running, retry(Duration::ZERO)).await;
+        let again = bench.take().await;
+        assert_eq!(again.id, first.id);
+        assert_eq!(push_one(&bench, &unique("k")).await, duplicate(&second));
+        bench.end(&again, complete()).await;
+        assert_eq!(push_one(&bench, &unique("k")).await, duplicate(&second));
+    }
+
+    [9 33 37] Unique List => deleting_a_record_ends_no_lock_of_another(bench) {
+        let (forgotten, pruned, holder) = (unique("k"), unique("k"), unique("k"));
+        for ended in [&forgotten, &pruned] {
+            push_one(&bench, ended).await;
+            bench.assert_claimable_then(complete()).await;
+        }
+        push_one(&bench, &holder).await;
+        bench.backend.forget(vec![forgotten.id]).await.unwrap();
+        bench.pass(SHORT).await;
+        assert_eq!(bench.backend.prune(KEEP_NOTHING, 10).await.unwrap(), 1);
+        assert_eq!(push_one(&bench, &unique("k")).await, duplicate(&holder));
+    }
+
+    [9 8] Unique => a_key_whose_time_is_over_is_taken_by_one(bench) {
+        let first = unique_with("k", Some(SHORT), UniqueUntil::End);
+        push_one(&bench, &first).await;
+        bench.pass(SHORT).await;
+        let (second, third) = (unique("k"), unique("k"));
+        let answers = bench.push([second.clone(), third]).await;
+        assert_eq!(answers, [Pushed::Queued, duplicate(&second)[0]]);
     }
 
     [10 16] => a_delayed_job_is_not_claimed_before_its_time(bench) {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::super::bench::{
-    LONG, SHORT, bury, bury_owing, claimed_ids, complete, error, job, jobs, retry, unique,
+    LONG, SHORT, bury, bury_owing, claimed_ids, complete, error, job, jobs, retry, settlement, unique,
 };
 use super::cases;
 use crate::job::{ErrorKind, JobState, LeaseToken, NewJob, Purpose};
@@ -14,7 +14,7 @@ cases! {
         bench.push(jobs(5)).await;
         let claimed = bench.claim(5).await;
         let ends = claimed.iter().enumerate().map(|(n, job)| {
-            let token = if n % 2 == 0 { job.token } else { LeaseToken(job.token.0 + 1_000_000) };
+            let token = if n.is_multiple_of(2) { job.token } else { LeaseToken(job.token.0 + 1_000_000) };
             Settlement { job: job.id, token, end: Settle::Release }
         });
         let settled = bench.backend.settle(ends.collect()).await.unwrap();
@@ -22,6 +22,45 @@ cases! {
         assert_eq!(settled, [Done, LeaseLost, Done, LeaseLost, Done]);
         let again = bench.claim(10).await;
         assert_eq!(claimed_ids(&again), [claimed[0].id, claimed[2].id, claimed[4].id]);
+    }
+
+    [25 24] => a_claim_that_is_settled_twice_in_one_call_is_settled_once(bench) {
+        for (first, second) in [(complete(), bury()), (Settle::complete(false), complete()), (Settle::Release, complete())] {
+            bench.push(jobs(2)).await;
+            let claimed = bench.claim(2).await;
+            let [twice, other] = [&claimed[0], &claimed[1]];
+            let ends = [(twice, first), (other, complete()), (twice, second)].map(|(job, end)| settlement(job, end));
+            let settled = bench.backend.settle(ends.into()).await.unwrap();
+            assert_eq!(settled, [Settled::Done, Settled::Done, Settled::LeaseLost]);
+        }
+        bench.assert_claimable_then(complete()).await;
+        bench.assert_nothing_to_claim().await;
+    }
+
+    [25 2 27 28 29] List => one_call_ends_claims_in_every_way(bench) {
+        let batch: Vec<_> = (0..14).map(|_| job()).collect();
+        bench.push(batch.clone()).await;
+        let claimed = bench.claim(14).await;
+        let cancel = |keep| Settle::Cancel { reason: "r".to_owned(), keep };
+        let snooze = |delay| Settle::Snooze { delay };
+        let ways = [complete(), retry(LONG), snooze(LONG), bury(), cancel(true), Settle::Release, bury_owing()];
+        let ends = claimed.iter().enumerate().map(|(n, job)| {
+            let token = if n.is_multiple_of(2) { job.token } else { LeaseToken(job.token.0 ^ 0x5a5a_0000) };
+            Settlement { job: job.id, token, end: ways[n / 2].clone() }
+        });
+        let settled = bench.backend.settle(ends.collect()).await.unwrap();
+        let wanted: Vec<_> = (0..14_usize).map(|n| if n.is_multiple_of(2) { Settled::Done } else { Settled::LeaseLost }).collect();
+        assert_eq!(settled, wanted);
+        use JobState::{Available, Cancelled, Completed, Dead, Retryable, Running, Scheduled};
+        let states = [Completed, Retryable, Scheduled, Dead, Cancelled, Available, Dead];
+        for (n, job) in batch.iter().enumerate() {
+            let wanted = if n.is_multiple_of(2) { states[n / 2] } else { Running };
+            assert_eq!(bench.state(job.id).await, wanted, "the settlement number {n}");
+        }
+        for kept in claimed.iter().skip(1).step_by(2) {
+            bench.end(kept, cancel(false)).await;
+        }
+        bench.end(&claimed[12], Settle::CallbackDone).await;
     }
 
     [26 31] List => a_completed_job_is_kept(bench) {

@@ -4,22 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::super::bench::{
-    Bench, LONG, SHORT, bury, bury_owing, claimed_ids, complete, handler, job, jobs, known, queue, retry,
+    Bench, KEEP_NOTHING, LONG, SHORT, bury, bury_owing, claimed_ids, complete, handler, job, jobs, known,
+    queue, retry,
 };
 use super::cases;
 use crate::job::{HandlerKey, JobState, NewJob, QueueName, WorkerId};
-use crate::queue::{ClaimRequest, JobFilter, QueueStats, Retention, Settle};
-
-const KEEP_NOTHING: Retention =
-    Retention { completed: Duration::ZERO, cancelled: Duration::ZERO, dead: Duration::ZERO };
+use crate::queue::{ClaimRequest, JobFilter, Retention, Settle};
 
 fn strange() -> NewJob {
     NewJob { handler: HandlerKey::new("OrderPlaced", "strange"), ..job() }
-}
-
-async fn stats(bench: &Bench) -> QueueStats {
-    let all = bench.backend.stats().await.unwrap();
-    all.into_iter().find(|stats| stats.queue == queue()).unwrap_or_else(|| QueueStats::empty(queue()))
 }
 
 async fn beat(bench: &Bench, handlers: &[HandlerKey], live_for: Duration) -> WorkerId {
@@ -99,7 +92,7 @@ cases! {
         assert_eq!((listed[0].id, listed[0].busy), (worker.id, 3));
         assert_eq!((&listed[0].handlers, &listed[0].queues), (&worker.handlers, &worker.queues));
         assert_ne!(listed[0].last_beat, worker.last_beat, "the backend's clock counts");
-        assert_eq!(stats(&bench).await.workers, 1);
+        assert_eq!(bench.stats_of(&queue()).await.workers, 1);
     }
 
     [34] => a_silent_worker_is_listed_no_more(bench) {
@@ -187,7 +180,7 @@ cases! {
         bench.pushed().await;
         bench.take().await;
         bench.push([NewJob { delay: LONG, ..job() }, job(), job(), strange()]).await;
-        let counted = stats(&bench).await;
+        let counted = bench.stats_of(&queue()).await;
         let mut shown = std::collections::BTreeMap::new();
         for record in bench.backend.list(JobFilter::default()).await.unwrap() {
             *shown.entry(record.state).or_insert(0_u64) += 1;
@@ -197,6 +190,47 @@ cases! {
         use JobState::{Available, Cancelled, Completed, Dead, Retryable, Running, Scheduled, Unroutable};
         let wanted = [(Scheduled, 2), (Available, 2), (Running, 1), (Retryable, 1), (Completed, 1), (Dead, 2), (Cancelled, 1), (Unroutable, 1)];
         assert_eq!(counted.counts.into_iter().collect::<Vec<_>>(), wanted);
+    }
+
+    [36] List Lease => figures_stay_right_through_everything(bench) {
+        bench.push([NewJob { delay: SHORT, ..job() }, NewJob { queue: "other".into(), ..job() }]).await;
+        bench.push(jobs(6)).await;
+        let claimed = bench.claim_for(6, SHORT).await;
+        bench.end(&claimed[0], complete()).await;
+        bench.end(&claimed[1], Settle::complete(false)).await;
+        bench.end(&claimed[2], bury_owing()).await;
+        bench.end(&claimed[3], retry(LONG)).await;
+        bench.end(&claimed[4], Settle::Cancel { reason: String::new(), keep: true }).await;
+        bench.lose().await;
+        bench.backend.retry(vec![claimed[3].id, claimed[4].id]).await.unwrap();
+        bench.backend.cancel(vec![claimed[3].id], String::new()).await.unwrap();
+        bench.backend.forget(vec![claimed[0].id, claimed[3].id]).await.unwrap();
+        let mut shown = std::collections::BTreeMap::new();
+        for record in bench.backend.list(JobFilter::default()).await.unwrap() {
+            *shown.entry((record.queue, record.state)).or_insert(0_u64) += 1;
+        }
+        let stats = bench.backend.stats().await.unwrap();
+        let counted = stats.into_iter().flat_map(|stats| {
+            stats.counts.into_iter().map(move |(state, n)| ((stats.queue.clone(), state), n)).collect::<Vec<_>>()
+        });
+        assert_eq!(counted.collect::<std::collections::BTreeMap<_, _>>(), shown);
+        use JobState::{Available, Dead};
+        let wanted = [((queue(), Available), 3), ((queue(), Dead), 1), (("other".into(), Available), 1)];
+        assert_eq!(shown, wanted.into());
+    }
+
+    [36] List => figures_of_jobs_that_are_gone_are_gone(bench) {
+        bench.push(jobs(4)).await;
+        let claimed = bench.claim(4).await;
+        bench.end(&claimed[0], Settle::complete(false)).await;
+        bench.end(&claimed[1], complete()).await;
+        bench.end(&claimed[2], bury()).await;
+        bench.end(&claimed[3], Settle::Cancel { reason: String::new(), keep: false }).await;
+        bench.backend.forget(vec![claimed[1].id]).await.unwrap();
+        bench.pass(SHORT).await;
+        bench.backend.prune(KEEP_NOTHING, 10).await.unwrap();
+        let stats = bench.stats_of(&queue()).await;
+        assert_eq!((stats.counts, stats.oldest_wait), (std::collections::BTreeMap::new(), None));
     }
 
     [36] => figures_are_by_queue(bench) {
@@ -211,9 +245,9 @@ cases! {
         bench.pushed().await;
         bench.pass(SHORT).await;
         bench.pushed().await;
-        let oldest = stats(&bench).await.oldest_wait.expect("two jobs wait");
+        let oldest = bench.stats_of(&queue()).await.oldest_wait.expect("two jobs wait");
         assert!(oldest >= SHORT && oldest < LONG, "{oldest:?}");
         bench.claim(10).await;
-        assert_eq!(stats(&bench).await.oldest_wait, None);
+        assert_eq!(bench.stats_of(&queue()).await.oldest_wait, None);
     }
 }

@@ -1,30 +1,34 @@
 //! Q32: waiting.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::super::bench::{Bench, LONG, PATIENCE, SHORT, job, queue, retry};
+use super::super::bench::{Bench, LONG, PATIENCE, SHORT, Waiting, job, queue, retry};
 use super::cases;
 use crate::job::NewJob;
-use crate::queue::{Claimed, QueueBackend, Settle, WaitRequest};
-
-/// Starts a wait that should end by an event, long before its time-out.
-fn waits(backend: &Arc<dyn QueueBackend>, after: &Claimed) -> JoinHandle<()> {
-    let (backend, request) = (Arc::clone(backend), Bench::wait_request(after.cursor, LONG));
-    tokio::spawn(async move { backend.wait(request).await.unwrap() })
-}
-
-async fn assert_ends(wait: JoinHandle<()>) {
-    timeout(PATIENCE, wait).await.expect("the wait was to end").unwrap();
-}
+use crate::queue::{Claimed, Settle, WaitRequest};
 
 async fn nothing_claimed(bench: &Bench) -> Claimed {
     let claimed = bench.reserve(bench.request(10)).await;
     assert!(claimed.jobs.is_empty());
     claimed
+}
+
+/// Claims the job and ends the claim so, with a delay that is not over at the next claim, however slow the machine is. That
+/// claim, and the delay.
+async fn put_off(bench: &Bench, end: impl Fn(Duration) -> Settle) -> (Claimed, Duration) {
+    let mut delay = SHORT;
+    let mut held = bench.take().await;
+    loop {
+        bench.end(&held, end(delay)).await;
+        let mut claimed = bench.reserve(bench.request(10)).await;
+        match claimed.jobs.pop() {
+            Some(again) => held = again,
+            None => return (claimed, delay),
+        }
+        delay *= 3;
+    }
 }
 
 /// Lets the wait begin, most likely; a wait that begins later must end all the same.
@@ -34,39 +38,39 @@ async fn settle_down() {
 
 cases! {
     [32] => a_push_ends_a_wait(bench) {
-        let wait = waits(&bench.backend, &nothing_claimed(&bench).await);
+        let wait = bench.waits_after(&nothing_claimed(&bench).await);
         settle_down().await;
         bench.pushed().await;
-        assert_ends(wait).await;
+        wait.ended().await;
     }
 
     [32 7] Lease => a_push_of_a_stored_and_a_new_job_ends_a_wait(bench) {
         let stored = job();
         bench.push([stored.clone()]).await;
         bench.take().await;
-        let wait = waits(&bench.backend, &nothing_claimed(&bench).await);
+        let wait = bench.waits_after(&nothing_claimed(&bench).await);
         settle_down().await;
         bench.push([stored, job()]).await;
-        assert_ends(wait).await;
+        wait.ended().await;
     }
 
     [32] => a_push_between_claim_and_wait_is_not_missed(bench) {
         for _ in 0..20 {
             let claimed = nothing_claimed(&bench).await;
             bench.pushed().await;
-            assert_ends(waits(&bench.backend, &claimed)).await;
+            bench.waits_after(&claimed).ended().await;
             bench.take().await;
         }
     }
 
     [32] => a_push_racing_with_a_wait_is_not_missed(bench) {
         for round in 0..50_u64 {
-            let wait = waits(&bench.backend, &nothing_claimed(&bench).await);
+            let wait = bench.waits_after(&nothing_claimed(&bench).await);
             for _ in 0..round % 7 {
                 tokio::task::yield_now().await;
             }
             bench.pushed().await;
-            assert_ends(wait).await;
+            wait.ended().await;
             bench.take().await;
         }
     }
@@ -74,10 +78,10 @@ cases! {
     [32] => a_push_through_another_handle_ends_a_wait(bench) {
         let other = bench.fixture.reopen().await;
         for _ in 0..5 {
-            let wait = waits(&bench.backend, &nothing_claimed(&bench).await);
+            let wait = bench.waits_after(&nothing_claimed(&bench).await);
             settle_down().await;
             other.push(vec![job()].into()).await.unwrap();
-            assert_ends(wait).await;
+            wait.ended().await;
             bench.take().await;
         }
     }
@@ -85,30 +89,28 @@ cases! {
     [32 28] => a_release_ends_a_wait(bench) {
         bench.pushed().await;
         let claimed = bench.take().await;
-        let wait = waits(&bench.backend, &nothing_claimed(&bench).await);
+        let wait = bench.waits_after(&nothing_claimed(&bench).await);
         settle_down().await;
         bench.end(&claimed, Settle::Release).await;
-        assert_ends(wait).await;
+        wait.ended().await;
     }
 
     [32 27] => a_job_that_becomes_due_is_found_by_waiting_until_then(bench) {
         bench.pushed().await;
-        bench.assert_claimable_then(retry(SHORT)).await;
-        let claimed = nothing_claimed(&bench).await;
-        let request = Bench::wait_request(claimed.cursor, claimed.next_due.unwrap_or(LONG).min(PATIENCE));
-        let backend = Arc::clone(&bench.backend);
-        let wait = tokio::spawn(async move { backend.wait(request).await.unwrap() });
-        bench.pass(SHORT).await;
-        assert_ends(wait).await;
-        assert_eq!(bench.take().await.attempt, 2);
+        let (claimed, delay) = put_off(&bench, retry).await;
+        let timeout = claimed.next_due.unwrap_or(LONG).min(PATIENCE);
+        let wait = Waiting::on(&bench.backend, Bench::wait_request(claimed.cursor, timeout));
+        bench.pass(delay).await;
+        wait.ended().await;
+        assert!(bench.take().await.attempt >= 2);
     }
 
     [32 19] Lease => a_lost_job_ends_a_wait(bench) {
         bench.pushed().await;
         bench.take_for(SHORT).await;
-        let wait = waits(&bench.backend, &nothing_claimed(&bench).await);
+        let wait = bench.waits_after(&nothing_claimed(&bench).await);
         bench.lose().await;
-        assert_ends(wait).await;
+        wait.ended().await;
     }
 
     [32] => a_wait_ends_with_its_time(bench) {
@@ -133,12 +135,12 @@ cases! {
 
     [32] => many_waits_keep_nobody_out(bench) {
         let claimed = nothing_claimed(&bench).await;
-        let waiting: Vec<_> = (0..100).map(|_| waits(&bench.backend, &claimed)).collect();
+        let waiting: Vec<_> = (0..100).map(|_| bench.waits_after(&claimed)).collect();
         settle_down().await;
         timeout(PATIENCE, bench.backend.stats()).await.expect("stats are answered").unwrap();
         timeout(PATIENCE, bench.pushed()).await.expect("a push is answered");
         for wait in waiting {
-            assert_ends(wait).await;
+            wait.ended().await;
         }
     }
 
@@ -147,22 +149,21 @@ cases! {
         let queues = vec![queue(), last.queue.clone()];
         let request = crate::queue::ClaimRequest { queues: queues.clone(), ..bench.request(1) };
         let cursor = bench.reserve(request).await.cursor;
-        let backend = Arc::clone(&bench.backend);
-        let wait = tokio::spawn(async move { backend.wait(WaitRequest { queues, cursor, timeout: LONG }).await.unwrap() });
+        let wait = Waiting::on(&bench.backend, WaitRequest { queues, cursor, timeout: LONG });
         bench.push([last]).await;
-        assert_ends(wait).await;
+        wait.ended().await;
     }
 
     [32 5] => a_dropped_wait_changes_nothing(bench) {
         let claimed = nothing_claimed(&bench).await;
         for _ in 0..20 {
-            let wait = waits(&bench.backend, &claimed);
+            let wait = bench.waits_after(&claimed);
             tokio::task::yield_now().await;
-            wait.abort();
+            wait.dropped();
         }
-        let wait = waits(&bench.backend, &claimed);
+        let wait = bench.waits_after(&claimed);
         bench.pushed().await;
-        assert_ends(wait).await;
+        wait.ended().await;
         bench.take().await;
     }
 }
