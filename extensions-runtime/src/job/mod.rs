@@ -3,6 +3,7 @@
 //! [`NewJob`] is what a fire pushes, [`ClaimedJob`] what a worker gets, [`JobRecord`] what an operator
 //! sees. The handle that a handler gets, `Job`, lives in the worker.
 
+mod derived;
 mod envelope;
 mod id;
 mod state;
@@ -15,6 +16,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub(crate) use self::derived::DerivedIds;
 pub use self::envelope::{ENVELOPE_VERSION, Envelope, EnvelopeError};
 pub use self::id::{FireId, HandlerKey, JobId, QueueName, WorkerId};
 pub use self::state::{JobState, UnknownState};
