@@ -441,3 +441,47 @@ impl fmt::Display for JobError {
 }
 
 impl std::error::Error for JobError {}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::Ordering;
+    use std::time::Duration;
+
+    use super::{Job, Stop};
+    use crate::instance::Extensions;
+    use crate::job::{ClaimedJob, FireId, HandlerKey, JobId, JobMeta, LeaseToken, Payload, Purpose};
+    use crate::task::block_on;
+    use crate::time::Timestamp;
+
+    fn job() -> Job {
+        let claimed = ClaimedJob {
+            id: JobId::new(),
+            token: LeaseToken(1),
+            purpose: Purpose::Attempt,
+            handler: HandlerKey::new("P", "h"),
+            point_version: 1,
+            payload: Payload::from(b"null".as_slice()),
+            queue: "default".into(),
+            priority: 5,
+            attempt: 1,
+            max_attempts: 3,
+            lost_count: 0,
+            enqueued_at: Timestamp::default(),
+            age: Duration::ZERO,
+            on_failure: false,
+            last_error: None,
+            meta: JobMeta::new(FireId::new()),
+        };
+        Job::new(claimed, block_on(Extensions::builder().build()).unwrap())
+    }
+
+    #[test]
+    fn that_the_lease_ended_with_the_handlers_own_completion_does_not_stop_the_handler() {
+        let job = job();
+        job.0.completed_within.store(true, Ordering::Release);
+        job.stop(Stop::LeaseLost);
+        assert_eq!(job.stopping(), None);
+        job.stop(Stop::Shutdown);
+        assert_eq!(job.stopping(), Some(Stop::Shutdown), "other reasons count");
+    }
+}
