@@ -161,6 +161,8 @@ pub mod async_handlers {}
 #[doc = include_str!("docs/lifecycle.md")]
 pub mod lifecycle {}
 
+/// [idempotency key]: idempotency
+/// [transactions]: transactions
 #[doc = include_str!("docs/guarantees.md")]
 pub mod guarantees {}
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::FireErrorKind;
-use super::follow_ups::FollowUps;
+use super::follow_ups::AfterJob;
 use super::within::Exchange;
 use crate::instance::Extensions;
 use crate::job::NewJob;
@@ -17,7 +17,7 @@ pub(crate) enum Destination<'a> {
     /// Into the queue, in a transaction of the caller's.
     Transaction(&'a Exchange),
     /// To a job, until that is completed.
-    Job(&'a FollowUps),
+    Job(AfterJob<'a>),
 }
 
 impl<'a> Destination<'a> {
@@ -28,8 +28,12 @@ impl<'a> Destination<'a> {
     ) -> Result<Vec<Pushed>, QueueError> {
         match self {
             Self::Queue => extensions.push_unlayered(jobs).await,
-            Self::Transaction(exchange) => exchange.push(jobs).await,
-            Self::Job(follow_ups) => follow_ups.keep(&jobs),
+            Self::Transaction(exchange) => {
+                let pushed = exchange.push(Arc::clone(&jobs)).await?;
+                extensions.note_pushed(&jobs, &pushed);
+                Ok(pushed)
+            }
+            Self::Job(job) => job.keep(&jobs),
         }
     }
 
@@ -41,9 +45,9 @@ impl<'a> Destination<'a> {
         }
     }
 
-    pub(super) const fn job(self) -> Option<&'a FollowUps> {
+    pub(super) const fn job(self) -> Option<AfterJob<'a>> {
         match self {
-            Self::Job(follow_ups) => Some(follow_ups),
+            Self::Job(job) => Some(job),
             Self::Queue | Self::Transaction(_) => None,
         }
     }

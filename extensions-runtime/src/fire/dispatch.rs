@@ -258,8 +258,8 @@ impl Extensions {
         frame: Option<Arc<Frame>>,
     ) -> Result<Context, FireError> {
         let mut cx = Context::within(self.id(), P::info(), frame);
-        if let Some(follow_ups) = to.job() {
-            cx = cx.of_job(follow_ups.parent()).with_ids(Arc::clone(follow_ups.ids()));
+        if let Some(job) = to.job() {
+            cx = cx.of_job(job.parent()).with_ids(job.ids());
         }
         let Some(key) = mode.idempotency_key() else { return Ok(cx) };
         self.check_key(key)

@@ -1,7 +1,7 @@
 //! Fires of a job's handler whose jobs are queued with the job's completion.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::destination::Destination;
 use super::{Fire, FireError, FireErrorKind, Fired};
@@ -14,56 +14,87 @@ use crate::scope::Frame;
 use crate::task;
 
 /// That a fire's jobs are queued with the completion of a job ([`Job::point`](crate::worker::Job::point)).
-pub struct AfterJob<'j>(&'j FollowUps);
+#[derive(Clone, Copy)]
+pub struct AfterJob<'j> {
+    job: &'j ClaimedJob,
+    follow_ups: &'j FollowUps,
+}
 
 impl fmt::Debug for AfterJob<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("AfterJob").field(&self.0.parent.job).finish()
+        f.debug_tuple("AfterJob").field(&self.job.id).finish()
     }
 }
 
-/// What a job fired so far, to be queued with its completion.
+/// What a job's handler fired so far, to be queued with the job's completion. None once the job's end is settled.
 #[derive(Debug)]
-pub(crate) struct FollowUps {
-    parent: Arc<Parent>,
-    ids: Arc<DerivedIds>,
-    /// None once the job has been ended.
-    jobs: Mutex<Option<Vec<NewJob>>>,
+pub(crate) struct FollowUps(Mutex<Option<Kept>>);
+
+#[derive(Debug, Default)]
+struct Kept {
+    jobs: Vec<NewJob>,
+    ids: Option<Arc<DerivedIds>>,
 }
 
 impl FollowUps {
     pub(crate) fn of(job: &ClaimedJob) -> Self {
-        let parent = Arc::new(Parent { job: job.id, meta: job.meta.clone() });
-        let ids = Arc::new(DerivedIds::of_job(job.id));
-        let jobs = (job.purpose == Purpose::Attempt).then(Vec::new);
-        Self { parent, ids, jobs: Mutex::new(jobs) }
+        Self(Mutex::new((job.purpose == Purpose::Attempt).then(Kept::default)))
     }
 
-    pub(super) const fn parent(&self) -> &Arc<Parent> {
-        &self.parent
+    fn kept(&self) -> MutexGuard<'_, Option<Kept>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) const fn ids(&self) -> &Arc<DerivedIds> {
-        &self.ids
-    }
-
-    /// Keeps jobs for the completion.
-    pub(super) fn keep(&self, jobs: &[NewJob]) -> Result<Vec<Pushed>, QueueError> {
-        match &mut *self.jobs.lock().unwrap_or_else(PoisonError::into_inner) {
-            Some(kept) => kept.extend_from_slice(jobs),
-            None => return Err(ended("push", self.parent.job)),
+    /// Forgets what is kept: the handler begins anew.
+    pub(crate) fn restart(&self) {
+        if let Some(kept) = &mut *self.kept() {
+            *kept = Kept::default();
         }
-        Ok(vec![Pushed::Queued; jobs.len()])
     }
 
     /// What is kept so far.
-    pub(crate) fn kept(&self) -> Vec<NewJob> {
-        self.jobs.lock().unwrap_or_else(PoisonError::into_inner).clone().unwrap_or_default()
+    pub(crate) fn jobs(&self) -> Vec<NewJob> {
+        self.kept().as_ref().map(|kept| kept.jobs.clone()).unwrap_or_default()
     }
 
     /// Takes what is kept. More is refused from now on.
     pub(crate) fn end(&self) -> Vec<NewJob> {
-        self.jobs.lock().unwrap_or_else(PoisonError::into_inner).take().unwrap_or_default()
+        self.kept().take().map(|kept| kept.jobs).unwrap_or_default()
+    }
+}
+
+impl AfterJob<'_> {
+    /// What a fire's context has to know of the job.
+    pub(super) fn parent(self) -> Parent {
+        Parent { job: self.job.id, meta: self.job.meta.clone() }
+    }
+
+    /// Where the ids of the follow-ups come from.
+    pub(super) fn ids(self) -> Arc<DerivedIds> {
+        let new = || Arc::new(DerivedIds::of_job(self.job.id));
+        match &mut *self.follow_ups.kept() {
+            Some(kept) => Arc::clone(kept.ids.get_or_insert_with(new)),
+            None => new(),
+        }
+    }
+
+    /// Keeps jobs for the completion.
+    pub(super) fn keep(self, jobs: &[NewJob]) -> Result<Vec<Pushed>, QueueError> {
+        match &mut *self.follow_ups.kept() {
+            Some(kept) => kept.jobs.extend_from_slice(jobs),
+            None => return Err(ended("push", self.job.id)),
+        }
+        Ok(vec![Pushed::Queued; jobs.len()])
+    }
+
+    /// The error where jobs run in place, so that a chain of follow-ups without end would keep the first fire waiting for ever.
+    fn too_deep<P: ExtensionPoint>(self, extensions: &Extensions) -> Option<FireError> {
+        let limit = extensions.max_depth();
+        let is_in_place = extensions.settings().sync.is_some();
+        (is_in_place && self.job.meta.depth >= limit).then(|| {
+            let chain = vec!["…", P::info().name];
+            FireError::new(FireErrorKind::TooDeep { limit, chain }, P::info().name)
+        })
     }
 }
 
@@ -75,24 +106,33 @@ pub(crate) fn ended(operation: &'static str, job: JobId) -> QueueError {
     QueueError::new(QueueErrorKind::Conflict, operation, hint)
 }
 
-impl<P: ExtensionPoint> Fire<'_, P, AfterJob<'_>> {
+impl<'a, P: ExtensionPoint> Fire<'a, P, AfterJob<'a>> {
+    pub(crate) fn after(
+        job: &'a ClaimedJob,
+        follow_ups: &'a FollowUps,
+        extensions: &'a Extensions,
+        point: P,
+    ) -> Self {
+        let to = AfterJob { job, follow_ups };
+        Self { extensions, point, mode: extensions.default_mode().fresh(), to }
+    }
+
     /// Fires.
     ///
     /// # Errors
     ///
     /// As [`Job::fire`](crate::worker::Job::fire).
     pub async fn fire(self) -> Result<Fired<P>, FireError> {
-        let Self { extensions, point, mode, to: AfterJob(follow_ups) } = self;
-        if let Some(error) = follow_ups.too_deep::<P>(extensions) {
+        let Self { extensions, point, mode, to } = self;
+        if let Some(error) = to.too_deep::<P>(extensions) {
             return Err(error.with_point(point));
         }
-        let fire = extensions.fire_with(point, &mode, None, Destination::Job(follow_ups));
-        let fire = Box::pin(fire);
+        let fire = Box::pin(extensions.fire_with(point, &mode, None, Destination::Job(to)));
         if Frame::of(extensions.id()).is_some() {
             return fire.await;
         }
         // A task that the handler spawned has left the job's scopes.
-        extensions.within_scopes_of(&follow_ups.parent.meta, fire).await
+        extensions.within_scopes_of(&to.job.meta, fire).await
     }
 
     /// Fires without a runtime.
@@ -103,26 +143,5 @@ impl<P: ExtensionPoint> Fire<'_, P, AfterJob<'_>> {
     pub fn fire_sync(mut self) -> Result<Fired<P>, FireError> {
         self.mode.sync = true;
         task::block_on(self.fire())
-    }
-}
-
-impl FollowUps {
-    /// Ready for a fire of the handler's.
-    pub(crate) fn point<'a, P: ExtensionPoint>(
-        &'a self,
-        extensions: &'a Extensions,
-        point: P,
-    ) -> Fire<'a, P, AfterJob<'a>> {
-        Fire { extensions, point, mode: extensions.default_mode().fresh(), to: AfterJob(self) }
-    }
-
-    /// The error where jobs run in place, so that a chain of follow-ups without end would keep the first fire waiting for ever.
-    fn too_deep<P: ExtensionPoint>(&self, extensions: &Extensions) -> Option<FireError> {
-        let limit = extensions.max_depth();
-        let is_in_place = extensions.settings().sync.is_some();
-        (is_in_place && self.parent.meta.depth >= limit).then(|| {
-            let chain = vec!["…", P::info().name];
-            FireError::new(FireErrorKind::TooDeep { limit, chain }, P::info().name)
-        })
     }
 }

@@ -51,7 +51,7 @@ pub(super) async fn drive<'a, T: Transaction, F: Future>(
     exchange: &'a mut Option<Exchange>,
     fire: impl FnOnce(Destination<'a>) -> F,
 ) -> F::Output {
-    if extensions.settings().fake.is_some() {
+    if extensions.leaves_transactions_alone() {
         return fire(Destination::Queue).await;
     }
     let (asks, mut asked) = mpsc::unbounded_channel();
@@ -88,6 +88,12 @@ impl Extensions {
         transactional(queue.map(|queue| &**queue), operation)
     }
 
+    /// Whether this is a fake whose queue takes no part in transactions, so that all takes effect at once.
+    pub(crate) fn leaves_transactions_alone(&self) -> bool {
+        let can = |queue: &Arc<dyn QueueBackend>| queue.capabilities().transactions;
+        self.settings().fake.is_some() && !self.queue().is_some_and(can)
+    }
+
     /// Fires many points, and stores the jobs of all in a transaction of the caller's: [`fire_many`](Self::fire_many) and
     /// [`Fire::within`] in one. Where the push fails, every point with jobs gets an error that says to roll back.
     ///
@@ -112,8 +118,8 @@ impl<'a, P: ExtensionPoint> Fire<'a, P, ToQueue> {
     /// The inline handlers run now, and those of nested fires too; all their jobs go into the one push. Observers are told when it is
     /// done, before the commit. Layers of fires and of pushes are around it as ever. A fire without jobs does not touch the transaction.
     ///
-    /// The queue must be in the same database as the transaction, with the capability `transactions`. An instance that is a fake
-    /// ([`Extensions::fake`]) queues and records the jobs at once instead, and leaves the transaction alone.
+    /// The queue must be in the same database as the transaction, with the capability `transactions`. A fake
+    /// ([`Extensions::fake`]) in memory queues and records the jobs at once instead, and leaves the transaction alone.
     pub fn within<T: Transaction>(self, transaction: &mut T) -> Fire<'a, P, Within<'_, T>> {
         let Self { extensions, point, mode, to: ToQueue } = self;
         Fire { extensions, point, mode, to: Within(transaction) }

@@ -73,10 +73,10 @@ impl Context {
     }
 
     /// The same for a fire of a job's handler.
-    pub(crate) fn of_job(mut self, parent: &Arc<Parent>) -> Self {
+    pub(crate) fn of_job(mut self, parent: Parent) -> Self {
         let state = self.state_mut();
         state.root = parent.meta.root;
-        state.parent = Some(Arc::clone(parent));
+        state.parent = Some(Arc::new(parent));
         self
     }
 

@@ -82,7 +82,7 @@ impl fmt::Debug for Payload {
 pub struct JobMeta {
     /// The outermost fire that this job stems from.
     pub root: FireId,
-    /// How many fires deep the job's own fire was nested; 0 for the outermost.
+    /// How many fires deep the job's own fire was nested; 0 for the outermost. A follow-up counts on from the job that fired it.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub depth: u32,
     /// The job whose handler fired this one, if any.

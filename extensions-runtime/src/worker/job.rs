@@ -34,7 +34,7 @@ struct Inner {
     beginning: Notify,
     progress: Mutex<Option<Progress>>,
     next_attempt_at: OnceLock<Timestamp>,
-    follow_ups: OnceLock<FollowUps>,
+    follow_ups: FollowUps,
     result: Mutex<Option<Payload>>,
     completed_within: AtomicBool,
     /// What runs it, for the layers of its attempt.
@@ -56,6 +56,7 @@ pub(crate) enum Stop {
 
 impl Job {
     pub(crate) fn new(claimed: ClaimedJob, extensions: Extensions) -> Self {
+        let follow_ups = FollowUps::of(&claimed);
         Self(Arc::new(Inner {
             claimed,
             extensions,
@@ -65,7 +66,7 @@ impl Job {
             beginning: Notify::new(),
             progress: Mutex::default(),
             next_attempt_at: OnceLock::new(),
-            follow_ups: OnceLock::new(),
+            follow_ups,
             result: Mutex::default(),
             completed_within: AtomicBool::new(false),
             #[cfg(feature = "tower")]
@@ -120,9 +121,13 @@ impl Job {
         }
     }
 
-    /// Says that the handler itself runs now, which is later than its claim where it waits for a thread.
+    /// Says that the handler itself runs now, which is later than its claim where it waits for a thread. A layer that runs it once more
+    /// lets it begin anew.
     pub(crate) fn begin(&self) {
-        let _ = self.0.begun.set(());
+        if self.0.begun.set(()).is_err() {
+            self.0.follow_ups.restart();
+            self.take_result();
+        }
         self.0.beginning.notify_waiters();
     }
 
@@ -147,13 +152,9 @@ impl Job {
         let _ = self.0.next_attempt_at.set(at);
     }
 
-    fn follow_ups(&self) -> &FollowUps {
-        self.0.follow_ups.get_or_init(|| FollowUps::of(&self.0.claimed))
-    }
-
     /// Takes the jobs that are to be queued with the completion. Follow-ups are refused from now on.
     pub(crate) fn take_follow_ups(&self) -> Vec<NewJob> {
-        self.follow_ups().end()
+        self.0.follow_ups.end()
     }
 
     /// Takes what the handler asked to be kept.
@@ -300,7 +301,7 @@ impl Job {
 
     /// A follow-up with options: `job.point(next).delay(secs(60)).fire().await?`. Delays count from the completion.
     pub fn point<P: ExtensionPoint>(&self, point: P) -> Fire<'_, P, AfterJob<'_>> {
-        self.follow_ups().point(&self.0.extensions, point)
+        Fire::after(&self.0.claimed, &self.0.follow_ups, &self.0.extensions, point)
     }
 
     /// Keeps a value with the completed job, as JSON: [`JobHandle::result`](crate::JobHandle::result) has it as long as the record is
@@ -337,7 +338,7 @@ impl Job {
     /// transaction is done exactly once.
     ///
     /// The queue must be in the same database as the transaction, with the capability `transactions`. In a fake
-    /// ([`Extensions::fake`]) the job is completed at once instead, and the transaction is left alone.
+    /// ([`Extensions::fake`]) in memory the job is completed at once instead, and the transaction is left alone.
     ///
     /// # Errors
     ///
@@ -355,7 +356,7 @@ impl Job {
         }
         let settlement = vec![self.completion()];
         let settled = match self.0.extensions.queue() {
-            Some(queue) if self.0.extensions.settings().fake.is_some() => queue.settle(settlement).await?,
+            Some(queue) if self.0.extensions.leaves_transactions_alone() => queue.settle(settlement).await?,
             _ => transaction.settle(self.0.extensions.transactional_queue(OPERATION)?, settlement).await?,
         };
         if settled != [Settled::Done] {
@@ -381,7 +382,7 @@ impl Job {
     fn completion(&self) -> Settlement {
         let result = self.0.result.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let keep = result.is_some() || !self.0.extensions.settings().retention.completed.is_zero();
-        let follow_ups = self.follow_ups().kept().into();
+        let follow_ups = self.0.follow_ups.jobs().into();
         Settlement { job: self.id(), token: self.token(), end: Settle::Complete { keep, result, follow_ups } }
     }
 

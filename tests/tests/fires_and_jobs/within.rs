@@ -12,7 +12,7 @@ use extensions::queue::{
 };
 use extensions::{ExtensionPoint, FireErrorKind};
 use tests::kit::{self, Log, in_time, jobs, lines, on_memory, work};
-use tests::transactional::MemoryTransaction;
+use tests::transactional::{MemoryTransaction, Transactional};
 
 use super::{Label, Placed, Shipped, options, placed, shop, transactional};
 
@@ -289,6 +289,16 @@ async fn a_fake_queues_and_records_at_once() {
     ext.assert_queued::<Label>(1);
     ext.run_queued().await;
     assert_eq!(lines(&ext), ["label 3"]);
+}
+
+#[tokio::test]
+async fn a_fake_on_a_queue_with_transactions_uses_them_and_records() {
+    let builder = Extensions::fake().resource(Log::default()).queue(Transactional::default());
+    let ext = builder.register_async::<Shipped, _>(Label, options()).build().await.unwrap();
+    let mut tx = MemoryTransaction::default();
+    ext.point(Shipped { id: 3 }).within(&mut tx).fire().await.unwrap();
+    ext.assert_queued::<Label>(1);
+    assert_eq!(tx.pushes.len(), 1);
 }
 
 #[derive(Debug, ExtensionPoint, serde::Serialize, serde::Deserialize)]
