@@ -37,6 +37,7 @@ pub(crate) struct Settings {
     pub(crate) profiling: bool,
     pub(crate) slow_threshold: Duration,
     pub(crate) max_depth: u32,
+    pub(crate) idempotency_window: Duration,
     pub(crate) retention: Retention,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) traceparent: Option<fn() -> Option<String>>,
@@ -95,6 +96,7 @@ impl ExtensionsBuilder {
                 profiling: false,
                 slow_threshold: Duration::from_millis(100),
                 max_depth: 64,
+                idempotency_window: Duration::from_secs(24 * 60 * 60),
                 retention: Retention::default(),
                 clock: Arc::new(SystemClock),
                 traceparent: None,
@@ -334,6 +336,13 @@ impl ExtensionsBuilder {
     /// How deep fires may be nested; default 64.
     pub fn max_depth(mut self, depth: u32) -> Self {
         self.settings.max_depth = depth;
+        self
+    }
+
+    /// How long after a fire with an idempotency key another one with the same key queues nothing new; default 24 h
+    /// ([`Fire::idempotency_key`](crate::fire::Fire::idempotency_key)).
+    pub fn idempotency_window(mut self, window: Duration) -> Self {
+        self.settings.idempotency_window = window;
         self
     }
 

@@ -28,7 +28,7 @@ use std::future::Future;
 use std::pin::Pin;
 
 pub use self::builder::ExtensionsBuilder;
-pub use self::instance::{Extensions, Registration, SilenceGuard, SwitchGuard, SwitchedOff};
+pub use self::instance::{Extensions, JobHandle, Registration, SilenceGuard, SwitchGuard, SwitchedOff};
 
 /// Any error that can be sent between threads.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync + 'static>;

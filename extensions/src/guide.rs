@@ -10,6 +10,10 @@
 //! | [`safety`] | graceful and strict, guards, mute and silence, circuit breakers |
 //! | [`results`] | one value out of the outputs: strategies; what a fire would do: plans |
 //! | [`pipelines`] | values through stages; the stages of a point |
+//! | [`transactions`] | jobs in the caller's transaction; handlers that end their job in one of their own |
+//! | [`idempotency`] | keys that make a repeated fire harmless |
+//! | [`follow_ups`] | what a job fires, queued together with its completion |
+//! | [`jobs`] | handles to queued jobs: state, end, result, cancelling |
 //! | [`workers`] | a worker's options, shut-down, what it does while it runs |
 //! | [`async_handlers`] | every option of async handlers, back-off, callbacks, unique jobs, monitoring, practice |
 //! | [`layers`] | observers, and layers around fires, pushes and attempts: what they see, their order |
@@ -64,6 +68,8 @@ pub mod handlers {}
 /// [registrations]: registration
 /// [safety]: safety
 /// [scope]: scopes
+/// [transaction]: transactions
+/// [idempotency key]: idempotency
 #[doc = include_str!("docs/firing.md")]
 pub mod firing {}
 
@@ -102,6 +108,25 @@ pub mod scopes {}
 #[doc = include_str!("docs/safety.md")]
 pub mod safety {}
 
+/// [`Transaction`]: crate::queue::Transaction
+/// [`FireErrorKind::PushFailedWithin`]: crate::FireErrorKind::PushFailedWithin
+/// [testing]: testing
+#[doc = include_str!("docs/transactions.md")]
+pub mod transactions {}
+
+/// [follow-ups]: follow_ups
+/// [guarantees]: guarantees
+#[doc = include_str!("docs/idempotency.md")]
+pub mod idempotency {}
+
+/// [`Job`]: crate::Job
+#[doc = include_str!("docs/follow_ups.md")]
+pub mod follow_ups {}
+
+/// [async handlers]: async_handlers#monitoring
+#[doc = include_str!("docs/jobs.md")]
+pub mod jobs {}
+
 /// [`WorkerReport`]: crate::WorkerReport
 /// [lifecycle]: lifecycle
 /// [guarantees]: guarantees
@@ -136,6 +161,8 @@ pub mod async_handlers {}
 #[doc = include_str!("docs/lifecycle.md")]
 pub mod lifecycle {}
 
+/// [idempotency key]: idempotency
+/// [transactions]: transactions
 #[doc = include_str!("docs/guarantees.md")]
 pub mod guarantees {}
 

@@ -35,8 +35,8 @@ pub use extensions_runtime::registry::{BuildError, BuildProblem, Registrations, 
 pub use extensions_runtime::scope::Scope;
 pub use extensions_runtime::worker::{Job, JobError, WorkerBuilder, WorkerReport};
 pub use extensions_runtime::{
-    BoxError, BoxFuture, Extensions, ExtensionsBuilder, Registration, SilenceGuard, SwitchGuard, SwitchedOff,
-    fire, fire_sync,
+    BoxError, BoxFuture, Extensions, ExtensionsBuilder, JobHandle, Registration, SilenceGuard, SwitchGuard,
+    SwitchedOff, fire, fire_sync,
 };
 
 #[doc(inline)]

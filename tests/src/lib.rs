@@ -5,3 +5,4 @@ pub mod kit;
 pub mod os;
 pub mod raw;
 pub mod servers;
+pub mod transactional;

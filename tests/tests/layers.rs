@@ -71,6 +71,7 @@ const LOOKING_UP: &[(&str, &[&str], &str)] = &[
     ),
     ("handler/stage.rs", &["fire"], "`Next` hands a nested pipeline's report on"),
     ("handler/traits.rs", &["worker"], "an async handler is given its `Job`"),
+    ("worker/job.rs", &["fire"], "a job fires its follow-ups"),
     ("handler/callback.rs", &["worker"], "a callback is given the `Job` and its error"),
     (
         "registry/runner.rs",

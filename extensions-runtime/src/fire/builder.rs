@@ -3,18 +3,24 @@
 use std::any::TypeId;
 use std::time::Duration;
 
+use super::destination::Destination;
 use super::{FireError, Fired};
 use crate::handler::{AsyncOptions, HandlerInfo, Which};
 use crate::instance::Extensions;
 use crate::point::{ExtensionPoint, Interruptible};
 
-/// A point that is about to be fired, made by [`Extensions::point`].
+/// A point that is about to be fired, made by [`Extensions::point`], or by [`Job::point`](crate::worker::Job::point) for follow-ups.
 #[must_use = "nothing is fired until `.fire().await` or `.fire_sync()`"]
-pub struct Fire<'a, P: ExtensionPoint> {
+pub struct Fire<'a, P: ExtensionPoint, To = ToQueue> {
     pub(super) extensions: &'a Extensions,
     pub(super) point: P,
     pub(super) mode: Mode,
+    pub(super) to: To,
 }
+
+/// That a fire's jobs are pushed into the queue, as those of most fires are.
+#[derive(Debug, Clone, Copy)]
+pub struct ToQueue;
 
 /// What holds for one fire only.
 #[derive(Debug, Default)]
@@ -37,6 +43,10 @@ impl Mode {
     pub(super) fn tenant(&self) -> Option<&str> {
         self.overrides.as_ref()?.tenant.as_deref()
     }
+
+    pub(super) fn idempotency_key(&self) -> Option<&str> {
+        self.overrides.as_ref()?.idempotency_key.as_deref()
+    }
 }
 
 /// What a fire changes of its handlers' options, and which handlers it chooses.
@@ -47,6 +57,7 @@ pub(crate) struct Overrides {
     only: Vec<Which>,
     except: Vec<Which>,
     pub(crate) tenant: Option<String>,
+    idempotency_key: Option<String>,
 }
 
 impl Overrides {
@@ -58,9 +69,11 @@ impl Overrides {
 
 impl<'a, P: ExtensionPoint> Fire<'a, P> {
     pub(crate) const fn new(extensions: &'a Extensions, point: P, mode: Mode) -> Self {
-        Self { extensions, point, mode }
+        Self { extensions, point, mode, to: ToQueue }
     }
+}
 
+impl<P: ExtensionPoint, To> Fire<'_, P, To> {
     fn overrides(&mut self) -> &mut Overrides {
         self.mode.overrides.get_or_insert_default()
     }
@@ -169,13 +182,33 @@ impl<'a, P: ExtensionPoint> Fire<'a, P> {
         self
     }
 
+    /// Makes a repetition of this fire harmless: its jobs are queued once, however often a fire with this key is repeated within the
+    /// window ([`idempotency_window`](crate::ExtensionsBuilder::idempotency_window), 24 h).
+    ///
+    /// The key names what the fire is about: the id of a request, of a message, of a row. A repetition runs the inline handlers again
+    /// and reports the same jobs as queued, whether they wait, run or have long ended; it stores nothing, and what was stored first
+    /// stays, with the payload that it had then. A job that its unique key kept out was not stored, so a repetition tries it again.
+    ///
+    /// The ids of the jobs follow from the key, the tenant in whose scope the fire runs, the handler, and the how manieth job of that
+    /// handler in the fire it is. So another handler, another point or another tenant may have the same key. The jobs of nested
+    /// fires are part of it; follow-ups and fires through [`Context::extensions`](crate::handler::Context::extensions) are fires of
+    /// their own.
+    ///
+    /// An empty key, and a queue without the capability `unique`, are errors of the fire.
+    pub fn idempotency_key(mut self, key: impl Into<String>) -> Self {
+        self.overrides().idempotency_key = Some(key.into());
+        self
+    }
+}
+
+impl<P: ExtensionPoint> Fire<'_, P> {
     /// Fires.
     ///
     /// # Errors
     ///
     /// As [`Extensions::fire`].
     pub async fn fire(self) -> Result<Fired<P>, FireError> {
-        self.extensions.fire_with(self.point, &self.mode, None).await
+        self.extensions.fire_with(self.point, &self.mode, None, Destination::Queue).await
     }
 
     /// Fires without a runtime.
@@ -192,7 +225,7 @@ impl<'a, P: ExtensionPoint> Fire<'a, P> {
         self,
         mut enough: impl FnMut(&P::Output) -> bool + Send,
     ) -> Result<Fired<P>, FireError> {
-        self.extensions.fire_with(self.point, &self.mode, Some(&mut enough)).await
+        self.extensions.fire_with(self.point, &self.mode, Some(&mut enough), Destination::Queue).await
     }
 
     pub(super) fn fire_until_sync(
@@ -237,11 +270,12 @@ impl Extensions {
     }
 }
 
-impl<P: ExtensionPoint> std::fmt::Debug for Fire<'_, P> {
+impl<P: ExtensionPoint, To: std::fmt::Debug> std::fmt::Debug for Fire<'_, P, To> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Fire")
             .field("point", &P::info().name)
             .field("mode", &self.mode)
+            .field("to", &self.to)
             .finish_non_exhaustive()
     }
 }

@@ -6,11 +6,13 @@ use std::time::Instant;
 use tracing::Instrument;
 
 use super::builder::Mode;
+use super::destination::Destination;
 use super::jobs::Prepared;
 use super::run::{Enough, Run, Stopped};
 use super::{FireError, FireErrorKind, FireReport, Fired};
 use crate::handler::Context;
 use crate::instance::Extensions;
+use crate::job::DerivedIds;
 use crate::point::{ExtensionPoint, QueuedPoint};
 use crate::registry::{InlineEntry, PointTable, Registry};
 use crate::scope::Frame;
@@ -34,7 +36,7 @@ impl Extensions {
             },
             Some(table) => self.fire_awaited(table, point).await,
             None if self.has_nothing_for::<P>(self.default_mode()) => Ok(Fired::new(point, None)),
-            None => Box::pin(self.fire_with(point, self.default_mode(), None)).await,
+            None => Box::pin(self.fire_with(point, self.default_mode(), None, Destination::Queue)).await,
         }
     }
 
@@ -104,7 +106,7 @@ impl Extensions {
     ) -> Result<Fired<P>, FireError> {
         let Rest { mut point, cx, stopped } = *rest;
         let run = Run::after_quiet(self, table, &cx, stopped, &mut point).await;
-        run.finish(point)?.push(self).await.map(Prepared::into_fired)
+        run.finish(point)?.push(self, Destination::Queue).await.map(Prepared::into_fired)
     }
 
     /// Fires a queued point whose type is not known here.
@@ -126,11 +128,12 @@ impl Extensions {
         point: P,
         mode: &Mode,
         enough: Enough<'_, P>,
+        to: Destination<'_>,
     ) -> Result<Fired<P>, FireError> {
         if self.has_nothing_for::<P>(mode) {
             return Ok(Fired::new(point, None));
         }
-        let fire = self.layered(point, |point| self.fire_observed(point, mode, enough));
+        let fire = self.layered(point, |point| self.fire_observed(point, mode, enough, to));
         match mode.tenant() {
             None => Box::pin(fire).await,
             Some(tenant) => self.tenant(tenant).run(Box::pin(fire)).await,
@@ -148,12 +151,12 @@ impl Extensions {
             return Ok(Fired::new(point, None));
         }
         let mode = Mode { sync: true, ..mode };
-        task::block_on(self.fire_with(point, &mode, enough))
+        task::block_on(self.fire_with(point, &mode, enough, Destination::Queue))
     }
 
     /// Whether a point has no handlers, and nobody asks whether it has.
     fn has_nothing_for<P: ExtensionPoint>(&self, mode: &Mode) -> bool {
-        !mode.strict && mode.tenant().is_none() && self.is_quiet() && self.base().table::<P>().is_none()
+        !mode.strict && mode.overrides.is_none() && self.is_quiet() && self.base().table::<P>().is_none()
     }
 
     async fn fire_observed<P: ExtensionPoint>(
@@ -161,11 +164,12 @@ impl Extensions {
         point: P,
         mode: &Mode,
         enough: Enough<'_, P>,
+        to: Destination<'_>,
     ) -> Result<Fired<P>, FireError> {
         let span = tracing::debug_span!("fire", point = P::info().name);
         let fired = async {
-            let prepared = self.prepare(point, mode, None, enough).await?;
-            prepared.push(self).await.map(Prepared::into_fired)
+            let prepared = self.prepare(point, mode, Start::Outermost(to), enough).await?;
+            prepared.push(self, to).await.map(Prepared::into_fired)
         };
         let fired = fired.instrument(span).await;
         if mode.unobserved {
@@ -183,7 +187,7 @@ impl Extensions {
         mode: &Mode,
     ) -> Result<Fired<P>, FireError> {
         let span = tracing::debug_span!("fire", point = P::info().name, depth = outer.depth() + 1);
-        let prepared = self.prepare(point, mode, Some(outer), None).instrument(span).await;
+        let prepared = self.prepare(point, mode, Start::Nested(outer), None).instrument(span).await;
         let fired = prepared.map(|prepared| prepared.keep_for(outer));
         self.observe(&fired);
         fired
@@ -203,19 +207,20 @@ impl Extensions {
         &self,
         mut point: P,
         mode: &Mode,
-        outer: Option<&Context>,
+        start: Start<'_>,
         mut enough: Enough<'_, P>,
     ) -> Result<Prepared<P>, FireError> {
         let started = self.profiling().then(Instant::now);
         let view = self.view();
         let frame = Frame::of(self.id());
         let scoped = scoped::<P>(self, frame.as_deref());
-        let cx = match outer {
-            None => Context::within(self.id(), P::info(), frame),
-            Some(outer) => match self.descend::<P>(outer, frame) {
-                Ok(cx) => cx,
-                Err(error) => return Err(error.with_point(point)),
-            },
+        let begun = match start {
+            Start::Outermost(to) => self.begin::<P>(mode, to, frame),
+            Start::Nested(outer) => self.descend::<P>(outer, frame),
+        };
+        let cx = match begun {
+            Ok(cx) => cx,
+            Err(error) => return Err(error.with_point(point)),
         };
         let empty;
         let table = match view.registry().table::<P>() {
@@ -245,6 +250,36 @@ impl Extensions {
         Ok(run.finish(point)?.since(started))
     }
 
+    /// The context of an outermost fire.
+    fn begin<P: ExtensionPoint>(
+        &self,
+        mode: &Mode,
+        to: Destination<'_>,
+        frame: Option<Arc<Frame>>,
+    ) -> Result<Context, FireError> {
+        let mut cx = Context::within(self.id(), P::info(), frame);
+        if let Some(job) = to.job() {
+            cx = cx.of_job(job.parent()).with_ids(job.ids());
+        }
+        let Some(key) = mode.idempotency_key() else { return Ok(cx) };
+        self.check_key(key)
+            .map_err(|wrong| FireError::new(FireErrorKind::Option(wrong.to_owned()), P::info().name))?;
+        let ids = DerivedIds::of_key(cx.tenant(), key, self.settings().idempotency_window);
+        Ok(cx.with_ids(Arc::new(ids)))
+    }
+
+    fn check_key(&self, key: &str) -> Result<(), &'static str> {
+        if key.is_empty() {
+            return Err(
+                "the idempotency key is empty; it names what the fire is about, such as the id of a request",
+            );
+        }
+        if self.premises().capabilities.is_some_and(|queue| !queue.unique) {
+            return Err("the queue keeps no idempotency keys: it lacks the capability `unique`");
+        }
+        Ok(())
+    }
+
     fn descend<P: ExtensionPoint>(
         &self,
         outer: &Context,
@@ -258,6 +293,15 @@ impl Extensions {
         }
         Ok(cx)
     }
+}
+
+/// How a fire begins.
+#[derive(Clone, Copy)]
+pub(super) enum Start<'a> {
+    /// By itself; its jobs go there.
+    Outermost(Destination<'a>),
+    /// Within a handler of another one.
+    Nested(&'a Context),
 }
 
 /// A fire that began quietly and has more to do than to call its handlers.

@@ -36,6 +36,9 @@ pub enum FireErrorKind {
     Layer(String),
     /// The jobs could not be queued. Whether some were is unknown; pushing [`FireError::unqueued`] again is safe.
     PushFailed(QueueError),
+    /// The jobs could not be stored in the caller's transaction, which can only be rolled back
+    /// ([`Fire::within`](super::Fire::within)).
+    PushFailedWithin(QueueError),
     /// The payload is larger than a job may be.
     TooLarge {
         /// Its size in bytes.
@@ -45,7 +48,7 @@ pub enum FireErrorKind {
     },
     /// The point could not be written as JSON.
     Unserializable(String),
-    /// An option given to this fire, or a field of `unique_by`, cannot be.
+    /// An option given to this fire, its idempotency key, or a field of `unique_by`, cannot be.
     Option(String),
     /// Strict mode, and the point has no handlers.
     NoHandlers,
@@ -161,6 +164,11 @@ impl fmt::Display for FireError {
             FireErrorKind::PushFailed(error) => {
                 write!(f, "the {} jobs of `{point}` could not be queued: {error}", self.0.unqueued.len())
             }
+            FireErrorKind::PushFailedWithin(error) => write!(
+                f,
+                "the {} jobs of `{point}` could not be queued in the transaction, which can only be rolled back: {error}",
+                self.0.unqueued.len()
+            ),
             FireErrorKind::TooLarge { size, limit } => write!(
                 f,
                 "the payload of `{point}` has {size} bytes, more than the {limit} that a job may have; pass ids and fetch the \
@@ -185,7 +193,7 @@ impl fmt::Display for FireError {
 impl std::error::Error for FireError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match &self.0.kind {
-            FireErrorKind::PushFailed(error) => error.source(),
+            FireErrorKind::PushFailed(error) | FireErrorKind::PushFailedWithin(error) => error.source(),
             _ => None,
         }
     }

@@ -6,15 +6,18 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use super::builder::{Mode, Overrides};
+use super::destination::Destination;
 use super::gate::{Gate, Held};
 use super::report::{DuplicateJob, QueuedJob};
 use super::tally::Tally;
 use super::{FireError, FireErrorKind, FireReport, Fired};
 use crate::handler::{AsyncOptions, Context, HandlerKind, JobOptions};
 use crate::instance::Extensions;
-use crate::job::{JobId, JobMeta, NewJob, Payload, UniqueKey, UniqueLock, canonical_fields, canonical_json};
+use crate::job::{
+    DerivedIds, JobId, JobMeta, NewJob, Payload, UniqueKey, UniqueLock, canonical_fields, canonical_json,
+};
 use crate::point::{ExtensionPoint, PointInfo};
-use crate::queue::{Pushed, QueueError};
+use crate::queue::Pushed;
 use crate::registry::{PointTable, QueuedEntry};
 
 /// A payload larger than this is refused.
@@ -74,17 +77,21 @@ impl<P: ExtensionPoint> Prepared<P> {
     }
 
     /// Pushes the jobs, if there are any, and notes what became of each.
-    pub(super) async fn push(mut self, extensions: &Extensions) -> Result<Self, FireError> {
+    pub(super) async fn push(
+        mut self,
+        extensions: &Extensions,
+        to: Destination<'_>,
+    ) -> Result<Self, FireError> {
         if self.jobs.is_empty() {
             return Ok(self);
         }
         let jobs: Arc<[NewJob]> = self.take_jobs().into();
-        match extensions.push(Arc::clone(&jobs)).await {
+        match extensions.push_layered(Arc::clone(&jobs), to).await {
             Ok(pushed) => {
                 self.note_pushed(&jobs, &pushed);
                 Ok(self)
             }
-            Err(error) => Err(self.push_failed(error, jobs)),
+            Err(error) => Err(self.push_failed(to.refused(error), jobs)),
         }
     }
 
@@ -100,9 +107,9 @@ impl<P: ExtensionPoint> Prepared<P> {
         }
     }
 
-    pub(super) fn push_failed(self, error: QueueError, jobs: Arc<[NewJob]>) -> FireError {
+    pub(super) fn push_failed(self, kind: FireErrorKind, jobs: Arc<[NewJob]>) -> FireError {
         let report = self.tally.map(|tally| tally.report).unwrap_or_default();
-        let error = FireError::new(FireErrorKind::PushFailed(error), P::info().name);
+        let error = FireError::new(kind, P::info().name);
         error.with_report(report).with_point(self.point).with_unqueued(jobs)
     }
 
@@ -168,10 +175,11 @@ impl<P: ExtensionPoint> JobMaker<'_, P> {
             }
             None => None,
         };
+        let ids = self.cx.ids();
         let mut meta = shared.meta.clone();
         meta.tags.clone_from(&options.tags);
         Ok(NewJob {
-            id: JobId::new(),
+            id: ids.map_or_else(JobId::new, |ids| ids.next(&handler)),
             handler,
             point_version: P::info().version,
             payload: shared.payload.clone(),
@@ -181,7 +189,7 @@ impl<P: ExtensionPoint> JobMaker<'_, P> {
             delay: options.delay,
             unique,
             on_failure: options.on_failure || info.kind == HandlerKind::Declared,
-            once: None,
+            once: ids.and_then(DerivedIds::once),
             meta,
         })
     }
@@ -203,11 +211,7 @@ impl Shared {
                 "large payload: pass ids and fetch the rest in the handler; from 1 MiB on the fire fails"
             );
         }
-        let mut meta = JobMeta::new(cx.root());
-        meta.depth = cx.depth();
-        cx.describe_scopes(&mut meta);
-        meta.traceparent = cx.extensions().traceparent();
-        Ok(Self { payload: payload.into(), meta })
+        Ok(Self { payload: payload.into(), meta: cx.meta(cx.extensions().traceparent()) })
     }
 
     /// The part of the payload that makes a unique key; a field that was left out counts as null.

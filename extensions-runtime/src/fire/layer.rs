@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use super::destination::Destination;
 use super::{FireError, FireErrorKind, Fired};
 use crate::BoxFuture;
 use crate::handler::HandlerResult;
@@ -104,6 +105,8 @@ impl<L: FireLayer> DynFireLayer for L {
 
 /// Wraps every push of jobs, of a fire and of [`Extensions::push`].
 ///
+/// Of a fire within a transaction it wraps the push in that transaction; of follow-ups, that they are kept for their job's completion.
+///
 /// The first layer that the builder was given is the outermost.
 pub trait PushLayer: Send + Sync + 'static {
     /// Pushes with `next.run(jobs)`, as they are or changed. Written as `async fn`.
@@ -126,6 +129,7 @@ pub trait PushLayer: Send + Sync + 'static {
 pub struct NextPush<'a> {
     layers: &'a [Arc<dyn DynPushLayer>],
     extensions: &'a Extensions,
+    to: Destination<'a>,
 }
 
 impl NextPush<'_> {
@@ -136,7 +140,7 @@ impl NextPush<'_> {
     /// As [`Extensions::push`].
     pub async fn run(self, jobs: Arc<[NewJob]>) -> Result<Vec<Pushed>, QueueError> {
         match self.layers.split_first() {
-            None => self.extensions.push_unlayered(jobs).await,
+            None => self.to.store(self.extensions, jobs).await,
             Some((layer, layers)) => layer.push(jobs, NextPush { layers, ..self }).await,
         }
     }
@@ -197,9 +201,14 @@ impl Extensions {
         }
     }
 
-    pub(crate) async fn push_layered(&self, jobs: Arc<[NewJob]>) -> Result<Vec<Pushed>, QueueError> {
+    pub(crate) async fn push_layered(
+        &self,
+        jobs: Arc<[NewJob]>,
+        to: Destination<'_>,
+    ) -> Result<Vec<Pushed>, QueueError> {
         let asked = jobs.len();
-        let pushed = NextPush { layers: &self.settings().push_layers, extensions: self }.run(jobs).await?;
+        let pushed =
+            NextPush { layers: &self.settings().push_layers, extensions: self, to }.run(jobs).await?;
         if pushed.len() == asked {
             return Ok(pushed);
         }

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use super::destination::Destination;
+use super::dispatch::Start;
 use super::jobs::Prepared;
 use super::{FireError, Fired};
 use crate::instance::Extensions;
@@ -21,12 +23,19 @@ impl Extensions {
         &self,
         points: impl IntoIterator<Item = P> + Send,
     ) -> Vec<Result<Fired<P>, FireError>> {
-        let points: Vec<P> = points.into_iter().collect();
+        self.fire_many_to(points.into_iter().collect(), Destination::Queue).await
+    }
+
+    pub(super) async fn fire_many_to<P: ExtensionPoint>(
+        &self,
+        points: Vec<P>,
+        to: Destination<'_>,
+    ) -> Vec<Result<Fired<P>, FireError>> {
         let mut prepared: Vec<Result<Prepared<P>, FireError>> = Vec::with_capacity(points.len());
         let mut jobs: Vec<NewJob> = Vec::new();
         let mut counts = Vec::with_capacity(points.len());
         for point in points {
-            let mut one = self.prepare(point, self.default_mode(), None, None).await;
+            let mut one = self.prepare(point, self.default_mode(), Start::Outermost(to), None).await;
             let own = one.as_mut().map(Prepared::take_jobs).unwrap_or_default();
             counts.push(own.len());
             jobs.extend(own);
@@ -35,7 +44,7 @@ impl Extensions {
         let fired = if jobs.is_empty() {
             prepared.into_iter().map(|one| one.map(Prepared::into_fired)).collect()
         } else {
-            self.push_all(prepared, &counts, jobs.into()).await
+            self.push_all(prepared, &counts, jobs.into(), to).await
         };
         fired.iter().for_each(|fired| self.observe(fired));
         fired
@@ -46,8 +55,9 @@ impl Extensions {
         prepared: Vec<Result<Prepared<P>, FireError>>,
         counts: &[usize],
         jobs: Arc<[NewJob]>,
+        to: Destination<'_>,
     ) -> Vec<Result<Fired<P>, FireError>> {
-        let pushed = self.push(Arc::clone(&jobs)).await;
+        let pushed = self.push_layered(Arc::clone(&jobs), to).await;
         let mut results = Vec::with_capacity(prepared.len());
         let mut start = 0;
         for (one, &count) in prepared.into_iter().zip(counts) {
@@ -60,7 +70,9 @@ impl Extensions {
                     one.note_pushed(&jobs[own.clone()], &pushed[own]);
                     Ok(one.into_fired())
                 }
-                (Ok(one), Err(error)) => Err(one.push_failed(error.duplicate(), jobs[own].into())),
+                (Ok(one), Err(error)) => {
+                    Err(one.push_failed(to.refused(error.duplicate()), jobs[own].into()))
+                }
             });
         }
         results

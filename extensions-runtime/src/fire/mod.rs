@@ -2,8 +2,10 @@
 
 mod builder;
 mod call;
+mod destination;
 mod dispatch;
 mod error;
+mod follow_ups;
 mod gate;
 mod jobs;
 mod layer;
@@ -16,10 +18,14 @@ mod report;
 mod run;
 mod strategy;
 mod tally;
+mod within;
 
-pub use self::builder::Fire;
 pub(crate) use self::builder::Mode;
+pub use self::builder::{Fire, ToQueue};
+pub(crate) use self::destination::Destination;
 pub use self::error::{FireError, FireErrorKind};
+pub use self::follow_ups::AfterJob;
+pub(crate) use self::follow_ups::{FollowUps, ended};
 pub(crate) use self::layer::{DynFireLayer, DynPushLayer};
 pub use self::layer::{FireInfo, FireLayer, FireOutcome, NextFire, NextPush, PushLayer};
 pub use self::observe::{Observed, Observer};
@@ -30,3 +36,4 @@ pub use self::report::{
     DuplicateJob, FireReport, Fired, HandlerFailure, QueuedJob, SkipReason, Skipped, VetoedBy,
 };
 pub use self::strategy::Strategy;
+pub use self::within::Within;

@@ -125,7 +125,7 @@ impl Extensions {
     }
 }
 
-impl<P: ExtensionPoint> Fire<'_, P> {
+impl<P: ExtensionPoint, To> Fire<'_, P, To> {
     /// What this fire would do now, with all that was chosen for it ([`Extensions::plan`]).
     #[must_use]
     pub fn plan(&self) -> Plan {

@@ -38,7 +38,8 @@ pub struct FireReport {
     /// Set where the fire ran nothing because it was silenced.
     #[serde(serialize_with = "as_bool")]
     pub(super) silenced: Option<Silence>,
-    /// The jobs that were queued. In a nested fire: those that the outermost fire will queue.
+    /// The jobs that were queued. In a nested fire: those that the outermost fire will queue. Within a transaction: those that its commit
+    /// will; in a follow-up: those that the job's completion will.
     pub queued: Vec<QueuedJob>,
     /// The jobs that were not queued because another holds their unique key.
     pub duplicates: Vec<DuplicateJob>,

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use crate::fire::{FireError, Fired};
 use crate::instance::{Extensions, InstanceId};
-use crate::job::{FireId, JobMeta, NewJob};
+use crate::job::{DerivedIds, FireId, JobId, JobMeta, NewJob};
 use crate::point::{ExtensionPoint, PointInfo};
 use crate::scope::{Frame, ScopeKind};
 
@@ -24,13 +24,22 @@ struct State {
     root: FireId,
     outer: Option<Arc<Link>>,
     frame: Option<Arc<Frame>>,
+    parent: Option<Arc<Parent>>,
+    ids: Option<Arc<DerivedIds>>,
     jobs: Mutex<Vec<NewJob>>,
 }
 
 impl State {
     fn new(root: FireId, frame: Option<Arc<Frame>>) -> Self {
-        Self { root, outer: None, frame, jobs: Mutex::default() }
+        Self { root, outer: None, frame, parent: None, ids: None, jobs: Mutex::default() }
     }
+}
+
+/// The job whose handler fires.
+#[derive(Debug)]
+pub(crate) struct Parent {
+    pub(crate) job: JobId,
+    pub(crate) meta: JobMeta,
 }
 
 /// The fires around a nested one, inmost first.
@@ -54,12 +63,36 @@ impl Context {
     /// The context of a fire of `point` from within this one.
     pub(crate) fn nested(&self, point: &'static PointInfo, frame: Option<Arc<Frame>>) -> Self {
         let outer = Some(Arc::new(Link { point: self.point.name, outer: self.state().outer.clone() }));
-        let state = State { outer, ..State::new(self.root(), frame) };
+        let state = State {
+            outer,
+            parent: self.state().parent.clone(),
+            ids: self.state().ids.clone(),
+            ..State::new(self.root(), frame)
+        };
         Self { instance: self.instance, depth: self.depth + 1, point, state: OnceLock::from(Box::new(state)) }
+    }
+
+    /// The same for a fire of a job's handler.
+    pub(crate) fn of_job(mut self, parent: Parent) -> Self {
+        let state = self.state_mut();
+        state.root = parent.meta.root;
+        state.parent = Some(Arc::new(parent));
+        self
+    }
+
+    /// The same for a fire whose jobs have derived ids.
+    pub(crate) fn with_ids(mut self, ids: Arc<DerivedIds>) -> Self {
+        self.state_mut().ids = Some(ids);
+        self
     }
 
     fn state(&self) -> &State {
         self.state.get_or_init(|| Box::new(State::new(FireId::new(), None)))
+    }
+
+    fn state_mut(&mut self) -> &mut State {
+        self.state();
+        self.state.get_mut().expect("it was just made")
     }
 
     /// What the fire's task was inside of when it began.
@@ -67,11 +100,23 @@ impl Context {
         self.state.get()?.frame.as_ref()
     }
 
-    /// Notes the fire's scopes in what travels with its jobs.
-    pub(crate) fn describe_scopes(&self, meta: &mut JobMeta) {
-        if let Some(frame) = self.frame() {
-            frame.describe(self.instance, meta);
+    /// What travels with the fire's jobs, where `traceparent` is that of the current span.
+    pub(crate) fn meta(&self, traceparent: Option<String>) -> JobMeta {
+        let mut meta = JobMeta { depth: self.depth, traceparent, ..JobMeta::new(self.root()) };
+        if let Some(parent) = self.state().parent.as_deref() {
+            meta.parent = Some(parent.job);
+            meta.depth = meta.depth.saturating_add(parent.meta.depth).saturating_add(1);
+            meta.traceparent = meta.traceparent.or_else(|| parent.meta.traceparent.clone());
         }
+        if let Some(frame) = self.frame() {
+            frame.describe(self.instance, &mut meta);
+        }
+        meta
+    }
+
+    /// Where the ids of the fire's jobs come from, unless they are new ones.
+    pub(crate) fn ids(&self) -> Option<&DerivedIds> {
+        self.state.get()?.ids.as_deref()
     }
 
     fn scope_of(&self, kind: ScopeKind) -> Option<&str> {

@@ -11,6 +11,7 @@ mod traits;
 
 pub(crate) use self::condition::{Condition, DynPredicate};
 pub use self::context::Context;
+pub(crate) use self::context::Parent;
 pub(crate) use self::info::{BreakerChoice, DEFAULT_PRIORITY, HandlerId, Which};
 pub use self::info::{HandlerInfo, HandlerKind, HandlerOptions, OnUnavailable};
 pub(crate) use self::options::Callbacks;

@@ -1,6 +1,7 @@
 //! An instance: what the application holds, fires through and makes workers from.
 
 mod global;
+mod job;
 mod live;
 mod register;
 mod switches;
@@ -12,13 +13,14 @@ use std::sync::{Arc, OnceLock, PoisonError, RwLock, Weak};
 use std::time::Duration;
 
 pub(crate) use self::global::Around;
+pub use self::job::JobHandle;
 use self::live::Live;
 pub(crate) use self::live::{Snapshot, View};
 pub use self::register::Registration;
 pub(crate) use self::switches::{Silence, Switches};
 pub use self::switches::{SilenceGuard, SwitchGuard, SwitchedOff};
 use crate::builder::{ExtensionsBuilder, Settings};
-use crate::fire::{Fire, Mode};
+use crate::fire::{Destination, Fire, Mode};
 use crate::handler::HandlerInfo;
 use crate::job::NewJob;
 use crate::point::ExtensionPoint;
@@ -155,7 +157,7 @@ impl Extensions {
     ///
     /// Dropped, it has pushed all jobs or none.
     pub async fn push(&self, jobs: impl Into<Arc<[NewJob]>>) -> Result<Vec<Pushed>, QueueError> {
-        self.push_layered(jobs.into()).await
+        self.push_layered(jobs.into(), Destination::Queue).await
     }
 
     pub(crate) async fn push_unlayered(&self, jobs: Arc<[NewJob]>) -> Result<Vec<Pushed>, QueueError> {
@@ -165,10 +167,17 @@ impl Extensions {
             (None, Some(queue)) => queue.push(Arc::clone(&jobs)).await,
             (None, None) => Err(no_queue("push")),
         };
-        if let (Some(fake), Ok(pushed)) = (&settings.fake, &pushed) {
-            fake.note_pushed(&self.registry(), &jobs, pushed);
+        if let Ok(pushed) = &pushed {
+            self.note_pushed(&jobs, pushed);
         }
         pushed
+    }
+
+    /// Tells a fake of jobs that were stored.
+    pub(crate) fn note_pushed(&self, jobs: &[NewJob], pushed: &[Pushed]) {
+        if let Some(fake) = &self.settings().fake {
+            fake.note_pushed(&self.registry(), jobs, pushed);
+        }
     }
 
     /// A worker that runs this instance's queued handlers.

@@ -54,6 +54,14 @@ uuid_id! {
     /// Identifies a job. Fixed before the job is pushed, so that a push can be repeated safely.
     JobId
 }
+
+impl JobId {
+    /// The identifier (UUIDv8) that follows from a hash.
+    pub(crate) const fn derived(hash: [u8; 16]) -> Self {
+        Self(uuid::Builder::from_custom_bytes(hash).into_uuid())
+    }
+}
+
 uuid_id! {
     /// Identifies the fire that started a chain of jobs.
     FireId

@@ -3,6 +3,7 @@
 //! [`NewJob`] is what a fire pushes, [`ClaimedJob`] what a worker gets, [`JobRecord`] what an operator
 //! sees. The handle that a handler gets, `Job`, lives in the worker.
 
+mod derived;
 mod envelope;
 mod id;
 mod state;
@@ -15,6 +16,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub(crate) use self::derived::DerivedIds;
 pub use self::envelope::{ENVELOPE_VERSION, Envelope, EnvelopeError};
 pub use self::id::{FireId, HandlerKey, JobId, QueueName, WorkerId};
 pub use self::state::{JobState, UnknownState};
@@ -80,7 +82,7 @@ impl fmt::Debug for Payload {
 pub struct JobMeta {
     /// The outermost fire that this job stems from.
     pub root: FireId,
-    /// How many fires deep the job's own fire was nested; 0 for the outermost.
+    /// How many fires deep the job's own fire was nested; 0 for the outermost. A follow-up counts on from the job that fired it.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub depth: u32,
     /// The job whose handler fired this one, if any.

@@ -32,6 +32,7 @@ pub use self::error::{QueueError, QueueErrorKind};
 pub(crate) use self::forward::forward;
 pub use self::link::{Connection, Link};
 pub use self::transaction::Transaction;
+pub(crate) use self::transaction::transactional;
 #[doc(inline)]
 pub use crate::backend::memory::Memory;
 #[cfg(feature = "sqlite")]

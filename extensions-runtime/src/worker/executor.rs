@@ -15,9 +15,9 @@ use super::settler::Settler;
 use crate::breaker::{Breaker, Pass};
 use crate::handler::{Failure, HandlerError, HandlerKind, HandlerResult, panic_text};
 use crate::instance::Extensions;
-use crate::job::{AttemptError, ErrorKind, HandlerKey, Purpose, WorkerId};
+use crate::job::{AttemptError, ErrorKind, HandlerKey, JobRecord, JobState, NewJob, Purpose, WorkerId};
 use crate::policy::{AfterFailure, after_failure};
-use crate::queue::{Retention, Settle, Settled, Settlement};
+use crate::queue::{Pushed, Retention, Settle, Settled, Settlement};
 use crate::registry::JobRunner;
 use crate::task;
 use crate::time::Clock;
@@ -146,12 +146,8 @@ impl Executor {
         match ended {
             Ended::Stopped(Stop::LeaseLost) => add(&self.counts.lost),
             Ended::Stopped(Stop::Shutdown) => self.give_back(job).await,
-            Ended::Returned(Ok(())) => {
-                let keep = !self.retention.completed.is_zero();
-                if self.settle(job, Settle::complete(keep), false).await == Settled::Done {
-                    add(&self.counts.completed);
-                }
-            }
+            Ended::Returned(Ok(())) if job.is_completed_within() => self.completed_within(runner, job).await,
+            Ended::Returned(Ok(())) => self.complete(job).await,
             Ended::Stopped(Stop::Cancelled) => self.cancel(job, "cancelled while it ran".to_owned()).await,
             Ended::Returned(Err(_)) | Ended::Panicked(_) | Ended::TimedOut(_) if cancelled => {
                 self.cancel(job, "cancelled while it ran".to_owned()).await;
@@ -200,6 +196,32 @@ impl Executor {
                 self.bury(runner, job, error, false).await;
             }
         }
+    }
+
+    async fn complete(&self, job: &Job) {
+        let (result, follow_ups) = (job.take_result(), job.take_follow_ups());
+        let keep = result.is_some() || !self.retention.completed.is_zero();
+        let follow_ups: Arc<[NewJob]> = follow_ups.into();
+        let end = Settle::Complete { keep, result, follow_ups: Arc::clone(&follow_ups) };
+        if self.settle(job, end, false).await == Settled::Done {
+            add(&self.counts.completed);
+            self.extensions.note_pushed(&follow_ups, &vec![Pushed::Queued; follow_ups.len()]);
+        }
+    }
+
+    /// The handler completed the job in a transaction; that counts if it was committed.
+    async fn completed_within(&self, runner: &dyn JobRunner, job: &Job) {
+        let record = self.extensions.job(job.id()).record().await.ok().flatten();
+        let is_open = |record: JobRecord| {
+            record.state == JobState::Running
+                && (record.attempt, record.worker) == (job.attempt(), Some(self.worker))
+        };
+        if record.is_some_and(is_open) {
+            let message = "the handler completed the job in a transaction that was not committed".to_owned();
+            return self.failed(runner, job, ErrorKind::Failed, message, None).await;
+        }
+        self.leases.remove([(job.id(), job.token())]);
+        add(&self.counts.completed);
     }
 
     async fn cancel(&self, job: &Job, reason: String) {
@@ -286,6 +308,7 @@ impl Executor {
         job: &Job,
         callback: impl Future<Output = Result<(), String>> + Send,
     ) {
+        job.take_follow_ups();
         let limit = runner.options().timeout.unwrap_or(CALLBACK_TIMEOUT);
         let wrong = match tokio::time::timeout(limit, task::catching(callback)).await {
             Ok(Ok(Ok(()))) => return,

@@ -1,16 +1,25 @@
 //! What a queued handler is given: the job it runs for.
 
 use std::fmt;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+use serde::Serialize;
 use tokio::sync::Notify;
 
+use crate::fire::{AfterJob, Fire, FireError, Fired, FollowUps, ended};
+use crate::handler::{HandlerError, HandlerResult};
 use crate::instance::Extensions;
 use crate::job::{
-    AttemptError, ClaimedJob, ErrorKind, HandlerKey, JobId, JobMeta, LeaseToken, Progress, QueueName,
+    AttemptError, ClaimedJob, ErrorKind, HandlerKey, JobId, JobMeta, LeaseToken, NewJob, Payload, Progress,
+    QueueName,
 };
+use crate::point::ExtensionPoint;
+use crate::queue::{Pushed, QueueError, QueueErrorKind, Settle, Settled, Settlement, Transaction};
 use crate::time::Timestamp;
+
+/// The largest result that is kept with a job, in bytes.
+const MAX_RESULT: usize = 1024 * 1024;
 
 /// The job that a queued handler runs for. Cheap to clone.
 #[derive(Clone)]
@@ -25,6 +34,9 @@ struct Inner {
     beginning: Notify,
     progress: Mutex<Option<Progress>>,
     next_attempt_at: OnceLock<Timestamp>,
+    follow_ups: FollowUps,
+    result: Mutex<Option<Payload>>,
+    completed_within: AtomicBool,
     /// What runs it, for the layers of its attempt.
     #[cfg(feature = "tower")]
     runner: OnceLock<Arc<dyn crate::registry::JobRunner>>,
@@ -44,6 +56,7 @@ pub(crate) enum Stop {
 
 impl Job {
     pub(crate) fn new(claimed: ClaimedJob, extensions: Extensions) -> Self {
+        let follow_ups = FollowUps::of(&claimed);
         Self(Arc::new(Inner {
             claimed,
             extensions,
@@ -53,6 +66,9 @@ impl Job {
             beginning: Notify::new(),
             progress: Mutex::default(),
             next_attempt_at: OnceLock::new(),
+            follow_ups,
+            result: Mutex::default(),
+            completed_within: AtomicBool::new(false),
             #[cfg(feature = "tower")]
             runner: OnceLock::new(),
         }))
@@ -74,8 +90,11 @@ impl Job {
         self.0.claimed.point_version
     }
 
-    /// Asks the handler to end. The graver reason stays.
+    /// Asks the handler to end. The graver reason stays. That the lease is gone is no reason after the handler has ended it itself.
     pub(crate) fn stop(&self, why: Stop) {
+        if why == Stop::LeaseLost && self.is_completed_within() {
+            return;
+        }
         self.0.stop.fetch_max(why as u8, Ordering::AcqRel);
         self.0.stopped.notify_waiters();
     }
@@ -102,9 +121,13 @@ impl Job {
         }
     }
 
-    /// Says that the handler itself runs now, which is later than its claim where it waits for a thread.
+    /// Says that the handler itself runs now, which is later than its claim where it waits for a thread. A layer that runs it once more
+    /// lets it begin anew.
     pub(crate) fn begin(&self) {
-        let _ = self.0.begun.set(());
+        if self.0.begun.set(()).is_err() {
+            self.0.follow_ups.restart();
+            self.take_result();
+        }
         self.0.beginning.notify_waiters();
     }
 
@@ -127,6 +150,16 @@ impl Job {
 
     pub(crate) fn set_next_attempt_at(&self, at: Timestamp) {
         let _ = self.0.next_attempt_at.set(at);
+    }
+
+    /// Takes the jobs that are to be queued with the completion. Follow-ups are refused from now on.
+    pub(crate) fn take_follow_ups(&self) -> Vec<NewJob> {
+        self.0.follow_ups.end()
+    }
+
+    /// Takes what the handler asked to be kept.
+    pub(crate) fn take_result(&self) -> Option<Payload> {
+        self.0.result.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     #[cfg(feature = "tower")]
@@ -235,6 +268,124 @@ impl Job {
         *self.0.progress.lock().unwrap_or_else(PoisonError::into_inner) = Some(progress);
     }
 
+    /// Fires a point as a follow-up: its inline handlers run now, its jobs are queued when this job is completed, in the same atomic
+    /// step where the queue has the capability `follow_ups` (elsewhere just before). An attempt that ends in any other way queues
+    /// none of them, so a handler that is tried again fires them again, and no attempt leaves half of its follow-ups behind.
+    ///
+    /// The jobs are part of this job's history: [`JobMeta::parent`] is this job, root and scopes are its own, the depth is one more.
+    /// The report lists them as queued; a unique key that another job holds is seen only when they are stored, and then keeps them out
+    /// silently. Layers of pushes are around the keeping. A chain of follow-ups may be as long as it likes; only where jobs run in place
+    /// (`sync:`) does [`max_depth`](crate::ExtensionsBuilder::max_depth) end it.
+    ///
+    /// Not for `on_failure` and `on_retry`, whose job is not completed: fire through [`extensions`](Self::extensions) there.
+    ///
+    /// # Errors
+    ///
+    /// As [`Extensions::fire`]; [`FireErrorKind::PushFailed`](crate::fire::FireErrorKind::PushFailed) where the job's end is settled.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped, it has kept all jobs or none.
+    pub async fn fire<P: ExtensionPoint>(&self, point: P) -> Result<Fired<P>, FireError> {
+        self.point(point).fire().await
+    }
+
+    /// Fires a point as a follow-up, from a blocking handler; otherwise as [`fire`](Self::fire).
+    ///
+    /// # Errors
+    ///
+    /// As [`fire`](Self::fire) and [`Extensions::fire_sync`].
+    pub fn fire_sync<P: ExtensionPoint>(&self, point: P) -> Result<Fired<P>, FireError> {
+        self.point(point).fire_sync()
+    }
+
+    /// A follow-up with options: `job.point(next).delay(secs(60)).fire().await?`. Delays count from the completion.
+    pub fn point<P: ExtensionPoint>(&self, point: P) -> Fire<'_, P, AfterJob<'_>> {
+        Fire::after(&self.0.claimed, &self.0.follow_ups, &self.0.extensions, point)
+    }
+
+    /// Keeps a value with the completed job, as JSON: [`JobHandle::result`](crate::JobHandle::result) has it as long as the record is
+    /// there ([`Retention::completed`](crate::queue::Retention::completed), 1 h). The last call counts; an attempt that ends in any other
+    /// way than by completion keeps nothing.
+    ///
+    /// # Errors
+    ///
+    /// A [permanent](HandlerError::permanent) one where the value has more than 1 MiB, cannot be written as JSON, or comes after the
+    /// job's end. What was recorded before stays.
+    pub fn record<T: Serialize + ?Sized>(&self, value: &T) -> HandlerResult {
+        let json = serde_json::to_vec(value).map_err(|error| {
+            HandlerError::permanent(format!("the result cannot be written as JSON: {error}"))
+        })?;
+        if json.len() > MAX_RESULT {
+            return Err(HandlerError::permanent(format!(
+                "the result has {} bytes, more than the {MAX_RESULT} that a job keeps; store it elsewhere and record where",
+                json.len()
+            )));
+        }
+        if self.is_completed_within() {
+            return Err(HandlerError::permanent(ended("record", self.id())));
+        }
+        *self.0.result.lock().unwrap_or_else(PoisonError::into_inner) = Some(json.into());
+        Ok(())
+    }
+
+    /// Completes the job in a transaction of the caller's, with its follow-ups and its result: the handler's rows and the end of the job
+    /// are stored together, or neither is.
+    ///
+    /// Commit, then return `Ok(())`, and do nothing in between: once the commit is done the job has ended, whatever the handler returns.
+    /// Where it is not committed the job has not ended, and the attempt counts as failed even if the handler returns `Ok(())`. A worker
+    /// that dies before the commit leaves neither rows nor an end; one that dies after it has lost nothing. So what is done in the
+    /// transaction is done exactly once.
+    ///
+    /// The queue must be in the same database as the transaction, with the capability `transactions`. In a fake
+    /// ([`Extensions::fake`]) in memory the job is completed at once instead, and the transaction is left alone.
+    ///
+    /// # Errors
+    ///
+    /// `Conflict` where the lease is lost, so that another worker may have the job by now, or where the job's end is settled already;
+    /// `Unsupported` where the queue cannot take part in a transaction; else those of the store. After an error the transaction
+    /// can only be rolled back: return it with `?` and drop the transaction.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped, it leaves a transaction that can only be rolled back.
+    pub async fn complete_within<T: Transaction>(&self, transaction: &mut T) -> Result<(), QueueError> {
+        const OPERATION: &str = "settle";
+        if self.is_completed_within() {
+            return Err(ended(OPERATION, self.id()));
+        }
+        let settlement = vec![self.completion()];
+        let settled = match self.0.extensions.queue() {
+            Some(queue) if self.0.extensions.leaves_transactions_alone() => queue.settle(settlement).await?,
+            _ => transaction.settle(self.0.extensions.transactional_queue(OPERATION)?, settlement).await?,
+        };
+        if settled != [Settled::Done] {
+            let hint = format!(
+                "the lease of job {} is lost: another worker may have it by now; roll the transaction back",
+                self.id()
+            );
+            return Err(QueueError::new(QueueErrorKind::Conflict, OPERATION, hint));
+        }
+        self.0.completed_within.store(true, Ordering::Release);
+        let follow_ups = self.take_follow_ups();
+        self.0.extensions.note_pushed(&follow_ups, &vec![Pushed::Queued; follow_ups.len()]);
+        Ok(())
+    }
+
+    /// Whether the handler has completed the job in a transaction of its own, committed or not
+    /// ([`complete_within`](Self::complete_within)).
+    #[must_use]
+    pub fn is_completed_within(&self) -> bool {
+        self.0.completed_within.load(Ordering::Acquire)
+    }
+
+    fn completion(&self) -> Settlement {
+        let result = self.0.result.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let keep = result.is_some() || !self.0.extensions.settings().retention.completed.is_zero();
+        let follow_ups = self.0.follow_ups.jobs().into();
+        Settlement { job: self.id(), token: self.token(), end: Settle::Complete { keep, result, follow_ups } }
+    }
+
     /// The instance whose worker runs it.
     #[must_use]
     pub fn extensions(&self) -> &Extensions {
@@ -291,3 +442,47 @@ impl fmt::Display for JobError {
 }
 
 impl std::error::Error for JobError {}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::Ordering;
+    use std::time::Duration;
+
+    use super::{Job, Stop};
+    use crate::instance::Extensions;
+    use crate::job::{ClaimedJob, FireId, HandlerKey, JobId, JobMeta, LeaseToken, Payload, Purpose};
+    use crate::task::block_on;
+    use crate::time::Timestamp;
+
+    fn job() -> Job {
+        let claimed = ClaimedJob {
+            id: JobId::new(),
+            token: LeaseToken(1),
+            purpose: Purpose::Attempt,
+            handler: HandlerKey::new("P", "h"),
+            point_version: 1,
+            payload: Payload::from(b"null".as_slice()),
+            queue: "default".into(),
+            priority: 5,
+            attempt: 1,
+            max_attempts: 3,
+            lost_count: 0,
+            enqueued_at: Timestamp::default(),
+            age: Duration::ZERO,
+            on_failure: false,
+            last_error: None,
+            meta: JobMeta::new(FireId::new()),
+        };
+        Job::new(claimed, block_on(Extensions::builder().build()).unwrap())
+    }
+
+    #[test]
+    fn that_the_lease_ended_with_the_handlers_own_completion_does_not_stop_the_handler() {
+        let job = job();
+        job.0.completed_within.store(true, Ordering::Release);
+        job.stop(Stop::LeaseLost);
+        assert_eq!(job.stopping(), None);
+        job.stop(Stop::Shutdown);
+        assert_eq!(job.stopping(), Some(Stop::Shutdown), "other reasons count");
+    }
+}

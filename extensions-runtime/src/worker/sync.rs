@@ -12,7 +12,7 @@ use super::threads::Threads;
 use crate::instance::{Around, Extensions};
 use crate::job::{JobId, JobRecord, JobState, NewJob, UniqueKey, UniqueUntil};
 use crate::queue::{Pushed, QueueError, QueueErrorKind, in_memory};
-use crate::time::ManualClock;
+use crate::time::{ManualClock, Timestamp};
 
 /// The states of jobs that did not succeed.
 const NOT_DONE: &[JobState] = &[
@@ -29,6 +29,8 @@ const NOT_DONE: &[JobState] = &[
 pub(crate) struct SyncMode {
     threads: Threads,
     held: Arc<Mutex<HashMap<UniqueKey, JobId>>>,
+    /// The ids of fires with an idempotency key, and until when each is taken.
+    taken: Mutex<HashMap<JobId, Timestamp>>,
 }
 
 /// The unique keys of the jobs of one push, until all of them have ended.
@@ -61,11 +63,15 @@ impl SyncMode {
             tracing::error!(?handlers, "sync: jobs fire jobs, {limit} deep; these are not run");
             return Ok(vec![Pushed::Queued; jobs.len()]);
         }
+        let now = extensions.settings().clock.now();
+        let pushed = jobs.len();
+        let (fresh, jobs) = self.without_taken(&jobs, now);
         let (mut answers, keys) = self.take_keys(&jobs);
         let queued = answers.iter().map(|answer| *answer == Pushed::Queued);
         let accepted: Arc<[NewJob]> =
             jobs.iter().zip(queued).filter(|(_, queued)| *queued).map(|(job, _)| job.clone()).collect();
-        let clock = Arc::new(ManualClock::new(extensions.settings().clock.now()));
+        self.note_taken(&accepted, now);
+        let clock = Arc::new(ManualClock::new(now));
         let queue = in_memory(Arc::clone(&clock) as _);
         let mut stored = queue.push(accepted).await?.into_iter();
         for answer in answers.iter_mut().filter(|answer| **answer == Pushed::Queued) {
@@ -87,7 +93,24 @@ impl SyncMode {
                 }
             }
         }
-        Ok(answers)
+        let mut all = vec![Pushed::Queued; pushed];
+        for (at, answer) in fresh.into_iter().zip(answers) {
+            all[at] = answer;
+        }
+        Ok(all)
+    }
+
+    /// The jobs whose ids are free, and their places.
+    fn without_taken(&self, jobs: &[NewJob], now: Timestamp) -> (Vec<usize>, Vec<NewJob>) {
+        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        taken.retain(|_, until| *until > now);
+        let fresh = jobs.iter().enumerate().filter(|(_, job)| !taken.contains_key(&job.id));
+        fresh.map(|(at, job)| (at, job.clone())).unzip()
+    }
+
+    fn note_taken(&self, jobs: &[NewJob], now: Timestamp) {
+        let keyed = jobs.iter().filter_map(|job| Some((job.id, now.saturating_add(job.once?))));
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner).extend(keyed);
     }
 
     /// Takes the unique keys that are free. One that holds until its job starts keeps out nothing here: all start at once.

@@ -352,12 +352,27 @@ async fn a_layer_can_run_the_rest_again_within_one_attempt() {
         }
     }
     let runs = Arc::new(AtomicUsize::new(0));
-    let act = move |_, _| {
+    let act = move |number, job: Job| {
         let first = runs.fetch_add(1, Ordering::SeqCst) == 0;
-        async move { if first { Err("once".into()) } else { Ok(()) } }
+        async move {
+            if number == TASK.number {
+                job.fire(Task { number: 8, ..TASK }).await?;
+            }
+            if first {
+                job.record("of the first run")?;
+                return Err("once".into());
+            }
+            Ok(())
+        }
     };
     let bench =
         Bench::new(act, options(), |builder| builder.attempt_layer(tower::layer::layer_fn(Twice))).await;
-    let job = bench.fire(TASK).await;
-    assert_eq!((job.state, job.attempt, job.errors.len()), (JobState::Completed, 1, 0));
+    bench.ext.fire(TASK).await.unwrap();
+    bench.drain().await;
+    let jobs = bench.queue.list(JobFilter::default()).await.unwrap();
+    assert_eq!(jobs.len(), 2, "the run that failed left no follow-up");
+    for job in jobs {
+        assert_eq!((job.state, job.attempt, job.errors.len()), (JobState::Completed, 1, 0));
+        assert_eq!(job.result, None, "and no result");
+    }
 }

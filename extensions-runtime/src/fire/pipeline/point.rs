@@ -7,6 +7,7 @@ use super::report::{Kind, Piped, PipelineFailure};
 use super::step::{Step, StepBreaker, StepCheck};
 use super::{List, StageFate, StageReport};
 use crate::BoxFuture;
+use crate::fire::destination::Destination;
 use crate::fire::gate::Gate;
 use crate::fire::run::{Drive, Run, call_inline};
 use crate::fire::tally::{Tally, is_unit};
@@ -37,7 +38,8 @@ pub(super) async fn of_point<P: ExtensionPoint>(mut fire: Fire<'_, P>, mut list:
     fire.mode.graceful |= list.keep_going;
     list.keep_going = fire.mode.graceful;
     let mut piping = Piping { list, stages: Vec::new(), failed: None };
-    let fired = fire.extensions.fire_with(fire.point, &fire.mode, Some(&mut piping)).await;
+    let fired =
+        fire.extensions.fire_with(fire.point, &fire.mode, Some(&mut piping), Destination::Queue).await;
     let Piping { mut stages, failed, .. } = piping;
     let (value, report, failure) = match fired {
         Ok(fired) => {
