@@ -34,6 +34,9 @@ pub use self::link::{Connection, Link};
 pub use self::transaction::Transaction;
 #[doc(inline)]
 pub use crate::backend::memory::Memory;
+#[cfg(feature = "postgres")]
+#[doc(inline)]
+pub use crate::backend::postgres::{OpenPostgres, Postgres};
 #[cfg(feature = "sqlite")]
 #[doc(inline)]
 pub use crate::backend::sqlite::{OpenSqlite, Sqlite, Synchronous};
