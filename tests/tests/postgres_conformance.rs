@@ -27,7 +27,8 @@ fn poll() -> bool {
 }
 
 async fn open(schema: &str) -> Postgres {
-    let mut open = Postgres::connect(&url()).schema(schema).timeout(Duration::from_millis(2500)).max_connections(4);
+    let mut open =
+        Postgres::connect(&url()).schema(schema).timeout(Duration::from_millis(2500)).max_connections(4);
     if poll() {
         open = open.poll_only(Duration::from_millis(50));
     }
@@ -83,7 +84,8 @@ impl Fixture for PgFixture {
         Box::pin(async move {
             let mut conn = PgConnection::connect(&url()).await.unwrap();
             let id = sqlx::types::Uuid::from_bytes(*job.as_bytes());
-            let done = sqlx::query(AssertSqlSafe(sql)).bind(garbage).bind(id).execute(&mut conn).await.unwrap();
+            let done =
+                sqlx::query(AssertSqlSafe(sql)).bind(garbage).bind(id).execute(&mut conn).await.unwrap();
             assert_eq!(done.rows_affected(), 1);
         })
     }

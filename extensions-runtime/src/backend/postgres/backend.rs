@@ -13,9 +13,9 @@ use super::store::{Change, Store, follow_ups, lane_keys};
 use super::{Core, Postgres, error, migrations};
 use crate::job::{JobId, JobRecord, NewJob, QueueName, WorkerId};
 use crate::queue::{
-    AdminOutcome, Capabilities, ClaimRequest, Claimed, Connection, Extend, Extended, JobFilter, Maintained, Migration,
-    Pushed, QueueAdmin, QueueBackend, QueueError, QueueFuture, QueueStats, Retention, Settled, Settlement, WaitRequest,
-    WorkerInfo,
+    AdminOutcome, Capabilities, ClaimRequest, Claimed, Connection, Extend, Extended, JobFilter, Maintained,
+    Migration, Pushed, QueueAdmin, QueueBackend, QueueError, QueueFuture, QueueStats, Retention, Settled,
+    Settlement, WaitRequest, WorkerInfo,
 };
 
 /// The longest wait while changes are heard of at once: one of them may have been lost on the way.
@@ -199,7 +199,12 @@ impl Core {
         }
     }
 
-    fn change(self: &Arc<Self>, operation: &'static str, ids: Vec<JobId>, change: Change) -> QueueFuture<'_, Vec<AdminOutcome>> {
+    fn change(
+        self: &Arc<Self>,
+        operation: &'static str,
+        ids: Vec<JobId>,
+        change: Change,
+    ) -> QueueFuture<'_, Vec<AdminOutcome>> {
         if ids.is_empty() {
             return Box::pin(async { Ok(Vec::new()) });
         }
@@ -213,7 +218,9 @@ impl Core {
 
 /// A number for a call, different from all others.
 fn number() -> i64 {
-    i64::from_le_bytes(uuid::Uuid::from_bytes(*JobId::new().as_bytes()).as_bytes()[8..].try_into().unwrap_or_default())
+    i64::from_le_bytes(
+        uuid::Uuid::from_bytes(*JobId::new().as_bytes()).as_bytes()[8..].try_into().unwrap_or_default(),
+    )
 }
 
 /// Names that the database cannot store are refused before they meet the pushes of others.
@@ -226,7 +233,10 @@ pub(super) fn check_names(jobs: &[NewJob]) -> Result<(), QueueError> {
     };
     match jobs.iter().find(|job| is_bad(job)) {
         Some(job) => {
-            let why = format!("job {}: a queue, handler or unique key holds a NUL character, which PostgreSQL cannot store", job.id);
+            let why = format!(
+                "job {}: a queue, handler or unique key holds a NUL character, which PostgreSQL cannot store",
+                job.id
+            );
             Err(error::invalid("push", why))
         }
         None => Ok(()),
@@ -235,7 +245,10 @@ pub(super) fn check_names(jobs: &[NewJob]) -> Result<(), QueueError> {
 
 fn check_queue(operation: &'static str, queue: &QueueName) -> Result<(), QueueError> {
     if queue.as_str().contains('\0') {
-        return Err(error::invalid(operation, "the queue's name holds a NUL character, which PostgreSQL cannot store"));
+        return Err(error::invalid(
+            operation,
+            "the queue's name holds a NUL character, which PostgreSQL cannot store",
+        ));
     }
     Ok(())
 }
@@ -362,7 +375,9 @@ impl QueueBackend for Postgres {
 
 impl QueueAdmin for Postgres {
     fn stats(&self) -> QueueFuture<'_, Vec<QueueStats>> {
-        self.inner.core.call(Call::transaction("stats"), |store, conn| Box::pin(async move { store.stats(conn).await }))
+        self.inner
+            .core
+            .call(Call::transaction("stats"), |store, conn| Box::pin(async move { store.stats(conn).await }))
     }
 
     fn list(&self, filter: JobFilter) -> QueueFuture<'_, Vec<JobRecord>> {
@@ -410,7 +425,9 @@ impl QueueAdmin for Postgres {
     }
 
     fn workers(&self) -> QueueFuture<'_, Vec<WorkerInfo>> {
-        self.inner.core.call(Call::one("workers"), |store, conn| Box::pin(async move { store.workers(conn).await }))
+        self.inner
+            .core
+            .call(Call::one("workers"), |store, conn| Box::pin(async move { store.workers(conn).await }))
     }
 
     fn migrations(&self) -> Vec<Migration> {

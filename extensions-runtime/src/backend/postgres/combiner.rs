@@ -55,7 +55,10 @@ impl Combiner {
 
 impl Core {
     /// Queues a push at once; its answer comes after the commit.
-    pub(super) fn push(self: &Arc<Self>, jobs: Arc<[NewJob]>) -> oneshot::Receiver<Result<Vec<Pushed>, QueueError>> {
+    pub(super) fn push(
+        self: &Arc<Self>,
+        jobs: Arc<[NewJob]>,
+    ) -> oneshot::Receiver<Result<Vec<Pushed>, QueueError>> {
         let (reply, answer) = oneshot::channel();
         let core = Arc::clone(self);
         if jobs.len() > GROUP {

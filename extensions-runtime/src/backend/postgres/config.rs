@@ -15,8 +15,23 @@ const OPTIONS: &[&str] = &["schema", "prefix", "max_connections", "poll", "timeo
 
 /// The options of a connection, which the driver reads.
 const DRIVER_OPTIONS: &[&str] = &[
-    "sslmode", "ssl-mode", "sslrootcert", "ssl-root-cert", "ssl-ca", "sslcert", "ssl-cert", "sslkey", "ssl-key", "host",
-    "hostaddr", "port", "dbname", "user", "password", "application_name", "options",
+    "sslmode",
+    "ssl-mode",
+    "sslrootcert",
+    "ssl-root-cert",
+    "ssl-ca",
+    "sslcert",
+    "ssl-cert",
+    "sslkey",
+    "ssl-key",
+    "host",
+    "hostaddr",
+    "port",
+    "dbname",
+    "user",
+    "password",
+    "application_name",
+    "options",
 ];
 
 /// What stands before the names of all tables.
@@ -94,7 +109,9 @@ impl Config {
             "schema" => self.schema = Some(value.to_owned()),
             "prefix" => value.clone_into(&mut self.prefix),
             "max_connections" => {
-                let wrong = || invalid("connect", format!("`max_connections={value}` is no number; write it like `10`"));
+                let wrong = || {
+                    invalid("connect", format!("`max_connections={value}` is no number; write it like `10`"))
+                };
                 self.max_connections = value.parse().map_err(|_| wrong())?;
             }
             "poll" => self.poll = Some(duration(key, value)?),
@@ -111,7 +128,11 @@ impl Config {
             let why = "a prefix is 1 to 32 of `a` to `z`, `0` to `9` and `_` and starts with no digit";
             return Err(invalid("connect", why));
         }
-        if self.schema.as_ref().is_some_and(|schema| schema.is_empty() || schema.len() > 63 || schema.contains('\0')) {
+        if self
+            .schema
+            .as_ref()
+            .is_some_and(|schema| schema.is_empty() || schema.len() > 63 || schema.contains('\0'))
+        {
             return Err(invalid("connect", "a schema's name has 1 to 63 bytes"));
         }
         if self.max_connections == 0 {
@@ -134,7 +155,8 @@ impl Config {
 }
 
 fn unknown(key: &str) -> QueueError {
-    let list = |options: &[&str]| options.iter().map(|option| format!("`{option}`")).collect::<Vec<_>>().join(", ");
+    let list =
+        |options: &[&str]| options.iter().map(|option| format!("`{option}`")).collect::<Vec<_>>().join(", ");
     invalid(
         "connect",
         format!(
@@ -166,7 +188,9 @@ fn duration(key: &str, value: &str) -> Result<Duration, QueueError> {
     scale
         .and_then(|scale| number.parse::<u64>().ok()?.checked_mul(scale))
         .map(Duration::from_millis)
-        .ok_or_else(|| invalid("connect", format!("`{key}={value}` is no duration; write it like `5s` or `250ms`")))
+        .ok_or_else(|| {
+            invalid("connect", format!("`{key}={value}` is no duration; write it like `5s` or `250ms`"))
+        })
 }
 
 fn switch(key: &str, value: &str) -> Result<bool, QueueError> {
@@ -210,14 +234,18 @@ mod tests {
         assert_eq!((config.max_connections, config.migrate), (3, false));
         assert_eq!((config.poll, config.timeout), (Some(Duration::from_millis(250)), Duration::from_secs(2)));
         let plain = Config::from_url("postgresql://localhost/shop").unwrap();
-        assert_eq!((plain.schema, &*plain.prefix, plain.poll, plain.migrate), (None, "extensions_", None, true));
+        assert_eq!(
+            (plain.schema, &*plain.prefix, plain.poll, plain.migrate),
+            (None, "extensions_", None, true)
+        );
     }
 
     #[test]
     fn passwords_are_never_shown() {
         let config = Config::from_url("postgres://me:s3cret@localhost/shop?application_name=x").unwrap();
         assert!(!format!("{config:?} {config:#?}").contains("s3cret"));
-        for url in ["postgres://me:s3cret@localhost:port/x", "postgres://me:s3cret@localhost/x?sslmode=maybe"] {
+        for url in ["postgres://me:s3cret@localhost:port/x", "postgres://me:s3cret@localhost/x?sslmode=maybe"]
+        {
             let error = Config::from_url(url).unwrap_err();
             assert!(!format!("{error:?} {error} {error:#?}").contains("s3cret"), "{error:?}");
         }

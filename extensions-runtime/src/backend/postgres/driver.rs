@@ -70,7 +70,8 @@ impl Threads {
             .enable_all()
             .build()
             .map_err(|error| {
-                QueueError::new(QueueErrorKind::Unavailable, "connect", "a thread could not be started").with_source(error)
+                QueueError::new(QueueErrorKind::Unavailable, "connect", "a thread could not be started")
+                    .with_source(error)
             })?;
         Ok(Self(Some(runtime)))
     }
@@ -114,7 +115,13 @@ enum Broken {
 }
 
 impl Driver {
-    pub(super) fn new(server: PgConnectOptions, connections: u32, timeout: Duration, pooled: bool, link: Link) -> Self {
+    pub(super) fn new(
+        server: PgConnectOptions,
+        connections: u32,
+        timeout: Duration,
+        pooled: bool,
+        link: Link,
+    ) -> Self {
         Self {
             server,
             slots: Semaphore::new(connections as usize),
@@ -163,7 +170,11 @@ impl Driver {
                 Err(_) => {
                     self.link.lost(&"no answer");
                     self.reconnect();
-                    return Err(Failure { error: error::timeout(call.operation), unsure: true, refused: false });
+                    return Err(Failure {
+                        error: error::timeout(call.operation),
+                        unsure: true,
+                        refused: false,
+                    });
                 }
             };
             if fate == Fate::Gone {

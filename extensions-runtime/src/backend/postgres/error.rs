@@ -61,7 +61,9 @@ fn classify(error: &Error) -> (QueueErrorKind, &'static str) {
         Error::Io(_) | Error::Protocol(_) | Error::PoolClosed | Error::WorkerCrashed => {
             (Unavailable, "the connection to the database server failed")
         }
-        Error::Tls(_) => (Unavailable, "no TLS connection to the database server; see `sslmode` and `sslrootcert`"),
+        Error::Tls(_) => {
+            (Unavailable, "no TLS connection to the database server; see `sslmode` and `sslrootcert`")
+        }
         Error::PoolTimedOut => (Timeout, "no connection became free within `timeout`"),
         Error::Configuration(_) => (InvalidConfig, "the connection's options are wrong"),
         Error::ColumnDecode { .. } | Error::Decode(_) => {
@@ -78,9 +80,10 @@ fn of_state(code: &str) -> (QueueErrorKind, &'static str) {
         "55P03" => (Unavailable, "a lock was held for longer than `timeout`"),
         "57014" => (Timeout, "the statement took longer than `timeout`"),
         "25006" => (Unavailable, "the database server only reads; is it a standby?"),
-        "26000" | "42P05" => {
-            (Unavailable, "a prepared statement is gone; behind a pooler by transaction add `?poll=250ms` to the URL")
-        }
+        "26000" | "42P05" => (
+            Unavailable,
+            "a prepared statement is gone; behind a pooler by transaction add `?poll=250ms` to the URL",
+        ),
         "28P01" | "28000" => (InvalidConfig, "the database server refused the user or the password"),
         "3D000" => (InvalidConfig, "there is no such database; create it"),
         "3F000" => (InvalidConfig, "there is no such schema; create it or name another by `?schema=`"),
@@ -89,9 +92,13 @@ fn of_state(code: &str) -> (QueueErrorKind, &'static str) {
             (Corrupt, "a table or function of the queue is missing or of another release; run the migrations")
         }
         "53100" | "53200" => (Full, "the database server has no room left; make room and try again"),
-        "53300" | "53400" => (Unavailable, "the database server has no connection left; lower `max_connections`"),
+        "53300" | "53400" => {
+            (Unavailable, "the database server has no connection left; lower `max_connections`")
+        }
         "54000" => (Other, "a value is larger than an index can hold"),
-        "22021" | "22P05" => (InvalidConfig, "a text holds a character that the database's encoding cannot store"),
+        "22021" | "22P05" => {
+            (InvalidConfig, "a text holds a character that the database's encoding cannot store")
+        }
         _ if code.starts_with("08") || code.starts_with("57P") => {
             (Unavailable, "the connection to the database server failed")
         }

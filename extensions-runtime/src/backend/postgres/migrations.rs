@@ -20,7 +20,10 @@ const LOCK: i64 = 0x6578_7465_6e73;
 
 /// The steps as they are run; each can be run by hand.
 pub(super) fn all(place: &Place) -> Vec<Migration> {
-    (1..).zip(MIGRATIONS).map(|(version, text)| Migration { version, text: step(place, version, text) }).collect()
+    (1..)
+        .zip(MIGRATIONS)
+        .map(|(version, text)| Migration { version, text: step(place, version, text) })
+        .collect()
 }
 
 fn step(place: &Place, version: u32, text: &str) -> String {
@@ -29,7 +32,11 @@ fn step(place: &Place, version: u32, text: &str) -> String {
 }
 
 /// Brings the store to [`NEWEST`], or only sees whether it is there.
-pub(super) async fn migrate(conn: &mut PgConnection, place: &Place, may_change: bool) -> Result<(), QueueError> {
+pub(super) async fn migrate(
+    conn: &mut PgConnection,
+    place: &Place,
+    may_change: bool,
+) -> Result<(), QueueError> {
     let failed = |error: sqlx::Error| error::map(&error, "connect");
     let found = version(conn, place).await.map_err(failed)?;
     if found == NEWEST {
@@ -48,7 +55,9 @@ pub(super) async fn migrate(conn: &mut PgConnection, place: &Place, may_change: 
     if found > NEWEST {
         return Err(newer(place, found));
     }
-    for migration in all(place).into_iter().filter(|migration| i64::from(migration.version) > i64::from(found)) {
+    for migration in
+        all(place).into_iter().filter(|migration| i64::from(migration.version) > i64::from(found))
+    {
         sqlx::raw_sql(AssertSqlSafe(migration.text)).execute(&mut *tx).await.map_err(failed)?;
     }
     tx.commit().await.map_err(failed)
@@ -62,7 +71,8 @@ fn newer(place: &Place, found: i32) -> QueueError {
 }
 
 async fn version(conn: &mut PgConnection, place: &Place) -> sqlx::Result<i32> {
-    let table = sqlx::query("SELECT to_regclass($1) IS NOT NULL").persistent(false).bind(place.fill("{p}schema"));
+    let table =
+        sqlx::query("SELECT to_regclass($1) IS NOT NULL").persistent(false).bind(place.fill("{p}schema"));
     if !table.fetch_one(&mut *conn).await?.try_get::<bool, _>(0)? {
         return Ok(0);
     }

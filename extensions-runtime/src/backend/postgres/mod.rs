@@ -188,7 +188,8 @@ impl IntoFuture for OpenPostgres {
 
 async fn open(config: Config, threads: Handle) -> Result<Arc<Core>, QueueError> {
     let pooled = config.poll.is_some();
-    let server = if pooled { config.server.clone().statement_cache_capacity(0) } else { config.server.clone() };
+    let server =
+        if pooled { config.server.clone().statement_cache_capacity(0) } else { config.server.clone() };
     let link = Link::new(format!("postgres {}", config.place()));
     let driver = Driver::new(server, config.max_connections, config.timeout, pooled, link);
     let connecting = async {
@@ -225,7 +226,10 @@ async fn schema(conn: &mut PgConnection, asked: Option<&str>) -> Result<String, 
         found.and_then(|row| row.try_get(0)).map_err(|error| error::map(&error, "connect"))?;
     let is_plain = |schema: &String| !schema.contains(['\'', '"', '$', '\\']);
     if found.as_ref().is_some_and(|schema| !is_plain(schema)) {
-        return Err(error::invalid("connect", "the schema's name holds a quote, `$` or `\\`; choose another schema"));
+        return Err(error::invalid(
+            "connect",
+            "the schema's name holds a quote, `$` or `\\`; choose another schema",
+        ));
     }
     found.ok_or_else(|| {
         let why = asked.map_or_else(
@@ -242,7 +246,11 @@ impl Core {
     }
 
     /// Makes the lanes that are not known, in a transaction of their own: what others read of them must be there to stay.
-    async fn know_lanes(&self, operation: &'static str, keys: Vec<(QueueName, HandlerKey, u32)>) -> Result<(), Failure> {
+    async fn know_lanes(
+        &self,
+        operation: &'static str,
+        keys: Vec<(QueueName, HandlerKey, u32)>,
+    ) -> Result<(), Failure> {
         let unknown = self.store.names().unknown(&keys);
         if unknown.is_empty() {
             return Ok(());

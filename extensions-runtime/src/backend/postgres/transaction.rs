@@ -13,7 +13,11 @@ use crate::queue::{Pushed, QueueBackend, QueueError, QueueErrorKind, Settled, Se
 
 /// A connection in a transaction of the caller's.
 impl Transaction for PgConnection {
-    async fn push(&mut self, queue: &dyn QueueBackend, jobs: Arc<[NewJob]>) -> Result<Vec<Pushed>, QueueError> {
+    async fn push(
+        &mut self,
+        queue: &dyn QueueBackend,
+        jobs: Arc<[NewJob]>,
+    ) -> Result<Vec<Pushed>, QueueError> {
         let core = core_of(queue, "push")?;
         check_names(&jobs)?;
         prepare(core, "push", self, lane_keys(jobs.iter())).await?;
@@ -37,7 +41,11 @@ impl Transaction for PgConnection {
 }
 
 impl Transaction for sqlx::Transaction<'_, sqlx::Postgres> {
-    async fn push(&mut self, queue: &dyn QueueBackend, jobs: Arc<[NewJob]>) -> Result<Vec<Pushed>, QueueError> {
+    async fn push(
+        &mut self,
+        queue: &dyn QueueBackend,
+        jobs: Arc<[NewJob]>,
+    ) -> Result<Vec<Pushed>, QueueError> {
         Transaction::push(&mut **self, queue, jobs).await
     }
 
@@ -51,7 +59,11 @@ impl Transaction for sqlx::Transaction<'_, sqlx::Postgres> {
 }
 
 impl Transaction for PoolConnection<sqlx::Postgres> {
-    async fn push(&mut self, queue: &dyn QueueBackend, jobs: Arc<[NewJob]>) -> Result<Vec<Pushed>, QueueError> {
+    async fn push(
+        &mut self,
+        queue: &dyn QueueBackend,
+        jobs: Arc<[NewJob]>,
+    ) -> Result<Vec<Pushed>, QueueError> {
         Transaction::push(&mut **self, queue, jobs).await
     }
 
@@ -91,4 +103,3 @@ async fn prepare(
     let known = core.start(async move { task.know_lanes(operation, lanes).await });
     super::driver::answer::<()>(operation, known).await
 }
-

@@ -215,19 +215,19 @@ BEGIN
             ELSIF special AND lost > 0 THEN
                 FOR job IN
                     SELECT x.place, x.shelf FROM unnest(mine) AS w (lane) CROSS JOIN LATERAL (
-                        (
+                        SELECT * FROM (
                             SELECT j.ctid AS place, j.shelf, j.priority, j.run_at, j.seq FROM {p}jobs j
                             WHERE j.shelf = 1 AND j.lane = w.lane
                             ORDER BY j.priority, j.run_at, j.seq LIMIT most FOR UPDATE SKIP LOCKED
-                        ) UNION ALL (
+                        ) ready UNION ALL SELECT * FROM (
                             SELECT j.ctid AS place, j.shelf, j.priority, j.run_at, j.seq FROM {p}jobs j
                             WHERE j.shelf > 1 AND j.shelf = 2 AND j.lane = w.lane
                             ORDER BY j.priority, j.run_at, j.seq LIMIT 1 FOR UPDATE SKIP LOCKED
-                        ) UNION ALL (
+                        ) alone UNION ALL SELECT * FROM (
                             SELECT j.ctid AS place, j.shelf, j.priority, j.run_at, j.seq FROM {p}jobs j
                             WHERE j.shelf > 1 AND j.shelf = 3 AND j.lane = w.lane AND lost > 1
                             ORDER BY j.priority, j.run_at, j.seq LIMIT 1 FOR UPDATE SKIP LOCKED
-                        )
+                        ) lost_before
                     ) x ORDER BY x.priority, x.run_at, x.seq
                 LOOP
                     IF job.shelf > 1 AND cardinality(picks) = 0 THEN

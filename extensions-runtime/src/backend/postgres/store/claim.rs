@@ -89,7 +89,11 @@ impl Store {
     }
 
     /// Gives back a claim whose answer did not arrive.
-    pub(in super::super) async fn release_call(&self, conn: &mut PgConnection, call: i64) -> sqlx::Result<()> {
+    pub(in super::super) async fn release_call(
+        &self,
+        conn: &mut PgConnection,
+        call: i64,
+    ) -> sqlx::Result<()> {
         self.query(&self.sql.release_call).bind(call).execute(conn).await.map(drop)
     }
 }

@@ -125,7 +125,11 @@ impl Names {
 
 impl Store {
     /// Makes lanes, or finds that others have.
-    pub(in super::super) async fn make_lanes(&self, conn: &mut PgConnection, keys: Vec<Key>) -> sqlx::Result<()> {
+    pub(in super::super) async fn make_lanes(
+        &self,
+        conn: &mut PgConnection,
+        keys: Vec<Key>,
+    ) -> sqlx::Result<()> {
         let mut columns: (Vec<String>, Vec<String>, Vec<i64>) = Default::default();
         for (queue, handler, version) in keys {
             columns.0.push(queue.to_string());

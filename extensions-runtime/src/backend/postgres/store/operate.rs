@@ -57,7 +57,12 @@ impl Store {
     }
 
     /// Stops or starts a queue.
-    pub(in super::super) async fn pause(&self, conn: &mut PgConnection, queue: &QueueName, stop: bool) -> sqlx::Result<()> {
+    pub(in super::super) async fn pause(
+        &self,
+        conn: &mut PgConnection,
+        queue: &QueueName,
+        stop: bool,
+    ) -> sqlx::Result<()> {
         self.query(&self.sql.pause).bind(queue.to_string()).bind(stop).execute(conn).await.map(drop)
     }
 }

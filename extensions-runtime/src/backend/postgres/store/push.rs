@@ -56,7 +56,10 @@ impl Columns {
 
 impl Store {
     /// The jobs as columns, in parts that are not too large; nothing if one of their lanes is not known.
-    pub(in super::super) fn columns<'a>(&self, jobs: impl Iterator<Item = &'a NewJob>) -> Option<Vec<Columns>> {
+    pub(in super::super) fn columns<'a>(
+        &self,
+        jobs: impl Iterator<Item = &'a NewJob>,
+    ) -> Option<Vec<Columns>> {
         let names = self.names();
         let mut parts: Vec<Columns> = vec![Columns::default()];
         for job in jobs {
@@ -69,7 +72,11 @@ impl Store {
         Some(parts)
     }
 
-    pub(in super::super) async fn push(&self, conn: &mut PgConnection, parts: Vec<Columns>) -> sqlx::Result<Vec<Pushed>> {
+    pub(in super::super) async fn push(
+        &self,
+        conn: &mut PgConnection,
+        parts: Vec<Columns>,
+    ) -> sqlx::Result<Vec<Pushed>> {
         let mut answers = Vec::new();
         for part in parts.into_iter().filter(|part| !part.ids.is_empty()) {
             let n = part.ids.len();
@@ -90,7 +97,9 @@ impl Store {
                 .bind(part.onces)
                 .bind(part.touched);
             let holders: Option<Vec<Option<Uuid>>> = push.fetch_one(&mut *conn).await?.try_get(0)?;
-            let pushed = |holder: Option<Uuid>| holder.map_or(Pushed::Queued, |of| Pushed::Duplicate { of: job_id(of) });
+            let pushed = |holder: Option<Uuid>| {
+                holder.map_or(Pushed::Queued, |of| Pushed::Duplicate { of: job_id(of) })
+            };
             match holders {
                 None => answers.resize(answers.len() + n, Pushed::Queued),
                 Some(holders) => answers.extend(holders.into_iter().map(pushed)),

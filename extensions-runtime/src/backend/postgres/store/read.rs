@@ -15,7 +15,8 @@ use crate::job::{JobId, JobRecord, JobState, Payload, QueueName, UniqueKey, Work
 use crate::queue::{JobFilter, QueueStats, WorkerInfo};
 use crate::time::Timestamp;
 
-pub(super) const WORKERS: &str = "SELECT info, last_beat FROM {p}workers WHERE live_till > {now} ORDER BY worker";
+pub(super) const WORKERS: &str =
+    "SELECT info, last_beat FROM {p}workers WHERE live_till > {now} ORDER BY worker";
 pub(super) const UNROUTABLE: &str = "SELECT lane, unroutable_since, unroutable_until FROM {p}lanes";
 macro_rules! record {
     ($where:literal) => {
@@ -29,8 +30,10 @@ macro_rules! record {
 const RECORD: &str = record!("");
 pub(super) const GET: &str = record!(" WHERE j.id = ANY ($1)");
 pub(super) const COUNT_CLAIMABLE: &str = "SELECT lane, 1::smallint, sum(jobs)::bigint, min(first) FROM (SELECT lane, count(*) AS jobs, min(run_at) AS first FROM {p}jobs WHERE shelf = 1 GROUP BY lane UNION ALL SELECT lane, count(*), min(run_at) FROM {p}jobs WHERE shelf > 1 AND shelf < 4 GROUP BY lane) c GROUP BY lane";
-pub(super) const COUNT_DUE: &str = "SELECT lane, state, count(*) FROM {p}jobs WHERE state IN (0, 3) GROUP BY lane, state";
-pub(super) const COUNT_ENDED: &str = "SELECT lane, state, count(*) FROM {p}jobs WHERE ended_at IS NOT NULL GROUP BY lane, state";
+pub(super) const COUNT_DUE: &str =
+    "SELECT lane, state, count(*) FROM {p}jobs WHERE state IN (0, 3) GROUP BY lane, state";
+pub(super) const COUNT_ENDED: &str =
+    "SELECT lane, state, count(*) FROM {p}jobs WHERE ended_at IS NOT NULL GROUP BY lane, state";
 pub(super) const COUNT_RUNNING: &str = "SELECT j.lane, j.state, count(*) FROM {p}claims c CROSS JOIN LATERAL unnest(c.ids) WITH ORDINALITY w (id, ord) JOIN {p}jobs j ON j.id = w.id AND j.token = c.claim * 4096 + w.ord - 1 WHERE j.state = 2 GROUP BY j.lane, j.state";
 
 /// The columns of `RECORD` that hold when the job entered a state.
@@ -77,11 +80,14 @@ impl View {
     /// A record; nothing for a row that names no job.
     fn record(&self, row: &PgRow) -> sqlx::Result<Option<JobRecord>> {
         let number: i32 = row.try_get(1)?;
-        let (Some(seen), Some(stored)) = (self.lanes.get(&number), state(row.try_get(2)?)) else { return Ok(None) };
+        let (Some(seen), Some(stored)) = (self.lanes.get(&number), state(row.try_get(2)?)) else {
+            return Ok(None);
+        };
         let state = self.shown(number, stored);
         let mut entered = BTreeMap::new();
         for (state, column) in ENTERED {
-            entered.extend(row.try_get::<Option<i64>, _>(column)?.map(|at| (state, Timestamp::from_millis(at))));
+            entered
+                .extend(row.try_get::<Option<i64>, _>(column)?.map(|at| (state, Timestamp::from_millis(at))));
         }
         entered.extend(seen.unroutable_at(&entered, state).map(|at| (JobState::Unroutable, at)));
         let errors: Option<Vec<Option<Vec<u8>>>> = row.try_get(22)?;
@@ -152,7 +158,11 @@ impl Store {
         Ok(View { lanes, workers })
     }
 
-    pub(in super::super) async fn get(&self, conn: &mut PgConnection, ids: &[JobId]) -> sqlx::Result<Vec<Option<JobRecord>>> {
+    pub(in super::super) async fn get(
+        &self,
+        conn: &mut PgConnection,
+        ids: &[JobId],
+    ) -> sqlx::Result<Vec<Option<JobRecord>>> {
         let view = self.view(conn).await?;
         let asked: Vec<Uuid> = ids.iter().copied().map(uuid).collect();
         let mut found = HashMap::new();
@@ -162,7 +172,11 @@ impl Store {
         Ok(ids.iter().map(|id| found.get(id).cloned()).collect())
     }
 
-    pub(in super::super) async fn list(&self, conn: &mut PgConnection, filter: &JobFilter) -> sqlx::Result<Vec<JobRecord>> {
+    pub(in super::super) async fn list(
+        &self,
+        conn: &mut PgConnection,
+        filter: &JobFilter,
+    ) -> sqlx::Result<Vec<JobRecord>> {
         let view = self.view(conn).await?;
         let lanes = view.numbers(|seen| {
             filter.queue.as_ref().is_none_or(|queue| seen.lane.queue_name == *queue)
@@ -221,7 +235,9 @@ impl Counts<'_> {
 
     fn add(&mut self, row: &PgRow) -> sqlx::Result<Option<&mut QueueStats>> {
         let lane: i32 = row.try_get(0)?;
-        let (Some(seen), Some(stored)) = (self.view.lanes.get(&lane), state(row.try_get(1)?)) else { return Ok(None) };
+        let (Some(seen), Some(stored)) = (self.view.lanes.get(&lane), state(row.try_get(1)?)) else {
+            return Ok(None);
+        };
         let shown = self.view.shown(lane, stored);
         let jobs = u64::try_from(row.try_get::<i64, _>(2)?).unwrap_or(0);
         let name = seen.lane.queue_name.clone();

@@ -81,7 +81,9 @@ impl Columns {
             Settle::Snooze { delay } => (3, Some(*delay), None, None),
             Settle::Release => (4, None, None, None),
             Settle::Cancel { reason, keep } => (5 + i16::from(*keep), None, None, Some(storable(reason))),
-            Settle::Bury { error, owe_on_failure } => (7 + i16::from(*owe_on_failure), None, Some(error), None),
+            Settle::Bury { error, owe_on_failure } => {
+                (7 + i16::from(*owe_on_failure), None, Some(error), None)
+            }
             Settle::CallbackDone => (9, None, None, None),
         };
         self.kinds.push(kind);
@@ -194,21 +196,30 @@ impl Store {
     }
 
     /// The earlier calls that may have done what these settlements no longer found to do.
-    pub(in super::super) fn earlier(&self, settlements: &[Settlement], answers: &[Settled]) -> Vec<(i64, Vec<usize>)> {
+    pub(in super::super) fn earlier(
+        &self,
+        settlements: &[Settlement],
+        answers: &[Settled],
+    ) -> Vec<(i64, Vec<usize>)> {
         let unsure = self.unsure.lock().unwrap_or_else(PoisonError::into_inner);
         if unsure.is_empty() {
             return Vec::new();
         }
         let lost = |at: &usize| answers[*at] == Settled::LeaseLost;
         let of = |call: &Unsure| {
-            let held = |at: &usize| call.held.contains(&(settlements[*at].job, stored(settlements[*at].token)));
+            let held =
+                |at: &usize| call.held.contains(&(settlements[*at].job, stored(settlements[*at].token)));
             (call.call, (0..settlements.len()).filter(lost).filter(held).collect::<Vec<_>>())
         };
         unsure.iter().map(of).filter(|(_, places)| !places.is_empty()).collect()
     }
 
     /// Whether the call took effect, for all it held.
-    pub(in super::super) async fn took_effect(&self, conn: &mut PgConnection, call: i64) -> sqlx::Result<bool> {
+    pub(in super::super) async fn took_effect(
+        &self,
+        conn: &mut PgConnection,
+        call: i64,
+    ) -> sqlx::Result<bool> {
         Ok(self.missed(conn, call).await?.is_some_and(|missed| missed.is_empty()))
     }
 
@@ -218,7 +229,9 @@ impl Store {
         claims: &Arc<[Extend]>,
         lease: Duration,
     ) -> sqlx::Result<Vec<Extended>> {
-        let note = |claim: &Extend| claim.progress.as_ref().and_then(|progress| serde_json::to_string(progress).ok());
+        let note = |claim: &Extend| {
+            claim.progress.as_ref().and_then(|progress| serde_json::to_string(progress).ok())
+        };
         let extend = self
             .query(&self.sql.extend)
             .bind(claims.iter().map(|claim| uuid(claim.job)).collect::<Vec<_>>())

@@ -11,7 +11,8 @@ use crate::job::WorkerId;
 use crate::queue::{Maintained, Retention, WorkerInfo};
 use crate::time::{Timestamp, millis};
 
-pub(super) const ENDED_CLAIMS: &str = "SELECT claim FROM {p}claims WHERE lease_until <= {now} ORDER BY claim LIMIT 64 FOR UPDATE SKIP LOCKED";
+pub(super) const ENDED_CLAIMS: &str =
+    "SELECT claim FROM {p}claims WHERE lease_until <= {now} ORDER BY claim LIMIT 64 FOR UPDATE SKIP LOCKED";
 pub(super) const LOST: &str = "SELECT id, worker, attempt, owes, started, lost_count, callback_lost, asked, on_failure FROM {p}lost($1)";
 pub(super) const BEAT: &str = "INSERT INTO {p}workers (worker, info, last_beat, live_till) VALUES ($1, $2, {now}, {now} + $3) ON CONFLICT (worker) DO UPDATE SET info = excluded.info, last_beat = excluded.last_beat, live_till = excluded.live_till";
 pub(super) const NOTE_UNROUTABLE: &str = "UPDATE {p}lanes SET unroutable_since = CASE WHEN $2 THEN {now} ELSE unroutable_since END, unroutable_until = CASE WHEN $2 THEN NULL ELSE {now} END WHERE lane = $1 AND (unroutable_since IS NOT NULL AND unroutable_until IS NULL) <> $2";
@@ -65,7 +66,10 @@ impl Losses {
 
 impl Store {
     /// Promotes and tidies; and whether leases have ended.
-    pub(in super::super) async fn maintain(&self, conn: &mut PgConnection) -> sqlx::Result<(Maintained, bool)> {
+    pub(in super::super) async fn maintain(
+        &self,
+        conn: &mut PgConnection,
+    ) -> sqlx::Result<(Maintained, bool)> {
         let row = self.query(&self.sql.maintain).fetch_one(conn).await?;
         let promoted = u64::try_from(row.try_get::<i64, _>(0)?).unwrap_or(0);
         Ok((Maintained { promoted, ..Maintained::default() }, row.try_get(1)?))
@@ -98,8 +102,12 @@ impl Store {
         let routes = Routes::of(&workers);
         for row in self.query(&self.sql.unroutable).fetch_all(&mut *conn).await? {
             let lane: i32 = row.try_get(0)?;
-            let noted = row.try_get::<Option<i64>, _>(1)?.is_some() && row.try_get::<Option<i64>, _>(2)?.is_none();
-            let lacks = self.names().lane(lane).map(|lane| routes.lack(&lane.queue_name, &lane.handler, lane.version));
+            let noted =
+                row.try_get::<Option<i64>, _>(1)?.is_some() && row.try_get::<Option<i64>, _>(2)?.is_none();
+            let lacks = self
+                .names()
+                .lane(lane)
+                .map(|lane| routes.lack(&lane.queue_name, &lane.handler, lane.version));
             if let Some(lacks) = lacks.filter(|lacks| *lacks != noted) {
                 self.query(&self.sql.note_unroutable).bind(lane).bind(lacks).execute(&mut *conn).await?;
             }
@@ -131,13 +139,21 @@ impl Store {
         PRUNE_STEP * PRUNE_STEPS
     }
 
-    pub(in super::super) async fn beat(&self, conn: &mut PgConnection, worker: &WorkerInfo) -> sqlx::Result<()> {
+    pub(in super::super) async fn beat(
+        &self,
+        conn: &mut PgConnection,
+        worker: &WorkerInfo,
+    ) -> sqlx::Result<()> {
         let info = serde_json::to_string(worker).unwrap_or_default();
         let beat = self.query(&self.sql.beat).bind(Uuid::from_bytes(*worker.id.as_bytes()));
         beat.bind(info).bind(millis(worker.live_for)).execute(conn).await.map(drop)
     }
 
-    pub(in super::super) async fn leave(&self, conn: &mut PgConnection, worker: WorkerId) -> sqlx::Result<()> {
+    pub(in super::super) async fn leave(
+        &self,
+        conn: &mut PgConnection,
+        worker: WorkerId,
+    ) -> sqlx::Result<()> {
         self.query(&self.sql.leave).bind(Uuid::from_bytes(*worker.as_bytes())).execute(conn).await.map(drop)
     }
 }
