@@ -6,12 +6,18 @@ use super::{QueueBackend, QueueError, QueueErrorKind};
 use crate::time::Clock;
 
 /// The schemes that exist, with the feature that brings each.
-const SCHEMES: &[(&str, Option<&str>)] = &[("memory", None), ("sqlite", Some("sqlite")), (SYNC, None)];
+const SCHEMES: &[(&str, Option<&str>)] = &[
+    ("memory", None),
+    ("sqlite", Some("sqlite")),
+    ("postgres", Some("postgres")),
+    ("postgresql", Some("postgres")),
+    (SYNC, None),
+];
 /// The scheme of no queue at all.
 const SYNC: &str = "sync";
 
 /// Opens the backend that a URL names: `sqlite://jobs.db`, `sqlite:///var/lib/app/jobs.db?synchronous=full`,
-/// `memory:`.
+/// `postgres://user@host/db`, `memory:`.
 ///
 /// # Errors
 ///
@@ -22,6 +28,8 @@ pub async fn connect(url: &str) -> Result<Arc<dyn QueueBackend>, QueueError> {
         "memory" => Ok(Arc::new(super::Memory::new())),
         #[cfg(feature = "sqlite")]
         "sqlite" => Ok(Arc::new(super::Sqlite::from_url(url).await?)),
+        #[cfg(feature = "postgres")]
+        "postgres" | "postgresql" => Ok(Arc::new(super::Postgres::from_url(url).await?)),
         SYNC => {
             let hint = "`sync:` is no queue but runs jobs in place; give it to an instance, by `.queue_url(\"sync:\")`";
             Err(QueueError::new(QueueErrorKind::InvalidConfig, "connect", hint))

@@ -35,6 +35,9 @@ pub use self::transaction::Transaction;
 pub(crate) use self::transaction::transactional;
 #[doc(inline)]
 pub use crate::backend::memory::Memory;
+#[cfg(feature = "postgres")]
+#[doc(inline)]
+pub use crate::backend::postgres::{OpenPostgres, Postgres};
 #[cfg(feature = "sqlite")]
 #[doc(inline)]
 pub use crate::backend::sqlite::{OpenSqlite, Sqlite, Synchronous};

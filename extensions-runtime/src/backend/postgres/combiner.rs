@@ -1,0 +1,128 @@
+//! Pushes that wait at the same time go in one statement; each is answered for itself.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::oneshot;
+
+use super::Core;
+use super::driver::{Call, Failure};
+use super::error;
+use super::store::lane_keys;
+use crate::job::NewJob;
+use crate::queue::{Pushed, QueueError};
+
+/// How many jobs share a statement; a larger push goes alone.
+const GROUP: usize = 1000;
+
+type Reply = oneshot::Sender<Result<Vec<Pushed>, QueueError>>;
+
+#[derive(Debug)]
+struct Waiting {
+    jobs: Arc<[NewJob]>,
+    reply: Reply,
+}
+
+/// The pushes that wait.
+#[derive(Debug, Default)]
+pub(super) struct Combiner {
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    waiting: Vec<Waiting>,
+    busy: bool,
+}
+
+impl Combiner {
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The next pushes to go together; none ends the turn.
+    fn next(&self) -> Vec<Waiting> {
+        let mut state = self.state();
+        let mut jobs = 0;
+        let fits = |waiting: &&Waiting| {
+            jobs += waiting.jobs.len();
+            jobs <= GROUP
+        };
+        let n = state.waiting.iter().take_while(fits).count();
+        state.busy = n > 0;
+        state.waiting.drain(..n).collect()
+    }
+}
+
+impl Core {
+    /// Queues a push at once; its answer comes after the commit.
+    pub(super) fn push(
+        self: &Arc<Self>,
+        jobs: Arc<[NewJob]>,
+    ) -> oneshot::Receiver<Result<Vec<Pushed>, QueueError>> {
+        let (reply, answer) = oneshot::channel();
+        let core = Arc::clone(self);
+        if jobs.len() > GROUP {
+            self.spawn(async move {
+                let pushed = core.push_now(&[jobs]).await;
+                let _ = reply.send(pushed.map_err(|failure| failure.error));
+            });
+            return answer;
+        }
+        let mut state = self.combiner.state();
+        state.waiting.push(Waiting { jobs, reply });
+        if !std::mem::replace(&mut state.busy, true) {
+            drop(state);
+            self.spawn(async move { core.push_waiting().await });
+        }
+        answer
+    }
+
+    async fn push_waiting(self: Arc<Self>) {
+        loop {
+            let group = self.combiner.next();
+            if group.is_empty() {
+                return;
+            }
+            self.push_group(group).await;
+        }
+    }
+
+    /// Pushes together; if something in the group is refused, each alone, so that each learns its own outcome.
+    async fn push_group(&self, group: Vec<Waiting>) {
+        let jobs: Vec<_> = group.iter().map(|waiting| Arc::clone(&waiting.jobs)).collect();
+        match self.push_now(&jobs).await {
+            Ok(mut pushed) => {
+                for waiting in group {
+                    let rest = pushed.split_off(waiting.jobs.len().min(pushed.len()));
+                    let _ = waiting.reply.send(Ok(std::mem::replace(&mut pushed, rest)));
+                }
+            }
+            Err(failure) if failure.refused && group.len() > 1 => {
+                for waiting in group {
+                    let alone = self.push_now(&[Arc::clone(&waiting.jobs)]).await;
+                    let _ = waiting.reply.send(alone.map_err(|failure| failure.error));
+                }
+            }
+            Err(failure) => {
+                for waiting in group {
+                    let _ = waiting.reply.send(Err(failure.error.duplicate()));
+                }
+            }
+        }
+    }
+
+    async fn push_now(&self, jobs: &[Arc<[NewJob]>]) -> Result<Vec<Pushed>, Failure> {
+        let all = || jobs.iter().flat_map(|jobs| jobs.iter());
+        self.know_lanes("push", lane_keys(all())).await?;
+        let Some(parts) = self.store.columns(all()) else {
+            return Err(Failure { error: error::gone("push"), unsure: false, refused: false });
+        };
+        let call = Call { transaction: parts.len() > 1, ..Call::one("push") };
+        self.driver
+            .run(call, move |conn, _| {
+                let (store, parts) = (Arc::clone(&self.store), parts.clone());
+                Box::pin(async move { store.push(conn, parts).await })
+            })
+            .await
+    }
+}

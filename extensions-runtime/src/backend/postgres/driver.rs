@@ -1,0 +1,261 @@
+//! The threads and connections of a queue: every call runs here, whoever polls its future.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{AssertSqlSafe, ConnectOptions, PgConnection};
+use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::sync::{Semaphore, oneshot};
+
+use super::error::{self, Fate};
+use crate::queue::{Link, QueueError, QueueErrorKind};
+
+/// How often a call is tried again, with growing pauses, before it fails.
+const TRIES: u32 = 4;
+
+/// How long a connection may lie idle.
+const IDLE: Duration = Duration::from_secs(300);
+
+/// What a call does with a connection.
+pub(super) type Work<'c, T> = Pin<Box<dyn Future<Output = sqlx::Result<T>> + Send + 'c>>;
+
+/// How a call is made.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Call {
+    pub(super) operation: &'static str,
+    /// Whether it is more than one statement.
+    pub(super) transaction: bool,
+    /// Whether doing it twice is the same as doing it once.
+    pub(super) repeat: bool,
+}
+
+impl Call {
+    /// One statement that may be repeated.
+    pub(super) const fn one(operation: &'static str) -> Self {
+        Self { operation, transaction: false, repeat: true }
+    }
+
+    pub(super) const fn transaction(operation: &'static str) -> Self {
+        Self { operation, transaction: true, repeat: true }
+    }
+
+    pub(super) const fn once(mut self) -> Self {
+        self.repeat = false;
+        self
+    }
+}
+
+/// A failed call, and whether it may have taken effect nevertheless.
+#[derive(Debug)]
+pub(super) struct Failure {
+    pub(super) error: QueueError,
+    pub(super) unsure: bool,
+    /// Whether the same call with fewer things might succeed.
+    pub(super) refused: bool,
+}
+
+/// The threads; they end with the last handle.
+#[derive(Debug)]
+pub(super) struct Threads(Option<Runtime>);
+
+impl Threads {
+    pub(super) fn start() -> Result<Self, QueueError> {
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(2)
+            .thread_name("extensions-postgres")
+            .enable_all()
+            .build()
+            .map_err(|error| {
+                QueueError::new(QueueErrorKind::Unavailable, "connect", "a thread could not be started")
+                    .with_source(error)
+            })?;
+        Ok(Self(Some(runtime)))
+    }
+
+    pub(super) fn handle(&self) -> Option<&Handle> {
+        self.0.as_ref().map(Runtime::handle)
+    }
+}
+
+impl Drop for Threads {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+/// The connections.
+#[derive(Debug)]
+pub(super) struct Driver {
+    server: PgConnectOptions,
+    slots: Semaphore,
+    idle: Mutex<Vec<Idle>>,
+    epoch: AtomicU64,
+    pub(super) link: Link,
+    timeout: Duration,
+    /// Whether a pooler may hand each transaction to another connection.
+    pooled: bool,
+}
+
+#[derive(Debug)]
+struct Idle {
+    conn: PgConnection,
+    since: Instant,
+    epoch: u64,
+}
+
+enum Broken {
+    Before(sqlx::Error),
+    During(sqlx::Error),
+}
+
+impl Driver {
+    pub(super) fn new(
+        server: PgConnectOptions,
+        connections: u32,
+        timeout: Duration,
+        pooled: bool,
+        link: Link,
+    ) -> Self {
+        Self {
+            server,
+            slots: Semaphore::new(connections as usize),
+            idle: Mutex::default(),
+            epoch: AtomicU64::new(0),
+            link,
+            timeout,
+            pooled,
+        }
+    }
+
+    pub(super) const fn server(&self) -> &PgConnectOptions {
+        &self.server
+    }
+
+    /// Forgets all connections.
+    pub(super) fn reconnect(&self) {
+        self.epoch.fetch_add(1, Ordering::Relaxed);
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    /// Makes a call, again if the connection failed or another transaction was in the way.
+    pub(super) async fn run<T>(
+        &self,
+        call: Call,
+        mut work: impl for<'c> FnMut(&'c mut PgConnection, u32) -> Work<'c, T> + Send,
+    ) -> Result<T, Failure> {
+        let deadline = tokio::time::Instant::now() + self.timeout;
+        let mut unsure = false;
+        for tries in 1.. {
+            let attempt = tokio::time::timeout_at(deadline, self.attempt(call, tries - 1, &mut work)).await;
+            let (error, fate) = match attempt {
+                Ok(Ok(value)) => {
+                    self.link.works();
+                    return Ok(value);
+                }
+                Ok(Err(Broken::Before(error))) => {
+                    let fate = error::fate(&error);
+                    (error, fate)
+                }
+                Ok(Err(Broken::During(error))) => {
+                    let fate = error::fate(&error);
+                    unsure |= fate == Fate::Gone;
+                    (error, fate)
+                }
+                Err(_) => {
+                    self.link.lost(&"no answer");
+                    self.reconnect();
+                    return Err(Failure {
+                        error: error::timeout(call.operation),
+                        unsure: true,
+                        refused: false,
+                    });
+                }
+            };
+            if fate == Fate::Gone {
+                self.link.lost(&error);
+                self.reconnect();
+            } else {
+                self.link.works();
+            }
+            let pause = Link::back_off(tries);
+            let late = tokio::time::Instant::now() + pause >= deadline;
+            let again = fate != Fate::Refused && (call.repeat || !unsure);
+            if !again || late || tries >= TRIES {
+                let error = error::map(&error, call.operation);
+                return Err(Failure { error, unsure, refused: fate == Fate::Refused });
+            }
+            tokio::time::sleep(if tries == 1 { pause / 8 } else { pause }).await;
+        }
+        unreachable!("the last try returns")
+    }
+
+    async fn attempt<T>(
+        &self,
+        call: Call,
+        tried: u32,
+        work: &mut (impl for<'c> FnMut(&'c mut PgConnection, u32) -> Work<'c, T> + Send),
+    ) -> Result<T, Broken> {
+        let _slot = self.slots.acquire().await.map_err(|_| Broken::Before(sqlx::Error::PoolClosed))?;
+        let epoch = self.epoch.load(Ordering::Relaxed);
+        let mut conn = match self.take_idle(epoch) {
+            Some(conn) => conn,
+            None => self.connect().await.map_err(Broken::Before)?,
+        };
+        let transaction = call.transaction || self.pooled;
+        if transaction {
+            execute(&mut conn, "BEGIN").await.map_err(Broken::Before)?;
+        }
+        let mut done = work(&mut conn, tried).await;
+        if transaction {
+            let end = if done.is_ok() { "COMMIT" } else { "ROLLBACK" };
+            if let Err(error) = execute(&mut conn, end).await {
+                done = done.and(Err(error));
+            }
+        }
+        if done.as_ref().err().is_none_or(|error| error::fate(error) != Fate::Gone) {
+            let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+            idle.push(Idle { conn, since: Instant::now(), epoch });
+        }
+        done.map_err(Broken::During)
+    }
+
+    fn take_idle(&self, epoch: u64) -> Option<PgConnection> {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        idle.retain(|idle| idle.epoch == epoch && idle.since.elapsed() < IDLE);
+        idle.pop().map(|idle| idle.conn)
+    }
+
+    pub(super) async fn connect(&self) -> sqlx::Result<PgConnection> {
+        let mut conn = self.server.connect().await?;
+        if !self.pooled {
+            // The server gives up before the client does, so that nothing is done that the caller was told has failed.
+            let (lock, statement) = (self.timeout.mul_f64(0.7), self.timeout.mul_f64(0.85));
+            let sql = format!(
+                "SET lock_timeout = {}; SET statement_timeout = {}; SET idle_in_transaction_session_timeout = {}",
+                lock.as_millis(),
+                statement.as_millis(),
+                self.timeout.saturating_mul(2).as_millis()
+            );
+            sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut conn).await?;
+        }
+        Ok(conn)
+    }
+}
+
+async fn execute(conn: &mut PgConnection, sql: &'static str) -> sqlx::Result<()> {
+    sqlx::raw_sql(sql).execute(conn).await.map(drop)
+}
+
+/// The answer of a task on the queue's threads.
+pub(super) async fn answer<T>(
+    operation: &'static str,
+    answer: oneshot::Receiver<Result<T, QueueError>>,
+) -> Result<T, QueueError> {
+    answer.await.unwrap_or_else(|_| Err(error::gone(operation)))
+}

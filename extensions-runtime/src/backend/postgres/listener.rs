@@ -1,0 +1,57 @@
+//! The one connection that hears of changes.
+
+use std::sync::Weak;
+use std::time::Duration;
+
+use sqlx::postgres::{PgListener, PgPoolOptions};
+
+use super::Core;
+use crate::queue::Link;
+
+/// Listens for as long as there is a queue, from a new connection after each loss.
+pub(super) async fn listen(core: Weak<Core>) {
+    let mut failures = 0;
+    loop {
+        let Some(alive) = core.upgrade() else { return };
+        let connected = connect(&alive).await;
+        drop(alive);
+        match connected {
+            Ok(listener) => {
+                failures = 0;
+                hear(&core, listener).await;
+            }
+            Err(error) => {
+                failures += 1;
+                tracing::debug!(%error, failures, "no connection for LISTEN; looking for jobs at intervals");
+            }
+        }
+        let Some(alive) = core.upgrade() else { return };
+        alive.signal.set_listening(false);
+        drop(alive);
+        tokio::time::sleep(Link::back_off(failures.max(1))).await;
+    }
+}
+
+async fn connect(core: &Core) -> sqlx::Result<PgListener> {
+    let pool = PgPoolOptions::new()
+        .max_connections(1)
+        .acquire_timeout(Duration::from_secs(10))
+        .connect_lazy_with(core.driver.server().clone());
+    let mut listener = PgListener::connect_with(&pool).await?;
+    listener.eager_reconnect(false);
+    listener.listen(&core.store.place().channel()).await?;
+    Ok(listener)
+}
+
+async fn hear(core: &Weak<Core>, mut listener: PgListener) {
+    if let Some(core) = core.upgrade() {
+        core.signal.set_listening(true);
+    }
+    loop {
+        let heard = listener.try_recv();
+        let Ok(Some(notification)) = heard.await else { return };
+        let Some(core) = core.upgrade() else { return };
+        let queue = core.store.queue_name(notification.payload());
+        core.signal.changed(queue);
+    }
+}

@@ -1,0 +1,274 @@
+#![doc = include_str!("docs.md")]
+
+mod backend;
+mod combiner;
+mod config;
+mod driver;
+mod error;
+mod listener;
+mod migrations;
+mod signal;
+mod store;
+mod transaction;
+
+use std::fmt;
+use std::future::{Future, IntoFuture};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sqlx::postgres::PgPool;
+use sqlx::{PgConnection, Row};
+use tokio::runtime::Handle;
+use tokio::sync::{Notify, oneshot};
+use uuid::Uuid;
+
+use self::combiner::Combiner;
+use self::config::Config;
+use self::driver::{Call, Driver, Failure, Threads};
+use self::signal::Signal;
+use self::store::{Place, Store};
+use crate::job::{HandlerKey, QueueName};
+use crate::queue::{Link, QueueError, QueueErrorKind};
+
+/// A queue in a PostgreSQL database, shared by any number of processes. Clones are handles to the same connections.
+///
+#[doc = include_str!("docs.md")]
+#[derive(Clone)]
+pub struct Postgres {
+    inner: Arc<Inner>,
+}
+
+impl fmt::Debug for Postgres {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Postgres").field("config", &self.inner.config).finish_non_exhaustive()
+    }
+}
+
+/// What the last handle takes along.
+struct Inner {
+    config: Config,
+    core: Arc<Core>,
+    /// Ends the listening connection.
+    closed: Arc<Notify>,
+    _threads: Threads,
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.closed.notify_one();
+    }
+}
+
+/// What the tasks on the queue's threads share.
+#[derive(Debug)]
+struct Core {
+    threads: Handle,
+    driver: Driver,
+    store: Arc<Store>,
+    id: Uuid,
+    signal: Signal,
+    combiner: Combiner,
+    poll: Option<Duration>,
+}
+
+/// A queue about to be opened; `.await` opens it.
+#[derive(Debug, Clone)]
+#[must_use = "a queue is opened by `.await`"]
+pub struct OpenPostgres {
+    config: Result<Config, Arc<str>>,
+}
+
+impl Postgres {
+    /// Opens the queue in the database that a URL names, and creates its tables if they are not there. The same as
+    /// [`from_url`](Self::from_url).
+    ///
+    /// # Errors
+    ///
+    /// When awaited: as [`from_url`](Self::from_url).
+    pub fn connect(url: &str) -> OpenPostgres {
+        Self::from_url(url)
+    }
+
+    /// Opens the queue that a URL names: `postgres://user:password@host:5432/db?schema=app&prefix=jobs_`. The options are
+    /// `schema`, `prefix`, `max_connections`, `poll`, `timeout`, `migrate`, and those of the connection, such as `sslmode`.
+    ///
+    /// # Errors
+    ///
+    /// When awaited: `InvalidConfig` if the URL or an option is wrong, or the server refuses the user; `Unavailable` or
+    /// `Timeout` if there is no server; `Corrupt` if the tables are of a newer release.
+    pub fn from_url(url: &str) -> OpenPostgres {
+        OpenPostgres { config: Config::from_url(url).map_err(|error| error.context().into()) }
+    }
+
+    /// Opens the queue in the database of an application's pool: same server, user and TLS. The connections are the queue's
+    /// own, since those of a pool belong to the runtime that opened them and a queue is also used outside of any; the
+    /// pool's hooks are not run. For jobs in a transaction of the pool's, see [`Transaction`](crate::queue::Transaction).
+    ///
+    /// # Errors
+    ///
+    /// When awaited: as [`from_url`](Self::from_url).
+    #[allow(clippy::needless_pass_by_value)]
+    pub fn from_pool(pool: PgPool) -> OpenPostgres {
+        OpenPostgres { config: Ok(Config::new((*pool.connect_options()).clone())) }
+    }
+}
+
+impl OpenPostgres {
+    fn with(mut self, set: impl FnOnce(&mut Config)) -> Self {
+        if let Ok(config) = &mut self.config {
+            set(config);
+        }
+        self
+    }
+
+    /// Sets the schema of the tables; default the connection's current one. It must exist.
+    pub fn schema(self, schema: impl Into<String>) -> Self {
+        self.with(|config| config.schema = Some(schema.into()))
+    }
+
+    /// Sets what stands before the names of all tables; default `extensions_`.
+    pub fn prefix(self, prefix: impl Into<String>) -> Self {
+        self.with(|config| config.prefix = prefix.into())
+    }
+
+    /// Sets the largest number of connections for calls; default 10. One more listens.
+    pub fn max_connections(self, connections: u32) -> Self {
+        self.with(|config| config.max_connections = connections)
+    }
+
+    /// Looks for jobs at this interval instead of listening, and keeps no prepared statements: for poolers that hand each
+    /// transaction to another connection.
+    pub fn poll_only(self, interval: Duration) -> Self {
+        self.with(|config| config.poll = Some(interval))
+    }
+
+    /// Sets how long a call may take, the time to connect included; default 10 s.
+    pub fn timeout(self, timeout: Duration) -> Self {
+        self.with(|config| config.timeout = timeout)
+    }
+
+    /// Sets whether the tables are created and migrated when the queue is opened; default true. With false, tables that are
+    /// missing or old are an error.
+    pub fn migrate(self, migrate: bool) -> Self {
+        self.with(|config| config.migrate = migrate)
+    }
+}
+
+impl IntoFuture for OpenPostgres {
+    type Output = Result<Postgres, QueueError>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(async move {
+            let config = self
+                .config
+                .map_err(|why| QueueError::new(QueueErrorKind::InvalidConfig, "connect", &*why))?
+                .checked()?;
+            let threads = Threads::start()?;
+            let Some(handle) = threads.handle().cloned() else { return Err(error::gone("connect")) };
+            let (reply, opened) = oneshot::channel();
+            let (asked, on) = (config.clone(), handle.clone());
+            handle.spawn(async move { reply.send(open(asked, on).await) });
+            let core = driver::answer("connect", opened).await?;
+            let closed = Arc::new(Notify::new());
+            if config.poll.is_none() {
+                let (core, closed) = (Arc::downgrade(&core), Arc::clone(&closed));
+                handle.spawn(async move {
+                    tokio::select! {
+                        () = listener::listen(core) => {}
+                        () = closed.notified() => {}
+                    }
+                });
+            }
+            Ok(Postgres { inner: Arc::new(Inner { config, core, closed, _threads: threads }) })
+        })
+    }
+}
+
+async fn open(config: Config, threads: Handle) -> Result<Arc<Core>, QueueError> {
+    let pooled = config.poll.is_some();
+    let server =
+        if pooled { config.server.clone().statement_cache_capacity(0) } else { config.server.clone() };
+    let link = Link::new(format!("postgres {}", config.place()));
+    let driver = Driver::new(server, config.max_connections, config.timeout, pooled, link);
+    let connecting = async {
+        let mut conn = driver.connect().await.map_err(|error| error::map(&error, "connect"))?;
+        let schema = schema(&mut conn, config.schema.as_deref()).await?;
+        let place = Place::new(&schema, &config.prefix);
+        migrations::migrate(&mut conn, &place, config.migrate).await?;
+        let store = Store::new(place, !pooled);
+        let known = async {
+            store.refresh(&mut conn).await?;
+            store.id(&mut conn).await
+        };
+        let id = known.await.map_err(|error| error::map(&error, "connect"))?;
+        Ok::<_, QueueError>((store, id))
+    };
+    let connected = tokio::time::timeout(config.timeout, connecting).await;
+    let (store, id) = connected.map_err(|_| error::timeout("connect"))??;
+    Ok(Arc::new(Core {
+        threads,
+        driver,
+        store: Arc::new(store),
+        id,
+        signal: Signal::default(),
+        combiner: Combiner::default(),
+        poll: config.poll,
+    }))
+}
+
+/// The schema of the tables, which must exist.
+async fn schema(conn: &mut PgConnection, asked: Option<&str>) -> Result<String, QueueError> {
+    let sql = "SELECT CASE WHEN $1 IS NULL THEN current_schema() ELSE (SELECT nspname FROM pg_namespace WHERE nspname = $1) END::text";
+    let found = sqlx::query(sql).persistent(false).bind(asked).fetch_one(conn).await;
+    let found: Option<String> =
+        found.and_then(|row| row.try_get(0)).map_err(|error| error::map(&error, "connect"))?;
+    let is_plain = |schema: &String| !schema.contains(['\'', '"', '$', '\\']);
+    if found.as_ref().is_some_and(|schema| !is_plain(schema)) {
+        return Err(error::invalid(
+            "connect",
+            "the schema's name holds a quote, `$` or `\\`; choose another schema",
+        ));
+    }
+    found.ok_or_else(|| {
+        let why = asked.map_or_else(
+            || "the connection has no current schema; name one by `?schema=`".to_owned(),
+            |asked| format!("there is no schema `{asked}`; create it, or name another by `?schema=`"),
+        );
+        error::invalid("connect", why)
+    })
+}
+
+impl Core {
+    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        drop(self.threads.spawn(task));
+    }
+
+    /// Makes the lanes that are not known, in a transaction of their own: what others read of them must be there to stay.
+    async fn know_lanes(
+        &self,
+        operation: &'static str,
+        keys: Vec<(QueueName, HandlerKey, u32)>,
+    ) -> Result<(), Failure> {
+        let unknown = self.store.names().unknown(&keys);
+        if unknown.is_empty() {
+            return Ok(());
+        }
+        let made = self.driver.run(Call::one(operation), |conn, _| {
+            let (store, unknown) = (Arc::clone(&self.store), unknown.clone());
+            Box::pin(async move { store.make_lanes(conn, unknown).await })
+        });
+        made.await?;
+        self.refresh(operation).await
+    }
+
+    async fn refresh(&self, operation: &'static str) -> Result<(), Failure> {
+        self.driver
+            .run(Call::one(operation), |conn, _| {
+                let store = Arc::clone(&self.store);
+                Box::pin(async move { store.refresh(conn).await })
+            })
+            .await
+    }
+}

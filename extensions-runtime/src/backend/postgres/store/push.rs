@@ -1,0 +1,110 @@
+//! Storing jobs (Q6–Q11, Q41).
+
+use sqlx::{PgConnection, Row};
+use uuid::Uuid;
+
+use super::{Store, job_id, uuid};
+use crate::job::{NewJob, UniqueUntil};
+use crate::queue::Pushed;
+use crate::time::millis;
+
+pub(super) const PUSH: &str = "SELECT {p}push($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)";
+
+/// How many jobs one statement stores.
+const CHUNK: usize = 10_000;
+
+/// Jobs as columns.
+#[derive(Debug, Default, Clone)]
+pub(in super::super) struct Columns {
+    ids: Vec<Uuid>,
+    lanes: Vec<i32>,
+    priorities: Vec<i16>,
+    delays: Vec<i64>,
+    max_attempts: Vec<i64>,
+    on_failures: Vec<bool>,
+    metas: Vec<Vec<u8>>,
+    payloads: Vec<Vec<u8>>,
+    special: bool,
+    keys: Vec<Option<String>>,
+    ttls: Vec<Option<i64>>,
+    starts: Vec<Option<bool>>,
+    onces: Vec<Option<i64>>,
+    touched: Vec<i32>,
+}
+
+impl Columns {
+    fn add(&mut self, job: &NewJob, (lane, queue): (i32, i32)) {
+        let unique = job.unique.as_ref();
+        self.ids.push(uuid(job.id));
+        self.lanes.push(lane);
+        self.priorities.push(job.priority.into());
+        self.delays.push(millis(job.delay));
+        self.max_attempts.push(job.max_attempts.into());
+        self.on_failures.push(job.on_failure);
+        self.metas.push(serde_json::to_vec(&job.meta).unwrap_or_default());
+        self.payloads.push(job.payload.as_bytes().to_vec());
+        self.keys.push(unique.map(|unique| unique.key.as_str().to_owned()));
+        self.ttls.push(unique.and_then(|unique| unique.ttl.map(millis)));
+        self.starts.push(unique.map(|unique| unique.until == UniqueUntil::Start));
+        self.onces.push(job.once.map(millis));
+        self.special |= unique.is_some() || job.once.is_some();
+        if !self.touched.contains(&queue) {
+            self.touched.push(queue);
+        }
+    }
+}
+
+impl Store {
+    /// The jobs as columns, in parts that are not too large; nothing if one of their lanes is not known.
+    pub(in super::super) fn columns<'a>(
+        &self,
+        jobs: impl Iterator<Item = &'a NewJob>,
+    ) -> Option<Vec<Columns>> {
+        let names = self.names();
+        let mut parts: Vec<Columns> = vec![Columns::default()];
+        for job in jobs {
+            let lane = names.lane_of(job)?;
+            if parts.last().is_none_or(|part| part.ids.len() >= CHUNK) {
+                parts.push(Columns::default());
+            }
+            parts.last_mut()?.add(job, lane);
+        }
+        Some(parts)
+    }
+
+    pub(in super::super) async fn push(
+        &self,
+        conn: &mut PgConnection,
+        parts: Vec<Columns>,
+    ) -> sqlx::Result<Vec<Pushed>> {
+        let mut answers = Vec::new();
+        for part in parts.into_iter().filter(|part| !part.ids.is_empty()) {
+            let n = part.ids.len();
+            let push = self
+                .query(&self.sql.push)
+                .bind(part.ids)
+                .bind(part.lanes)
+                .bind(part.priorities)
+                .bind(part.delays)
+                .bind(part.max_attempts)
+                .bind(part.on_failures)
+                .bind(part.metas)
+                .bind(part.payloads)
+                .bind(part.special)
+                .bind(part.keys)
+                .bind(part.ttls)
+                .bind(part.starts)
+                .bind(part.onces)
+                .bind(part.touched);
+            let holders: Option<Vec<Option<Uuid>>> = push.fetch_one(&mut *conn).await?.try_get(0)?;
+            let pushed = |holder: Option<Uuid>| {
+                holder.map_or(Pushed::Queued, |of| Pushed::Duplicate { of: job_id(of) })
+            };
+            match holders {
+                None => answers.resize(answers.len() + n, Pushed::Queued),
+                Some(holders) => answers.extend(holders.into_iter().map(pushed)),
+            }
+        }
+        Ok(answers)
+    }
+}

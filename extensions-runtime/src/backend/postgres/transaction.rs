@@ -1,0 +1,105 @@
+//! Jobs in transactions of the caller's.
+
+use std::sync::Arc;
+
+use sqlx::PgConnection;
+use sqlx::pool::PoolConnection;
+
+use super::backend::check_names;
+use super::store::{follow_ups, lane_keys};
+use super::{Core, Postgres, error};
+use crate::job::{HandlerKey, NewJob, QueueName};
+use crate::queue::{Pushed, QueueBackend, QueueError, QueueErrorKind, Settled, Settlement, Transaction};
+
+/// A connection in a transaction of the caller's.
+impl Transaction for PgConnection {
+    async fn push(
+        &mut self,
+        queue: &dyn QueueBackend,
+        jobs: Arc<[NewJob]>,
+    ) -> Result<Vec<Pushed>, QueueError> {
+        let core = core_of(queue, "push")?;
+        check_names(&jobs)?;
+        prepare(core, "push", self, lane_keys(jobs.iter())).await?;
+        let parts = core.store.columns(jobs.iter()).ok_or_else(|| error::gone("push"))?;
+        core.store.push(self, parts).await.map_err(|error| error::map(&error, "push"))
+    }
+
+    async fn settle(
+        &mut self,
+        queue: &dyn QueueBackend,
+        settlements: Vec<Settlement>,
+    ) -> Result<Vec<Settled>, QueueError> {
+        let core = core_of(queue, "settle")?;
+        for job in follow_ups(&settlements) {
+            check_names(std::slice::from_ref(job))?;
+        }
+        prepare(core, "settle", self, lane_keys(follow_ups(&settlements))).await?;
+        let settled = core.store.settle(self, &settlements, None, false).await;
+        settled.map_err(|error| error::map(&error, "settle"))
+    }
+}
+
+impl Transaction for sqlx::Transaction<'_, sqlx::Postgres> {
+    async fn push(
+        &mut self,
+        queue: &dyn QueueBackend,
+        jobs: Arc<[NewJob]>,
+    ) -> Result<Vec<Pushed>, QueueError> {
+        Transaction::push(&mut **self, queue, jobs).await
+    }
+
+    async fn settle(
+        &mut self,
+        queue: &dyn QueueBackend,
+        settlements: Vec<Settlement>,
+    ) -> Result<Vec<Settled>, QueueError> {
+        Transaction::settle(&mut **self, queue, settlements).await
+    }
+}
+
+impl Transaction for PoolConnection<sqlx::Postgres> {
+    async fn push(
+        &mut self,
+        queue: &dyn QueueBackend,
+        jobs: Arc<[NewJob]>,
+    ) -> Result<Vec<Pushed>, QueueError> {
+        Transaction::push(&mut **self, queue, jobs).await
+    }
+
+    async fn settle(
+        &mut self,
+        queue: &dyn QueueBackend,
+        settlements: Vec<Settlement>,
+    ) -> Result<Vec<Settled>, QueueError> {
+        Transaction::settle(&mut **self, queue, settlements).await
+    }
+}
+
+fn core_of<'a>(queue: &'a dyn QueueBackend, operation: &'static str) -> Result<&'a Arc<Core>, QueueError> {
+    let postgres = queue.store().and_then(|store| store.downcast_ref::<Postgres>());
+    postgres.map(|postgres| &postgres.inner.core).ok_or_else(|| {
+        let why = format!("a transaction of PostgreSQL cannot store jobs in `{}`: give the instance a queue in the same database", queue.describe());
+        QueueError::new(QueueErrorKind::Unsupported, operation, why)
+    })
+}
+
+/// Sees that the connection is one to the queue's database, and that the lanes are there.
+async fn prepare(
+    core: &Arc<Core>,
+    operation: &'static str,
+    conn: &mut PgConnection,
+    lanes: Vec<(QueueName, HandlerKey, u32)>,
+) -> Result<(), QueueError> {
+    let found = core.store.try_id(conn).await.map_err(|error| error::map(&error, operation))?;
+    if found != Some(core.id) {
+        let why = format!(
+            "the transaction is not in the database of the queue ({}): begin it there, or give the instance a queue in its database",
+            core.store.place()
+        );
+        return Err(error::invalid(operation, why));
+    }
+    let task = Arc::clone(core);
+    let known = core.start(async move { task.know_lanes(operation, lanes).await });
+    super::driver::answer::<()>(operation, known).await
+}
