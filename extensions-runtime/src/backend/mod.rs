@@ -1,6 +1,8 @@
 //! The stores. Each is re-exported by [`queue`](crate::queue), and only `queue::connect` names them.
 
 pub(crate) mod memory;
+#[cfg(feature = "redis")]
+pub(crate) mod redis;
 mod rules;
 #[cfg(feature = "sqlite")]
 pub(crate) mod sqlite;

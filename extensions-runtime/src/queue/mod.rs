@@ -34,6 +34,9 @@ pub use self::link::{Connection, Link};
 pub use self::transaction::Transaction;
 #[doc(inline)]
 pub use crate::backend::memory::Memory;
+#[cfg(feature = "redis")]
+#[doc(inline)]
+pub use crate::backend::redis::{OpenRedis, Redis};
 #[cfg(feature = "sqlite")]
 #[doc(inline)]
 pub use crate::backend::sqlite::{OpenSqlite, Sqlite, Synchronous};
