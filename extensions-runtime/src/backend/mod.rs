@@ -3,6 +3,8 @@
 pub(crate) mod memory;
 #[cfg(feature = "postgres")]
 pub(crate) mod postgres;
+#[cfg(feature = "redis")]
+pub(crate) mod redis;
 mod rules;
 #[cfg(feature = "sqlite")]
 pub(crate) mod sqlite;

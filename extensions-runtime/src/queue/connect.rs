@@ -8,16 +8,22 @@ use crate::time::Clock;
 /// The schemes that exist, with the feature that brings each.
 const SCHEMES: &[(&str, Option<&str>)] = &[
     ("memory", None),
-    ("sqlite", Some("sqlite")),
     ("postgres", Some("postgres")),
     ("postgresql", Some("postgres")),
+    ("redis", Some("redis")),
+    ("rediss", Some("redis")),
+    ("redis-cluster", Some("redis")),
+    ("rediss-cluster", Some("redis")),
+    ("redis-sentinel", Some("redis")),
+    ("rediss-sentinel", Some("redis")),
+    ("sqlite", Some("sqlite")),
     (SYNC, None),
 ];
 /// The scheme of no queue at all.
 const SYNC: &str = "sync";
 
 /// Opens the backend that a URL names: `sqlite://jobs.db`, `sqlite:///var/lib/app/jobs.db?synchronous=full`,
-/// `postgres://user@host/db`, `memory:`.
+/// `postgres://user@host/db`, `redis://:password@host:6379/0?prefix=shop`, `memory:`.
 ///
 /// # Errors
 ///
@@ -30,6 +36,10 @@ pub async fn connect(url: &str) -> Result<Arc<dyn QueueBackend>, QueueError> {
         "sqlite" => Ok(Arc::new(super::Sqlite::from_url(url).await?)),
         #[cfg(feature = "postgres")]
         "postgres" | "postgresql" => Ok(Arc::new(super::Postgres::from_url(url).await?)),
+        #[cfg(feature = "redis")]
+        "redis" | "rediss" | "redis-cluster" | "rediss-cluster" | "redis-sentinel" | "rediss-sentinel" => {
+            Ok(Arc::new(super::Redis::open(url).await?))
+        }
         SYNC => {
             let hint = "`sync:` is no queue but runs jobs in place; give it to an instance, by `.queue_url(\"sync:\")`";
             Err(QueueError::new(QueueErrorKind::InvalidConfig, "connect", hint))

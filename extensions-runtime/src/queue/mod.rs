@@ -38,6 +38,9 @@ pub use crate::backend::memory::Memory;
 #[cfg(feature = "postgres")]
 #[doc(inline)]
 pub use crate::backend::postgres::{OpenPostgres, Postgres};
+#[cfg(feature = "redis")]
+#[doc(inline)]
+pub use crate::backend::redis::{OpenRedis, Redis};
 #[cfg(feature = "sqlite")]
 #[doc(inline)]
 pub use crate::backend::sqlite::{OpenSqlite, Sqlite, Synchronous};

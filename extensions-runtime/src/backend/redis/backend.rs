@@ -1,0 +1,224 @@
+//! The trait's calls, handed to the thread that owns the connection.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio::sync::oneshot::{self, Receiver};
+use tokio::time::{Instant, sleep_until};
+
+use super::error::{self, Failure};
+use super::store::{LAYOUT, Store, operate::Act, script};
+use super::{Inner, Redis};
+use crate::job::{JobId, JobRecord, NewJob, QueueName, WorkerId};
+use crate::queue::{
+    AdminOutcome, Capabilities, ClaimRequest, Claimed, Connection, Extend, Extended, JobFilter, Maintained,
+    Migration, Pushed, QueueAdmin, QueueBackend, QueueError, QueueFuture, QueueStats, Retention, Settled,
+    Settlement, WaitRequest, WorkerInfo,
+};
+
+/// How long a wait lasts at most where wake-ups are not heard.
+const POLL: Duration = Duration::from_secs(1);
+
+impl Inner {
+    /// Runs a step on the driver to its end, even if the future is dropped.
+    fn call<T, F>(
+        &self,
+        operation: &'static str,
+        step: impl FnOnce(Arc<Store>) -> F + Send + 'static,
+    ) -> QueueFuture<'_, T>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, Failure>> + Send,
+    {
+        Box::pin(async move {
+            let (reply, answer) = oneshot::channel();
+            let store = Arc::clone(&self.store);
+            self.driver.spawn(async move {
+                let _ = reply.send(step(store).await);
+            });
+            match answer.await {
+                Ok(answer) => answer.map_err(|failure| error::map(&failure, operation)),
+                Err(_) => Err(error::gone(operation)),
+            }
+        })
+    }
+
+    /// Wake-ups cost a connection, so they are heard only where someone waits.
+    fn listen(&self) {
+        if !self.listening.swap(true, Ordering::Relaxed) {
+            self.driver.spawn(self.store.listener());
+        }
+    }
+}
+
+/// A claim on its way; what it brought is given back if nobody takes it.
+struct Delivery<'a> {
+    inner: &'a Inner,
+    answer: Receiver<Result<Claimed, QueueError>>,
+    worker: WorkerId,
+    claim: u64,
+}
+
+impl Drop for Delivery<'_> {
+    fn drop(&mut self) {
+        self.answer.close();
+        if let Ok(Ok(claimed)) = self.answer.try_recv()
+            && !claimed.jobs.is_empty()
+        {
+            let (store, worker, claim) = (Arc::clone(&self.inner.store), self.worker, self.claim);
+            self.inner.driver.spawn(async move { store.give_back(worker, claim).await });
+        }
+    }
+}
+
+/// Makes a claim, and gives it back where its answer does not arrive.
+async fn reserve(
+    store: Arc<Store>,
+    request: ClaimRequest,
+    claim: u64,
+    reply: oneshot::Sender<Result<Claimed, QueueError>>,
+) {
+    let answer = store.reserve(&request, claim).await;
+    let lost = matches!(&answer, Err(failure) if failure.ends_connection());
+    let unclaimed = match reply.send(answer.map_err(|failure| error::map(&failure, "reserve"))) {
+        Err(Ok(claimed)) => !claimed.jobs.is_empty(),
+        _ => false,
+    };
+    if lost || unclaimed {
+        store.give_back(request.worker, claim).await;
+    }
+}
+
+impl QueueBackend for Redis {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::ALL.without_transactions()
+    }
+
+    fn describe(&self) -> String {
+        self.inner.config.place()
+    }
+
+    fn push(&self, jobs: Arc<[NewJob]>) -> QueueFuture<'_, Vec<Pushed>> {
+        Box::pin(async move {
+            if jobs.is_empty() {
+                return Ok(Vec::new());
+            }
+            self.inner.store.push(&jobs).await.unwrap_or_else(|_| Err(error::gone("push")))
+        })
+    }
+
+    fn reserve(&self, request: ClaimRequest) -> QueueFuture<'_, Claimed> {
+        Box::pin(async move {
+            let (reply, answer) = oneshot::channel();
+            let claim = self.inner.store.next_claim();
+            let mut delivery = Delivery { inner: &self.inner, answer, worker: request.worker, claim };
+            self.inner.driver.spawn(reserve(Arc::clone(&self.inner.store), request, claim, reply));
+            (&mut delivery.answer).await.unwrap_or_else(|_| Err(error::gone("reserve")))
+        })
+    }
+
+    fn settle(&self, settlements: Vec<Settlement>) -> QueueFuture<'_, Vec<Settled>> {
+        if settlements.is_empty() {
+            return Box::pin(async { Ok(Vec::new()) });
+        }
+        self.inner.call("settle", |store| async move { store.settle(&settlements).await })
+    }
+
+    fn extend(&self, claims: Vec<Extend>, lease: Duration) -> QueueFuture<'_, Vec<Extended>> {
+        if claims.is_empty() {
+            return Box::pin(async { Ok(Vec::new()) });
+        }
+        self.inner.call("extend", move |store| async move { store.extend(&claims, lease).await })
+    }
+
+    fn wait(&self, request: WaitRequest) -> QueueFuture<'_, ()> {
+        Box::pin(async move {
+            self.inner.listen();
+            let news = self.inner.store.news();
+            let began = Instant::now();
+            let timeout = began + request.timeout;
+            loop {
+                let next = news.next();
+                tokio::pin!(next);
+                next.as_mut().enable();
+                if news.changed_since(&request.queues, request.cursor) {
+                    return Ok(());
+                }
+                let end = if news.is_up() { timeout } else { timeout.min(began + POLL) };
+                tokio::select! {
+                    () = &mut next => {}
+                    () = sleep_until(end) => return Ok(()),
+                }
+            }
+        })
+    }
+
+    fn maintain(&self, retention: Retention) -> QueueFuture<'_, Maintained> {
+        self.inner.call("maintain", move |store| async move { store.maintain(retention).await })
+    }
+
+    fn beat(&self, worker: WorkerInfo) -> QueueFuture<'_, ()> {
+        self.inner.call("beat", |store| async move { store.beat(&worker).await })
+    }
+
+    fn leave(&self, worker: WorkerId) -> QueueFuture<'_, ()> {
+        self.inner.call("leave", move |store| async move { store.leave(worker).await })
+    }
+
+    fn connection(&self) -> Connection {
+        self.inner.store.link()
+    }
+
+    fn reconnect(&self) {
+        self.inner.store.reconnect();
+    }
+}
+
+impl QueueAdmin for Redis {
+    fn stats(&self) -> QueueFuture<'_, Vec<QueueStats>> {
+        self.inner.call("stats", |store| async move { store.stats().await })
+    }
+
+    fn list(&self, filter: JobFilter) -> QueueFuture<'_, Vec<JobRecord>> {
+        self.inner.call("list", |store| async move { store.list(&filter).await })
+    }
+
+    fn get(&self, ids: Vec<JobId>) -> QueueFuture<'_, Vec<Option<JobRecord>>> {
+        self.inner.call("get", |store| async move { store.get(&ids).await })
+    }
+
+    fn retry(&self, ids: Vec<JobId>) -> QueueFuture<'_, Vec<AdminOutcome>> {
+        self.inner.call("retry", |store| async move { store.operate(Act::Retry, "", &ids).await })
+    }
+
+    fn cancel(&self, ids: Vec<JobId>, reason: String) -> QueueFuture<'_, Vec<AdminOutcome>> {
+        self.inner.call("cancel", |store| async move { store.operate(Act::Cancel, &reason, &ids).await })
+    }
+
+    fn forget(&self, ids: Vec<JobId>) -> QueueFuture<'_, Vec<AdminOutcome>> {
+        self.inner.call("forget", |store| async move { store.operate(Act::Forget, "", &ids).await })
+    }
+
+    fn prune(&self, retention: Retention, limit: u64) -> QueueFuture<'_, u64> {
+        self.inner.call("prune", move |store| async move { store.prune_up_to(retention, limit).await })
+    }
+
+    fn pause(&self, queue: QueueName) -> QueueFuture<'_, ()> {
+        self.inner.call("pause", |store| async move { store.pause(&queue, true).await })
+    }
+
+    fn resume(&self, queue: QueueName) -> QueueFuture<'_, ()> {
+        self.inner.call("resume", |store| async move { store.pause(&queue, false).await })
+    }
+
+    fn workers(&self) -> QueueFuture<'_, Vec<WorkerInfo>> {
+        self.inner.call("workers", |store| async move { store.workers().await })
+    }
+
+    fn migrations(&self) -> Vec<Migration> {
+        let texts = script::all().into_iter().map(|(name, script)| format!("-- {name}\n{}", script.text));
+        vec![Migration { version: LAYOUT.unsigned_abs() as u32, text: texts.collect::<Vec<_>>().join("\n") }]
+    }
+}

@@ -1,0 +1,83 @@
+-- What every script starts with: the keys, the server's time, counters and wake-ups.
+local call, pack, unpk = redis.call, struct.pack, struct.unpack
+local P = KEYS[1] .. ':'
+local META = P .. 'meta'
+local clock = call('TIME')
+local us = clock[1] * 1000000 + clock[2]
+local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+-- Scores are 2^44 * priority + milliseconds, exact in a double.
+local SPAN = 17592186044416
+
+local function later(ms)
+  return math.min(now + ms, SPAN - 1)
+end
+
+-- A variadic command with any number of arguments; an even number of them at a time.
+local function bulk(command, key, args)
+  local n = #args
+  for first = 1, n, 4000 do
+    call(command, key, unpack(args, first, math.min(first + 3999, n)))
+  end
+end
+
+-- The same for commands that answer one value for each argument.
+local function fetch(command, key, args)
+  local n = #args
+  if n == 0 then return {} end
+  if n <= 4000 then return call(command, key, unpack(args)) end
+  local all = {}
+  for first = 1, n, 4000 do
+    local part = call(command, key, unpack(args, first, math.min(first + 3999, n)))
+    for i = 1, #part do all[first + i - 1] = part[i] end
+  end
+  return all
+end
+
+local counts = {}
+
+local function count(lane, state, by)
+  local field = lane .. state
+  counts[field] = (counts[field] or 0) + by
+end
+
+local function flush_counts()
+  for field, by in pairs(counts) do
+    if by ~= 0 then call('HINCRBY', P .. 'counts', field, by) end
+  end
+end
+
+local queues = {}
+
+-- A lane's name starts with the length of its queue's.
+local function queue_in(name)
+  return string.sub(name, 5, 4 + unpk('>I4', name))
+end
+
+local function queue_of(lane)
+  local queue = queues[lane]
+  if not queue then
+    local name = call('HGET', P .. 'lanes', lane)
+    queue = name and queue_in(name) or ''
+    queues[lane] = queue
+  end
+  return queue
+end
+
+local woken = {}
+
+local function wake(queue)
+  woken[queue] = true
+end
+
+-- Only a queue that was claimed from since its last wake-up has anyone to wake. The generation grows with the clock, so that it
+-- never repeats, whatever the server forgot in a crash.
+local function flush_wakes()
+  for queue in pairs(woken) do
+    if call('HDEL', META, 'idle:' .. queue) == 1 then
+      local last = tonumber(call('HGET', META, 'gen') or 0)
+      local gen = string.format('%.0f', math.max(last + 1, us))
+      call('HSET', META, 'gen', gen)
+      call('PUBLISH', P .. 'wake', gen .. ' ' .. queue)
+    end
+  end
+end

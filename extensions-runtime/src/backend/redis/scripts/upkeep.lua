@@ -1,0 +1,39 @@
+-- ARGV: the largest number of jobs for each part. Answers { rescued, quarantined, promoted }.
+local limit = tonumber(ARGV[1])
+
+local rescued, quarantined = 0, 0
+for _, worker in ipairs(call('ZRANGE', P .. 'holders', '-inf', now, 'BYSCORE', 'LIMIT', 0, 50)) do
+  local held = P .. 'held:' .. worker
+  local ids = call('ZRANGE', held, '-inf', now, 'BYSCORE', 'LIMIT', 0, math.max(limit - rescued - quarantined, 0))
+  local states = fetch('HMGET', P .. 'state', ids)
+  for i = 1, #ids do
+    local j = states[i] and decode(ids[i], states[i])
+    if j and j.token ~= 0 and j.worker == worker then
+      local ended = false
+      change(j, function() ended = lose(j) end)
+      if ended then quarantined = quarantined + 1 else rescued = rescued + 1 end
+    else
+      call('ZREM', held, ids[i])
+    end
+  end
+  local head = call('ZRANGE', held, 0, 0, 'WITHSCORES')
+  if head[2] then
+    call('ZADD', P .. 'holders', head[2], worker)
+  else
+    call('ZREM', P .. 'holders', worker)
+  end
+end
+
+local promoted, seen = 0, {}
+for _, name in ipairs(call('HVALS', P .. 'lanes')) do
+  local queue = queue_in(name)
+  if not seen[queue] and promoted < limit then promoted = promoted + promote(queue, limit - promoted) end
+  seen[queue] = true
+end
+
+local over = call('ZRANGE', P .. 'taken', '-inf', now, 'BYSCORE', 'LIMIT', 0, limit)
+bulk('ZREM', P .. 'taken', over)
+
+flush_counts()
+flush_wakes()
+return { rescued, quarantined, promoted }

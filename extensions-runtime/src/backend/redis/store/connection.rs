@@ -1,0 +1,258 @@
+//! The connection that all calls share: opened again by itself, with jittered pauses.
+
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use redis::aio::{ConnectionLike, MultiplexedConnection};
+use redis::cluster::ClusterClient;
+use redis::cluster_async::ClusterConnection;
+use redis::sentinel::{SentinelClient, SentinelServerType};
+use redis::{AsyncConnectionConfig, Client, Cmd, PushInfo, RedisResult, Value};
+use tokio::sync::Mutex;
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::time::{Instant, sleep_until, timeout_at};
+
+use super::super::config::{Config, Topology};
+use super::super::error::Failure;
+use super::script::Script;
+use crate::queue::Link;
+
+/// A call ends with the connection that it was sent on, or is sent again on the next one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Repeat {
+    /// Doing it twice is the same as doing it once.
+    Yes,
+    /// The caller has to know that it may have been done.
+    No,
+}
+
+enum Server {
+    Single(Client),
+    Sentinel(Mutex<SentinelClient>),
+    Cluster(ClusterClient, Client),
+}
+
+#[derive(Clone)]
+enum Open {
+    Single(MultiplexedConnection),
+    Cluster(ClusterConnection),
+}
+
+impl Open {
+    async fn send(&mut self, cmd: &Cmd) -> RedisResult<Value> {
+        match self {
+            Self::Single(open) => open.req_packed_command(cmd).await,
+            Self::Cluster(open) => open.req_packed_command(cmd).await,
+        }
+        .and_then(Value::extract_error)
+    }
+}
+
+#[derive(Default)]
+struct Slot {
+    open: Option<(u64, Open)>,
+    failures: u32,
+    not_before: Option<Instant>,
+    failure: Option<Failure>,
+}
+
+pub(super) struct Connection {
+    server: Server,
+    base_key: String,
+    timeout: Duration,
+    pub(super) link: Link,
+    slot: Mutex<Slot>,
+    /// Connections up to this number are of no more use.
+    broken: AtomicU64,
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection").field("link", &self.link).finish_non_exhaustive()
+    }
+}
+
+impl Connection {
+    pub(super) fn new(config: &Config) -> Result<Self, Failure> {
+        if config.nodes.iter().any(|node| node.starts_with("rediss:")) {
+            // The application may have chosen another provider; that is as good.
+            let _ = rustls::crypto::ring::default_provider().install_default();
+        }
+        let nodes = || config.nodes.iter().map(String::as_str);
+        let first = Client::open(config.nodes[0].as_str())?;
+        let server = match config.topology {
+            Topology::Single => Server::Single(first),
+            Topology::Cluster => Server::Cluster(ClusterClient::new(nodes())?, first),
+            Topology::Sentinel => {
+                let (nodes, service) = (nodes().collect(), config.service.clone());
+                Server::Sentinel(Mutex::new(SentinelClient::build(
+                    nodes,
+                    service,
+                    None,
+                    SentinelServerType::Master,
+                )?))
+            }
+        };
+        Ok(Self {
+            server,
+            base_key: config.base_key(),
+            timeout: config.timeout,
+            link: Link::new(config.place()),
+            slot: Mutex::default(),
+            broken: AtomicU64::new(0),
+        })
+    }
+
+    pub(super) fn deadline(&self) -> Instant {
+        Instant::now() + self.timeout
+    }
+
+    pub(super) fn key(&self, rest: &str) -> String {
+        format!("{}:{rest}", self.base_key)
+    }
+
+    /// Calls a script with the store's one key. `arguments` come after it.
+    pub(super) async fn call(
+        &self,
+        script: &'static Script,
+        repeat: Repeat,
+        arguments: impl FnOnce(&mut Cmd),
+    ) -> Result<Value, Failure> {
+        let mut cmd = redis::cmd("EVALSHA");
+        cmd.arg(&script.hash).arg(1).arg(&self.base_key);
+        arguments(&mut cmd);
+        let deadline = self.deadline();
+        let mut reloaded = 0;
+        loop {
+            match self.send(&cmd, repeat, deadline).await {
+                Err(failure) if failure.lacks_script() && reloaded < 3 => {
+                    reloaded += 1;
+                    let mut load = redis::cmd("SCRIPT");
+                    load.arg("LOAD").arg(&script.text);
+                    self.send(&load, Repeat::Yes, deadline).await?;
+                }
+                answer => return answer,
+            }
+        }
+    }
+
+    pub(super) async fn command(&self, cmd: &Cmd) -> Result<Value, Failure> {
+        self.send(cmd, Repeat::Yes, self.deadline()).await
+    }
+
+    async fn send(&self, cmd: &Cmd, repeat: Repeat, deadline: Instant) -> Result<Value, Failure> {
+        loop {
+            let (number, mut open) = self.opened(deadline).await?;
+            let answer = match timeout_at(deadline, open.send(cmd)).await {
+                Ok(answer) => answer.map_err(Failure::from),
+                Err(_) => Err(Failure::Silent(self.timeout)),
+            };
+            match answer {
+                Err(failure) if failure.ends_connection() => {
+                    self.broken.fetch_max(number, Ordering::Relaxed);
+                    self.link.lost(&failure.what());
+                    if repeat == Repeat::No || Instant::now() >= deadline {
+                        return Err(failure);
+                    }
+                }
+                answer => {
+                    self.link.works();
+                    return answer;
+                }
+            }
+        }
+    }
+
+    /// The connection that is open, or a new one.
+    async fn opened(&self, deadline: Instant) -> Result<(u64, Open), Failure> {
+        let silent = || Failure::Silent(self.timeout);
+        let mut slot = timeout_at(deadline, self.slot.lock()).await.map_err(|_| silent())?;
+        loop {
+            if let Some((number, open)) = &slot.open
+                && *number > self.broken.load(Ordering::Relaxed)
+            {
+                return Ok((*number, open.clone()));
+            }
+            if let Some(at) = slot.not_before.filter(|at| *at > Instant::now()) {
+                if at >= deadline {
+                    sleep_until(deadline).await;
+                    return Err(slot.failure.take().unwrap_or_else(silent));
+                }
+                sleep_until(at).await;
+            }
+            let number =
+                slot.open.take().map_or(0, |(number, _)| number).max(self.broken.load(Ordering::Relaxed)) + 1;
+            self.broken.fetch_max(number - 1, Ordering::Relaxed);
+            let attempt = match timeout_at(deadline, self.connect()).await {
+                Ok(attempt) => attempt.map_err(Failure::from),
+                Err(_) => Err(silent()),
+            };
+            match attempt {
+                Ok(open) => *slot = Slot { open: Some((number, open)), ..Slot::default() },
+                Err(failure) => {
+                    self.link.lost(&failure.what());
+                    slot.failures += 1;
+                    slot.not_before = Some(Instant::now() + Link::back_off(slot.failures));
+                    if !failure.ends_connection() || Instant::now() >= deadline {
+                        return Err(failure);
+                    }
+                    slot.failure = Some(failure);
+                }
+            }
+        }
+    }
+
+    /// What is open is not used again.
+    pub(super) fn reconnect(&self) {
+        if let Ok(slot) = self.slot.try_lock()
+            && let Some((number, _)) = &slot.open
+        {
+            self.broken.fetch_max(*number, Ordering::Relaxed);
+        }
+    }
+
+    /// Without a time-out of the library's, which would count for every call.
+    fn settings() -> AsyncConnectionConfig {
+        AsyncConnectionConfig::new().set_connection_timeout(None).set_response_timeout(None)
+    }
+
+    async fn connect(&self) -> RedisResult<Open> {
+        Ok(match &self.server {
+            Server::Single(client) => {
+                Open::Single(client.get_multiplexed_async_connection_with_config(&Self::settings()).await?)
+            }
+            Server::Sentinel(client) => {
+                Open::Single(client.lock().await.get_async_connection_with_config(&Self::settings()).await?)
+            }
+            Server::Cluster(client, _) => Open::Cluster(client.get_async_connection().await?),
+        })
+    }
+
+    /// A connection of its own that hears of wake-ups. In a cluster any node hears of all.
+    pub(super) async fn subscribe(
+        &self,
+        channel: &str,
+        news: UnboundedSender<PushInfo>,
+    ) -> Result<MultiplexedConnection, Failure> {
+        let connect = async {
+            let client = match &self.server {
+                Server::Single(client) | Server::Cluster(_, client) => client.clone(),
+                Server::Sentinel(client) => client.lock().await.async_get_client().await?,
+            };
+            let info = client.get_connection_info();
+            let settings = info.redis_settings().clone().set_protocol(redis::ProtocolVersion::RESP3);
+            let client = Client::open(info.clone().set_redis_settings(settings))?;
+            let settings = Self::settings().set_push_sender(news);
+            let mut open = client.get_multiplexed_async_connection_with_config(&settings).await?;
+            open.subscribe(channel).await?;
+            Ok(open)
+        };
+        timeout_at(self.deadline(), connect).await.map_err(|_| Failure::Silent(self.timeout))?
+    }
+
+    /// Whether a connection of its own still answers.
+    pub(super) async fn answers(&self, open: &mut MultiplexedConnection) -> bool {
+        matches!(timeout_at(self.deadline(), open.req_packed_command(&redis::cmd("PING"))).await, Ok(Ok(_)))
+    }
+}

@@ -1,0 +1,247 @@
+//! The only place that knows keys, scripts and their answers.
+
+mod answer;
+mod connection;
+mod health;
+mod lanes;
+mod news;
+pub(super) mod operate;
+mod pusher;
+pub(super) mod script;
+mod settle;
+mod view;
+mod wire;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use redis::{Cmd, Value};
+use tokio::sync::oneshot;
+
+use self::connection::{Connection, Repeat};
+use self::lanes::{LaneMap, Lanes};
+pub(super) use self::news::News;
+use self::pusher::Pusher;
+use self::settle::Doubts;
+use self::wire::{Batch, Body, State, bounded_millis};
+use super::config::Config;
+use super::driver::Driver;
+use super::error::{self, Failure};
+use crate::job::{ClaimedJob, LeaseToken, NewJob, Progress, Purpose, WorkerId};
+use crate::queue::{
+    ClaimRequest, Claimed, Connection as LinkState, Extend, Extended, Link, QueueError, QueueErrorKind,
+    WaitCursor,
+};
+use crate::time::Timestamp;
+
+/// The version of the keys' layout.
+pub(super) const LAYOUT: i64 = 1;
+
+/// A claim holds at most this many jobs; their tokens are numbered within it.
+const LARGEST_CLAIM: u64 = 1 << 12;
+/// Claims are numbered from anywhere in this range, so that no two processes ever give out the same token.
+const CLAIMS: u64 = 1 << 40;
+/// For how long a claim whose answer was lost is tried to be given back.
+const GIVE_BACK_FOR: Duration = Duration::from_secs(120);
+
+/// What a script lets a server do at once.
+const STEP: u64 = 500;
+
+#[derive(Debug)]
+pub(super) struct Store {
+    connection: Arc<Connection>,
+    pusher: Pusher,
+    lanes: Lanes,
+    news: Arc<News>,
+    doubts: Doubts,
+    claims: AtomicU64,
+    marking: view::Marking,
+}
+
+impl Store {
+    /// To be called on the driver.
+    pub(super) async fn open(config: &Config, driver: &Driver) -> Result<Self, QueueError> {
+        let failed = |failure: Failure| error::map(&failure, "connect");
+        let connection = Arc::new(Connection::new(config).map_err(failed)?);
+        health::check_version(&connection).await.map_err(failed)??;
+        let there = connection
+            .call(&script::OPEN, Repeat::Yes, |cmd| {
+                cmd.arg(LAYOUT);
+            })
+            .await
+            .map_err(failed)?;
+        match answer::number(&there).map_err(failed)? {
+            LAYOUT => {}
+            newer => return Err(newer_layout(newer, &config.place())),
+        }
+        health::warn(&connection, &config.place()).await;
+        Ok(Self {
+            pusher: Pusher::start(driver, Arc::clone(&connection)),
+            connection,
+            lanes: Lanes::default(),
+            news: Arc::default(),
+            doubts: Doubts::new(),
+            claims: AtomicU64::new(fastrand::u64(1..CLAIMS)),
+            marking: view::Marking::default(),
+        })
+    }
+
+    pub(super) fn news(&self) -> &Arc<News> {
+        &self.news
+    }
+
+    /// What hears of wake-ups for as long as it runs.
+    pub(super) fn listener(&self) -> impl Future<Output = ()> + Send + 'static {
+        news::listen(Arc::clone(&self.connection), Arc::clone(&self.news))
+    }
+
+    pub(super) fn link(&self) -> LinkState {
+        self.connection.link.state()
+    }
+
+    pub(super) fn reconnect(&self) {
+        self.connection.reconnect();
+    }
+
+    pub(super) fn push(&self, jobs: &[NewJob]) -> oneshot::Receiver<pusher::Answer> {
+        self.pusher.push(Batch::new(jobs))
+    }
+
+    /// The number of a claim that is about to be made: its first token.
+    pub(super) fn next_claim(&self) -> u64 {
+        let number = self.claims.fetch_add(1, Ordering::Relaxed) % CLAIMS;
+        number.max(1) * LARGEST_CLAIM
+    }
+
+    pub(super) async fn reserve(&self, request: &ClaimRequest, claim: u64) -> Result<Claimed, Failure> {
+        loop {
+            let wanted = self.lanes.wanted(request);
+            let answer = self.connection.call(&script::RESERVE, Repeat::No, |cmd| {
+                cmd.arg(request.worker.as_bytes().as_slice()).arg(claim);
+                cmd.arg((request.max as u64).min(LARGEST_CLAIM)).arg(bounded_millis(request.lease));
+                cmd.arg(request.lost as u8).arg(&wanted.stamp).arg(&wanted.mask);
+                for queue in &wanted.queues {
+                    cmd.arg(queue.as_str());
+                }
+            });
+            let mut parts = answer::array(answer.await?)?;
+            if parts.first().and_then(|first| answer::bytes(first).ok()) == Some(b"lanes") {
+                let table = parts.pop().unwrap_or(Value::Nil);
+                let stamp = parts.pop().unwrap_or(Value::Nil);
+                self.lanes.learn(LaneMap::read(answer::text(&stamp)?, table)?);
+                continue;
+            }
+            return claimed(Value::Array(parts), &self.lanes.map());
+        }
+    }
+
+    /// Gives back what a claim took whose answer nobody got, and keeps it from taking anything if it is yet to be carried out.
+    pub(super) async fn give_back(&self, worker: WorkerId, claim: u64) {
+        let over = tokio::time::Instant::now() + GIVE_BACK_FOR;
+        let mut failures = 0;
+        while tokio::time::Instant::now() < over {
+            match self.leave_step(worker, claim, claim + LARGEST_CLAIM - 1, false, Some(claim)).await {
+                Ok(0) => return,
+                Ok(_) => {}
+                Err(_) => {
+                    failures += 1;
+                    tokio::time::sleep(Link::back_off(failures)).await;
+                }
+            }
+        }
+    }
+
+    async fn leave_step(
+        &self,
+        worker: WorkerId,
+        first: u64,
+        last: u64,
+        goodbye: bool,
+        void: Option<u64>,
+    ) -> Result<u64, Failure> {
+        let left = self.connection.call(&script::LEAVE, Repeat::Yes, |cmd| {
+            cmd.arg(worker.as_bytes().as_slice()).arg(first).arg(last).arg(STEP).arg(u8::from(goodbye));
+            cmd.arg(void.map(|claim| claim.to_string()).unwrap_or_default());
+        });
+        answer::count(&left.await?)
+    }
+
+    pub(super) async fn leave(&self, worker: WorkerId) -> Result<(), Failure> {
+        while self.leave_step(worker, 0, CLAIMS * LARGEST_CLAIM, true, None).await? > 0 {}
+        Ok(())
+    }
+
+    pub(super) async fn extend(&self, claims: &[Extend], lease: Duration) -> Result<Vec<Extended>, Failure> {
+        let answer = self.connection.call(&script::EXTEND, Repeat::Yes, |cmd| {
+            cmd.arg(bounded_millis(lease));
+            for claim in claims {
+                let progress = claim.progress.as_ref().map(progress_json).unwrap_or_default();
+                cmd.arg(claim.job.as_bytes().as_slice())
+                    .arg(claim.token.0.to_be_bytes().as_slice())
+                    .arg(progress);
+            }
+        });
+        let answer = answer.await?;
+        let extended = answer::bytes(&answer)?.iter().map(|letter| match letter {
+            b'h' => Extended::Held,
+            b'c' => Extended::CancelRequested,
+            _ => Extended::LeaseLost,
+        });
+        Ok(extended.collect())
+    }
+
+    async fn step(
+        &self,
+        script: &'static script::Script,
+        arguments: impl FnOnce(&mut Cmd),
+    ) -> Result<Value, Failure> {
+        self.connection.call(script, Repeat::Yes, arguments).await
+    }
+}
+
+fn newer_layout(found: i64, place: &str) -> QueueError {
+    let what = format!(
+        "{place} has layout {found} of a newer release; this program knows layouts up to {LAYOUT}: update it, or choose another `prefix`"
+    );
+    QueueError::new(QueueErrorKind::Corrupt, "connect", what)
+}
+
+fn progress_json(progress: &Progress) -> Vec<u8> {
+    serde_json::to_vec(progress).unwrap_or_default()
+}
+
+fn claimed(answer: Value, map: &LaneMap) -> Result<Claimed, Failure> {
+    let [generation, due, now, jobs] = answer::parts(answer)?;
+    let now = Timestamp::from_millis(answer::number(&now)?);
+    let jobs = answer::array(jobs)?;
+    Ok(Claimed {
+        jobs: jobs.chunks_exact(4).filter_map(|parts| claimed_job(parts, now, map)).collect(),
+        cursor: WaitCursor(answer::count(&generation)?),
+        next_due: u64::try_from(answer::number(&due)?).ok().map(Duration::from_millis),
+    })
+}
+
+fn claimed_job(parts: &[Value], now: Timestamp, map: &LaneMap) -> Option<ClaimedJob> {
+    let state = State::read(answer::bytes(&parts[1]).ok()?)?;
+    let body = Body::read(answer::bytes(&parts[2]).ok()?, map.by_number.get(&state.lane));
+    let on_failure = state.on_failure();
+    Some(ClaimedJob {
+        id: answer::id(&parts[0]).ok()?,
+        token: LeaseToken(state.token),
+        purpose: if state.owes() { Purpose::OnFailure } else { Purpose::Attempt },
+        handler: body.lane.handler,
+        point_version: body.lane.version,
+        payload: body.payload,
+        queue: body.lane.queue,
+        priority: state.priority,
+        attempt: state.attempt,
+        max_attempts: body.max_attempts,
+        lost_count: state.lost_count,
+        enqueued_at: state.enqueued_at,
+        age: now.since(state.enqueued_at),
+        on_failure,
+        last_error: answer::bytes(&parts[3]).ok().and_then(|errors| wire::errors(errors).pop()),
+        meta: body.meta,
+    })
+}

@@ -1,0 +1,147 @@
+//! Settling, also where the answer to an earlier try was lost.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use redis::Cmd;
+
+use super::super::error::Failure;
+use super::connection::Repeat;
+use super::wire::{Batch, LaneTable, bounded_millis, error_json};
+use super::{Store, answer, script};
+use crate::job::{JobId, LeaseToken, WorkerId};
+use crate::queue::{Settle, Settled, Settlement};
+
+/// For how long the server remembers what it answered.
+const REMEMBERED_FOR: Duration = Duration::from_secs(600);
+
+/// A place in an earlier call.
+#[derive(Debug, Clone, Copy)]
+struct Doubt {
+    call: u64,
+    at: usize,
+    since: Instant,
+}
+
+/// The settlements of this process that were sent and not answered: each may have taken effect. When one is repeated, it names its
+/// earlier call, and the server looks up what it answered then.
+#[derive(Debug)]
+pub(super) struct Doubts {
+    process: WorkerId,
+    calls: AtomicU64,
+    open: Mutex<HashMap<(JobId, LeaseToken), Doubt>>,
+}
+
+impl Doubts {
+    pub(super) fn new() -> Self {
+        Self { process: WorkerId::new(), calls: AtomicU64::new(1), open: Mutex::default() }
+    }
+
+    fn marks(&self, settlements: &[Settlement]) -> Vec<Option<Doubt>> {
+        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if open.is_empty() {
+            return vec![None; settlements.len()];
+        }
+        settlements.iter().map(|end| open.get(&(end.job, end.token)).copied()).collect()
+    }
+
+    /// A first doubt stays: it is the call that may have taken effect.
+    fn remember(&self, call: u64, settlements: &[Settlement]) {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        open.retain(|_, doubt| doubt.since.elapsed() < REMEMBERED_FOR);
+        for (at, end) in settlements.iter().enumerate() {
+            open.entry((end.job, end.token)).or_insert_with(|| Doubt { call, at, since: Instant::now() });
+        }
+    }
+
+    fn forget(&self, settlements: &[Settlement]) {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if !open.is_empty() {
+            for end in settlements {
+                open.remove(&(end.job, end.token));
+            }
+        }
+    }
+}
+
+impl Store {
+    pub(in crate::backend::redis) async fn settle(
+        &self,
+        settlements: &[Settlement],
+    ) -> Result<Vec<Settled>, Failure> {
+        match self.settle_once(settlements).await {
+            Err(failure) if failure.ends_connection() && !matches!(failure, Failure::Silent(_)) => {
+                self.settle_once(settlements).await
+            }
+            answer => answer,
+        }
+    }
+
+    async fn settle_once(&self, settlements: &[Settlement]) -> Result<Vec<Settled>, Failure> {
+        let marks = self.doubts.marks(settlements);
+        let call = self.doubts.calls.fetch_add(1, Ordering::Relaxed);
+        let follow_ups: Vec<_> = settlements.iter().map(follow_ups).collect();
+        let mut table = LaneTable::default();
+        let places: Vec<_> =
+            follow_ups.iter().map(|batch| batch.as_ref().map(|batch| table.places(batch))).collect();
+        let answer = self.connection.call(&script::SETTLE, Repeat::No, |cmd| {
+            cmd.arg(self.doubts.process.as_bytes().as_slice()).arg(call);
+            table.write(cmd);
+            for (at, end) in settlements.iter().enumerate() {
+                write_end(end, marks[at], cmd);
+                match (&follow_ups[at], &places[at]) {
+                    (Some(batch), Some(places)) => {
+                        cmd.arg(batch.len());
+                        batch.write(places, cmd);
+                    }
+                    _ => {
+                        cmd.arg(0);
+                    }
+                }
+            }
+        });
+        match answer.await {
+            Ok(letters) => {
+                self.doubts.forget(settlements);
+                let done = |letter: &u8| if *letter == b'd' { Settled::Done } else { Settled::LeaseLost };
+                Ok(answer::bytes(&letters)?.iter().map(done).collect())
+            }
+            Err(failure) => {
+                if failure.ends_connection() {
+                    self.doubts.remember(call, settlements);
+                }
+                Err(failure)
+            }
+        }
+    }
+}
+
+fn follow_ups(settlement: &Settlement) -> Option<Batch> {
+    match &settlement.end {
+        Settle::Complete { follow_ups, .. } if !follow_ups.is_empty() => Some(Batch::new(follow_ups)),
+        _ => None,
+    }
+}
+
+fn write_end(settlement: &Settlement, doubt: Option<Doubt>, cmd: &mut Cmd) {
+    let none = Duration::ZERO;
+    let (letter, delay, text) = match &settlement.end {
+        Settle::Complete { keep: true, result: Some(result), .. } => (b'K', none, result.as_bytes().to_vec()),
+        Settle::Complete { keep: true, .. } => (b'k', none, Vec::new()),
+        Settle::Complete { keep: false, .. } | Settle::Cancel { keep: false, .. } => (b'z', none, Vec::new()),
+        Settle::Retry { delay, error } => (b't', *delay, error_json(error)),
+        Settle::Snooze { delay } => (b's', *delay, Vec::new()),
+        Settle::Release => (b'r', none, Vec::new()),
+        Settle::Cancel { keep: true, reason } => (b'x', none, reason.clone().into_bytes()),
+        Settle::Bury { error, owe_on_failure: false } => (b'b', none, error_json(error)),
+        Settle::Bury { error, owe_on_failure: true } => (b'o', none, error_json(error)),
+        Settle::CallbackDone => (b'c', none, Vec::new()),
+    };
+    let mut how = [letter; 7];
+    how[1..].copy_from_slice(&bounded_millis(delay).to_be_bytes()[2..]);
+    cmd.arg(settlement.job.as_bytes().as_slice()).arg(settlement.token.0.to_be_bytes().as_slice());
+    cmd.arg(how.as_slice()).arg(text);
+    cmd.arg(doubt.map(|doubt| format!("{}:{}", doubt.call, doubt.at)).unwrap_or_default());
+}
