@@ -98,6 +98,7 @@ pub(super) struct Driver {
     epoch: AtomicU64,
     pub(super) link: Link,
     timeout: Duration,
+    begin: String,
     /// Whether a pooler may hand each transaction to another connection.
     pooled: bool,
 }
@@ -129,6 +130,11 @@ impl Driver {
             epoch: AtomicU64::new(0),
             link,
             timeout,
+            begin: if pooled {
+                format!("BEGIN; {}", limits("SET LOCAL", timeout))
+            } else {
+                "BEGIN".to_owned()
+            },
             pooled,
         }
     }
@@ -209,7 +215,7 @@ impl Driver {
         };
         let transaction = call.transaction || self.pooled;
         if transaction {
-            execute(&mut conn, "BEGIN").await.map_err(Broken::Before)?;
+            execute(&mut conn, &self.begin).await.map_err(Broken::Before)?;
         }
         let mut done = work(&mut conn, tried).await;
         if transaction {
@@ -234,22 +240,23 @@ impl Driver {
     pub(super) async fn connect(&self) -> sqlx::Result<PgConnection> {
         let mut conn = self.server.connect().await?;
         if !self.pooled {
-            // The server gives up before the client does, so that nothing is done that the caller was told has failed.
-            let (lock, statement) = (self.timeout.mul_f64(0.7), self.timeout.mul_f64(0.85));
-            let sql = format!(
-                "SET lock_timeout = {}; SET statement_timeout = {}; SET idle_in_transaction_session_timeout = {}",
-                lock.as_millis(),
-                statement.as_millis(),
-                self.timeout.saturating_mul(2).as_millis()
-            );
-            sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut conn).await?;
+            execute(&mut conn, &limits("SET", self.timeout)).await?;
         }
         Ok(conn)
     }
 }
 
-async fn execute(conn: &mut PgConnection, sql: &'static str) -> sqlx::Result<()> {
-    sqlx::raw_sql(sql).execute(conn).await.map(drop)
+async fn execute(conn: &mut PgConnection, sql: &str) -> sqlx::Result<()> {
+    sqlx::raw_sql(AssertSqlSafe(sql)).execute(conn).await.map(drop)
+}
+
+/// The server gives up before the client does, so that nothing is done that the caller was told has failed.
+fn limits(set: &str, timeout: Duration) -> String {
+    let (lock, statement) = (timeout.mul_f64(0.7).as_millis(), timeout.mul_f64(0.85).as_millis());
+    let idle = timeout.saturating_mul(2).as_millis();
+    format!(
+        "{set} lock_timeout = {lock}; {set} statement_timeout = {statement}; {set} idle_in_transaction_session_timeout = {idle}"
+    )
 }
 
 /// The answer of a task on the queue's threads.
