@@ -153,6 +153,10 @@ fn open(config: &Config) -> Result<Sqlite, QueueError> {
     Ok(Sqlite { inner: Arc::new(inner) })
 }
 
+/// How many pages the log grows to before they are brought into the database: 64 MB. Each time costs two waits for the disk and every
+/// page only once, however often it was changed since.
+const LOG_PAGES: i64 = 16_000;
+
 fn connection(path: &Path, config: &Config) -> rusqlite::Result<Connection> {
     let flags =
         OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -162,7 +166,7 @@ fn connection(path: &Path, config: &Config) -> rusqlite::Result<Connection> {
     conn.pragma_update(None, "synchronous", config.synchronous.as_str())?;
     conn.pragma_update(None, "temp_store", "memory")?;
     conn.pragma_update(None, "cache_size", -16_384)?;
-    conn.pragma_update(None, "wal_autocheckpoint", 4000)?;
+    conn.pragma_update(None, "wal_autocheckpoint", LOG_PAGES)?;
     conn.pragma_update(None, "journal_size_limit", 67_108_864)?;
     conn.set_prepared_statement_cache_capacity(64);
     Ok(conn)

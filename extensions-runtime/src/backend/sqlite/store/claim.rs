@@ -24,6 +24,9 @@ const DUE_LOOK: i64 = 64;
 /// Up to how many lanes are asked one by one; more are walked in the index's order.
 const FEW_LANES: usize = 4;
 
+/// Up to how many queues are; of more, the first job of each lane is remembered.
+const FEW_QUEUES: usize = 16;
+
 const NEXT_IN_LANE: &str = "SELECT priority, run_at, seq FROM extensions_jobs WHERE shelf = ?1 AND lane = ?2 AND (priority, run_at, seq) > (?3, ?4, ?5) ORDER BY priority, run_at, seq LIMIT ?6";
 const TAKE: &str = "UPDATE extensions_jobs SET state = 2, shelf = NULL, attempt = attempt + 1, started = suspect, token = ?2, lease_until = ?3, running_at = ?4, progress = NULL WHERE seq = ?1";
 const TAKE_CALLBACK: &str =
@@ -191,7 +194,7 @@ impl Tx<'_> {
         let max = request.max.min(usize::try_from(super::CLAIM_SIZE).unwrap_or(usize::MAX));
         let mut sources = Vec::new();
         for shelf in shelves {
-            self.sources(*shelf, &queue.lanes, max, &mut sources)?;
+            self.sources(*shelf, &queue.lanes, max, request.queues.len() > FEW_QUEUES, &mut sources)?;
         }
         let mut heads = BinaryHeap::with_capacity(sources.len());
         for (at, source) in sources.iter_mut().enumerate() {
@@ -231,12 +234,13 @@ impl Tx<'_> {
         shelf: i64,
         lanes: &[i64],
         max: usize,
+        many_queues: bool,
         out: &mut Vec<Source>,
     ) -> rusqlite::Result<()> {
         const FIRST: Rank = (i64::MIN, i64::MIN, i64::MIN);
         let source =
             |lane, chunk| Source { shelf, lane, read: VecDeque::new(), last: FIRST, chunk, more: true };
-        if lanes.len() <= FEW_LANES {
+        if lanes.len() <= FEW_LANES && !many_queues {
             let share = (max / lanes.len().max(1)).max(1);
             out.extend(lanes.iter().map(|lane| source(*lane, share.div_ceil(4))));
             return Ok(());

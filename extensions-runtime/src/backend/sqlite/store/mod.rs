@@ -12,6 +12,8 @@ mod settle;
 pub(super) mod upkeep;
 pub(super) mod value;
 
+use std::collections::BTreeSet;
+
 use rusqlite::{CachedStatement, Connection, params};
 
 use self::names::Names;
@@ -61,7 +63,7 @@ pub(super) struct Tx<'a> {
     names: &'a mut Names,
     presence: &'a mut Presence,
     boot: Boot,
-    touched: Vec<i64>,
+    touched: BTreeSet<i64>,
     buried: Vec<Dead>,
     gone: Vec<crate::job::WorkerId>,
 }
@@ -112,7 +114,7 @@ pub(super) fn within<T>(
 
 impl<'a> Tx<'a> {
     fn new(conn: &'a Connection, names: &'a mut Names, presence: &'a mut Presence, boot: Boot) -> Self {
-        Self { conn, names, presence, boot, touched: Vec::new(), buried: Vec::new(), gone: Vec::new() }
+        Self { conn, names, presence, boot, touched: BTreeSet::new(), buried: Vec::new(), gone: Vec::new() }
     }
 }
 
@@ -161,9 +163,7 @@ impl Tx<'_> {
     }
 
     fn touch(&mut self, queue: i64) {
-        if !self.touched.contains(&queue) {
-            self.touched.push(queue);
-        }
+        self.touched.insert(queue);
     }
 
     /// Takes note that something in the lane became claimable.

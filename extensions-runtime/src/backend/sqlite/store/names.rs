@@ -21,6 +21,7 @@ pub(super) struct Lane {
 #[derive(Debug, Default)]
 pub(super) struct Names {
     queues: HashMap<QueueName, i64>,
+    in_queue: HashMap<i64, (QueueName, Vec<i64>)>,
     lanes: HashMap<i64, Lane>,
     numbers: HashMap<(QueueName, HandlerKey, u32), i64>,
     newest: i64,
@@ -28,13 +29,28 @@ pub(super) struct Names {
     pub(super) heads: Heads,
 }
 
-/// The lanes of one queue that a set of handlers can run.
+/// The lanes that a set of handlers can run, by queue, as far as they were asked for.
 #[derive(Debug)]
 struct Routes {
-    queue: i64,
     handlers: Arc<[KnownHandler]>,
+    versions: HashMap<HandlerKey, u32>,
     newest: i64,
-    lanes: Arc<[i64]>,
+    lanes: HashMap<i64, Arc<[i64]>>,
+}
+
+impl Routes {
+    fn new(handlers: &Arc<[KnownHandler]>, newest: i64) -> Self {
+        let mut versions: HashMap<HandlerKey, u32> = HashMap::with_capacity(handlers.len());
+        for known in handlers.iter() {
+            let version = versions.entry(known.handler.clone()).or_default();
+            *version = known.max_version.max(*version);
+        }
+        Self { handlers: Arc::clone(handlers), versions, newest, lanes: HashMap::new() }
+    }
+
+    fn run(&self, lane: &Lane) -> bool {
+        self.versions.get(&lane.handler).is_some_and(|newest| lane.version <= *newest)
+    }
 }
 
 pub(crate) const FIND_QUEUE: &str = "SELECT queue FROM extensions_queues WHERE name = ?1";
@@ -64,7 +80,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Lane> {
 }
 
 /// How many sets of handlers are remembered.
-const ROUTES: usize = 64;
+const ROUTES: usize = 16;
 
 impl Names {
     /// Forgets everything, since what was read in a transaction that was rolled back may never have been.
@@ -73,8 +89,7 @@ impl Names {
     }
 
     pub(super) fn queue_name(&self, queue: i64) -> QueueName {
-        let name = self.queues.iter().find(|(_, number)| **number == queue);
-        name.map_or_else(|| QueueName::from(""), |(name, _)| name.clone())
+        self.in_queue.get(&queue).map_or_else(|| QueueName::from(""), |(name, _)| name.clone())
     }
 
     /// The number of a queue, if there is one of that name.
@@ -85,7 +100,7 @@ impl Names {
         let mut select = conn.prepare_cached(FIND_QUEUE)?;
         let number: Option<i64> = select.query([name.as_str()])?.next()?.map(|row| row.get(0)).transpose()?;
         if let Some(number) = number {
-            self.queues.insert(name.clone(), number);
+            self.learn_queue(number, name);
         }
         Ok(number)
     }
@@ -97,8 +112,14 @@ impl Names {
         }
         conn.prepare_cached(MAKE_QUEUE)?.execute([name.as_str()])?;
         let number = conn.last_insert_rowid();
-        self.queues.insert(name.clone(), number);
+        self.learn_queue(number, name);
         Ok(number)
+    }
+
+    /// Takes note of a queue; its lanes.
+    fn learn_queue(&mut self, number: i64, name: &QueueName) -> &mut Vec<i64> {
+        self.queues.insert(name.clone(), number);
+        &mut self.in_queue.entry(number).or_insert_with(|| (name.clone(), Vec::new())).1
     }
 
     /// The lane of a job, which is made if need be.
@@ -126,7 +147,10 @@ impl Names {
     /// Takes note of a lane. Those that were made before it may still be unknown.
     fn learn(&mut self, number: i64, lane: Lane) {
         let key = (lane.queue_name.clone(), lane.handler.clone(), lane.version);
-        self.queues.insert(lane.queue_name.clone(), lane.queue);
+        let known = self.learn_queue(lane.queue, &lane.queue_name);
+        if let Err(place) = known.binary_search(&number) {
+            known.insert(place, number);
+        }
         self.numbers.insert(key, number);
         self.lanes.insert(number, lane);
     }
@@ -164,32 +188,23 @@ impl Names {
 
     /// The lanes of a queue that these handlers can run, in ascending order. Call `refresh` before.
     pub(super) fn routes(&mut self, queue: i64, handlers: &Arc<[KnownHandler]>) -> Arc<[i64]> {
-        let known = self.routes.iter().find(|routes| {
-            routes.queue == queue && routes.newest == self.newest && Arc::ptr_eq(&routes.handlers, handlers)
+        let newest = self.newest;
+        let known = |routes: &Routes| routes.newest == newest && Arc::ptr_eq(&routes.handlers, handlers);
+        let at = self.routes.iter().position(known).unwrap_or_else(|| {
+            self.routes.retain(|routes| routes.newest == newest);
+            if self.routes.len() >= ROUTES {
+                self.routes.remove(0);
+            }
+            self.routes.push(Routes::new(handlers, newest));
+            self.routes.len() - 1
         });
-        if let Some(routes) = known {
-            return Arc::clone(&routes.lanes);
+        if let Some(lanes) = self.routes[at].lanes.get(&queue) {
+            return Arc::clone(lanes);
         }
-        let lanes = self.find_routes(queue, handlers);
-        self.routes.retain(|routes| routes.newest == self.newest);
-        if self.routes.len() >= ROUTES {
-            self.routes.remove(0);
-        }
-        let handlers = Arc::clone(handlers);
-        self.routes.push(Routes { queue, handlers, newest: self.newest, lanes: Arc::clone(&lanes) });
+        let routes = &self.routes[at];
+        let lanes = self.in_queue.get(&queue).map_or(&[][..], |(_, lanes)| lanes);
+        let lanes: Arc<[i64]> = lanes.iter().copied().filter(|lane| routes.run(&self.lanes[lane])).collect();
+        self.routes[at].lanes.insert(queue, Arc::clone(&lanes));
         lanes
-    }
-
-    fn find_routes(&self, queue: i64, handlers: &[KnownHandler]) -> Arc<[i64]> {
-        let mut versions: HashMap<&HandlerKey, u32> = HashMap::with_capacity(handlers.len());
-        for known in handlers {
-            let version = versions.entry(&known.handler).or_default();
-            *version = known.max_version.max(*version);
-        }
-        let runs = |lane: &Lane| versions.get(&lane.handler).is_some_and(|newest| lane.version <= *newest);
-        let lanes = self.lanes.iter().filter(|(_, lane)| lane.queue == queue && runs(lane));
-        let mut lanes: Vec<_> = lanes.map(|(number, _)| *number).collect();
-        lanes.sort_unstable();
-        lanes.into()
     }
 }

@@ -52,10 +52,10 @@ impl Tx<'_> {
                 self.statement(AT_ONCE)?.execute([job.seq, now])?;
             }
             Some(JobState::Dead | JobState::Cancelled | JobState::Quarantined) if !job.leased => {
-                if let Some(key) = &job.key {
-                    if let Some(of) = self.lock(key, id.as_bytes(), job.ttl, now)? {
-                        return Ok(AdminOutcome::Duplicate(of));
-                    }
+                if let Some(key) = &job.key
+                    && let Some(of) = self.lock(key, id.as_bytes(), job.ttl, now)?
+                {
+                    return Ok(AdminOutcome::Duplicate(of));
                 }
                 self.statement(START_OVER)?.execute([job.seq, now])?;
             }
