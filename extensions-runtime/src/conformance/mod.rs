@@ -37,10 +37,10 @@
 //! | method | what the suite expects | without it |
 //! |---|---|---|
 //! | `backend` | a handle to a store that is empty and that no other case sees: a schema, a key prefix, a file of its own | – |
-//! | `reopen` | a second handle as another process has it: other connections, nothing shared but the store | the cases of two handles race on one, and prove less |
+//! | `reopen` | a further handle as another process has it: other connections, the time-outs of a user, nothing shared but the store | the cases of two handles race on one, and prove less |
 //! | `advance` | time passes for the store's clock; a real one is waited for, some 120 ms at a time | waits |
 //! | `spoil` | overwrites a part of a stored job with bytes that nobody can read | its cases are ignored |
-//! | `obstruct` | the store refuses writes until the guard is dropped (a lock, a cut connection, a stopped server); calls should give up within a second or two | its cases are ignored |
+//! | `obstruct` | the store refuses writes until the guard is dropped (a lock, a cut connection, a stopped server); calls of the first handle should give up within a second or two | its cases are ignored |
 //! | `transact` | does the [`Work`] in a transaction of the caller's | its cases are ignored, even with the capability `transactions` |
 //!
 //! The cases run at once, eight of them by default, each with a runtime of its own, so handles are made and dropped often: keep

@@ -359,6 +359,17 @@ async fn two_kills_change_no_total_on(queue: &str) {
     assert_all_done(&run("work").report().await, &expected);
 }
 
+#[tokio::test]
+async fn every_payment_is_booked_exactly_once_though_workers_are_killed_at_it() {
+    let args = ["--json", "--payments", "200", "--kills", "4"];
+    let report = Example::new("exactly_once").args(args).report().await;
+    let totals = ["bookings", "missing", "twice", "killed"].map(|field| number(&report, field));
+    assert_eq!(totals, [200, 0, 0, 4], "{report}");
+    assert_eq!(report["cents"], report["cents_expected"], "{report}");
+    assert!(number(&report, "interrupted") >= 4, "each of them was in the middle of its work: {report}");
+    assert!(number(&report, "booked_by_killed") >= 160, "{report}");
+}
+
 /// Waits until these processes have workers that beat; their ids.
 async fn workers_of(store: &dyn QueueBackend, pids: &[u32]) -> Vec<WorkerId> {
     let deadline = Instant::now() + Duration::from_secs(30);
@@ -504,7 +515,8 @@ async fn arguments_that_cannot_be_are_refused_with_what_is_wrong() {
 
 #[tokio::test]
 async fn every_example_answers_help() {
-    for example in ["axum_orders", "orders", "plugins", "report_errors", "timing", "webhooks"] {
+    for example in ["axum_orders", "exactly_once", "orders", "plugins", "report_errors", "timing", "webhooks"]
+    {
         let output = Example::new(example).args(["--help"]).run().await;
         assert!(output.status.success());
         assert!(String::from_utf8(output.stdout).unwrap().starts_with(example));

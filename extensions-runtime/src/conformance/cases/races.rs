@@ -21,6 +21,12 @@ use crate::queue::{
 
 type Handle = Arc<dyn QueueBackend>;
 
+/// The bench on a reopened handle, and one more: the fixture's own may have short time-outs, for a store that refuses.
+async fn two_handles(bench: Bench) -> (Bench, Handle) {
+    let (one, other) = (bench.fixture.reopen().await, bench.fixture.reopen().await);
+    (Bench { backend: one, ..bench }, other)
+}
+
 /// Runs `step` on both handles, from the same moment on; their answers.
 async fn at_once<T, F>(bench: &Bench, other: &Handle, step: impl Fn(usize, Handle) -> F) -> [T; 2]
 where
@@ -64,7 +70,7 @@ fn done(settled: &[Settled]) -> usize {
 cases! {
     [12 14] => sixteen_claimers_over_two_handles_and_many_lanes_never_get_one_job_twice(bench) {
         const JOBS: usize = 3000;
-        let other = bench.fixture.reopen().await;
+        let (bench, other) = two_handles(bench).await;
         let lane = |n: usize| HandlerKey::new("Point", &format!("h{}", n % 13));
         let queues: Vec<_> = ["a", "b", "c"].map(QueueName::from).into();
         let batch: Vec<_> = (0..JOBS)
@@ -98,7 +104,7 @@ cases! {
     }
 
     [12 28] => what_is_given_back_and_claimed_again_is_never_held_twice(bench) {
-        let other = bench.fixture.reopen().await;
+        let (bench, other) = two_handles(bench).await;
         bench.push(jobs(40)).await;
         let request = bench.request(7);
         let mut claimers = JoinSet::new();
@@ -117,7 +123,7 @@ cases! {
     }
 
     [7 12] => two_pushes_of_the_same_ids_store_each_once(bench) {
-        let other = bench.fixture.reopen().await;
+        let (bench, other) = two_handles(bench).await;
         for _ in 0..10 {
             let batch = jobs(30);
             let answers = at_once(&bench, &other, |n, handle| {
@@ -134,7 +140,7 @@ cases! {
     }
 
     [8 2] Unique => two_pushes_of_the_same_keys_in_opposite_order_share_them(bench) {
-        let other = bench.fixture.reopen().await;
+        let (bench, other) = two_handles(bench).await;
         for round in 0..10 {
             let keys: Vec<_> = (0..20).map(|n| format!("{round}-{n}")).collect();
             let answers = at_once(&bench, &other, |n, handle| {
@@ -156,7 +162,7 @@ cases! {
     }
 
     [24 25] => a_claim_is_settled_by_one_of_two_that_race(bench) {
-        let other = bench.fixture.reopen().await;
+        let (bench, other) = two_handles(bench).await;
         for _ in 0..10 {
             bench.push(jobs(20)).await;
             let claimed = bench.claim(20).await;
@@ -172,7 +178,7 @@ cases! {
     }
 
     [23 24] => extending_and_settling_race_without_harm(bench) {
-        let other = bench.fixture.reopen().await;
+        let (bench, other) = two_handles(bench).await;
         for _ in 0..10 {
             bench.push(jobs(20)).await;
             let claimed = bench.claim(20).await;
@@ -192,7 +198,7 @@ cases! {
     }
 
     [12 23 25] => claims_settlements_and_extensions_of_two_handles_race_without_harm(bench) {
-        let other = bench.fixture.reopen().await;
+        let (bench, other) = two_handles(bench).await;
         bench.push(jobs(400)).await;
         let request = bench.request(5);
         let mut workers = JoinSet::new();
@@ -217,7 +223,7 @@ cases! {
     }
 
     [19 24 33] Lease => an_ended_lease_is_settled_or_taken_back_never_both(bench) {
-        let other = bench.fixture.reopen().await;
+        let (bench, other) = two_handles(bench).await;
         bench.push(jobs(60)).await;
         let claimed = bench.claim_for(60, SHORT).await;
         bench.pass(SHORT).await;
@@ -242,7 +248,7 @@ cases! {
     }
 
     [19 23] Lease => only_what_was_extended_is_held_on(bench) {
-        let other = bench.fixture.reopen().await;
+        let (bench, other) = two_handles(bench).await;
         bench.push(jobs(12)).await;
         let claimed = bench.claim_for(12, SHORT).await;
         let (held, lost): (Vec<_>, Vec<_>) = claimed.into_iter().enumerate().partition(|(n, _)| n.is_multiple_of(3));
@@ -255,7 +261,7 @@ cases! {
     }
 
     [37 12] List => a_cancellation_and_a_claim_agree_on_who_came_first(bench) {
-        let other = bench.fixture.reopen().await;
+        let (bench, other) = two_handles(bench).await;
         let batch = jobs(60);
         bench.push(batch.clone()).await;
         let (mut claims, mut outcomes) = (HashMap::new(), Vec::new());
@@ -277,7 +283,7 @@ cases! {
     }
 
     [37] List => a_job_is_retried_by_one_of_two_operators(bench) {
-        let other = bench.fixture.reopen().await;
+        let (bench, other) = two_handles(bench).await;
         for _ in 0..10 {
             let id = bench.pushed().await;
             bench.assert_claimable_then(bury()).await;
@@ -290,7 +296,7 @@ cases! {
     }
 
     [8 37] List Unique => a_push_and_a_retry_by_hand_never_share_a_key(bench) {
-        let other = bench.fixture.reopen().await;
+        let (bench, other) = two_handles(bench).await;
         for round in 0..10 {
             let key = format!("k{round}");
             let (dead, new) = (unique(&key), unique(&key));
@@ -309,7 +315,7 @@ cases! {
     }
 
     [38 16] Pause => no_claim_after_a_pause_brings_anything_on_any_handle(bench) {
-        let other = bench.fixture.reopen().await;
+        let (bench, other) = two_handles(bench).await;
         bench.push(jobs(200)).await;
         let mut claimed = 0;
         for _ in 0..10 {
@@ -326,7 +332,7 @@ cases! {
     }
 
     [34 24] => leaving_and_settling_end_each_claim_once(bench) {
-        let other = bench.fixture.reopen().await;
+        let (bench, other) = two_handles(bench).await;
         for _ in 0..10 {
             let batch = jobs(10);
             bench.push(batch.clone()).await;
@@ -343,7 +349,7 @@ cases! {
     }
 
     [33] List => two_that_prune_delete_each_record_once(bench) {
-        let other = bench.fixture.reopen().await;
+        let (bench, other) = two_handles(bench).await;
         bench.push(jobs(300)).await;
         let claimed = bench.claim(300).await;
         settle_all(&bench.backend, &claimed, complete).await;
@@ -355,7 +361,7 @@ cases! {
     }
 
     [33 10] => two_that_promote_make_each_job_available_once(bench) {
-        let other = bench.fixture.reopen().await;
+        let (bench, other) = two_handles(bench).await;
         bench.push((0..100).map(|_| NewJob { delay: SHORT, ..job() }).collect::<Vec<_>>()).await;
         bench.pass(SHORT).await;
         let step = |_, handle: Handle| async move { handle.maintain(Retention::default()).await.expect("maintain").promoted };
@@ -365,7 +371,7 @@ cases! {
     }
 
     [32 38] Pause => whatever_another_handle_makes_claimable_ends_a_wait(bench) {
-        let other = bench.fixture.reopen().await;
+        let (bench, other) = two_handles(bench).await;
         let wait = async |claims: usize| {
             let claimed = bench.reserve(bench.request(10)).await;
             assert_eq!(claimed.jobs.len(), claims);
@@ -392,7 +398,7 @@ cases! {
     }
 
     [32 37] List => what_an_operator_of_another_handle_retries_ends_a_wait(bench) {
-        let other = bench.fixture.reopen().await;
+        let (bench, other) = two_handles(bench).await;
         let (dead, later) = (bench.pushed().await, NewJob { delay: LONG, ..job() });
         bench.assert_claimable_then(bury()).await;
         bench.push([later.clone()]).await;
@@ -407,7 +413,7 @@ cases! {
     }
 
     [32 33] Lease => what_the_upkeep_of_another_handle_makes_claimable_ends_a_wait(bench) {
-        let other = bench.fixture.reopen().await;
+        let (bench, other) = two_handles(bench).await;
         let lost = bench.pushed().await;
         bench.take_for(SHORT).await;
         let wait = bench.waits_after(&bench.reserve(bench.request(10)).await);
@@ -428,7 +434,7 @@ cases! {
     }
 
     [1 8 25] Unique => many_keys_are_taken_and_freed_by_two_handles_at_once(bench) {
-        let other = bench.fixture.reopen().await;
+        let (bench, other) = two_handles(bench).await;
         let mut workers = JoinSet::new();
         for n in 0..8 {
             let (handle, request) = (one_of(&bench, &other, n), bench.request(4));
