@@ -12,7 +12,17 @@ use extensions::queue::{
 
 /// [`Memory`] with the capability `transactions`.
 #[derive(Debug, Clone, Default)]
-pub struct Transactional(Memory);
+pub struct Transactional {
+    inner: Memory,
+    lacks_unique: bool,
+}
+
+impl Transactional {
+    /// The same, which says that it lacks the capability `unique`.
+    pub fn without_unique(self) -> Self {
+        Self { lacks_unique: true, ..self }
+    }
+}
 
 /// What was done in a transaction.
 #[derive(Debug, Default)]
@@ -78,15 +88,16 @@ impl Transaction for MemoryTransaction {
 macro_rules! pass_on {
     ($($method:ident($($argument:ident: $type:ty),*) -> $answer:ty;)+) => {
         $(fn $method(&self, $($argument: $type),*) -> QueueFuture<'_, $answer> {
-            self.0.$method($($argument),*)
+            self.inner.$method($($argument),*)
         })+
     };
 }
 
 impl QueueBackend for Transactional {
     fn capabilities(&self) -> Capabilities {
-        let mut capabilities = self.0.capabilities();
+        let mut capabilities = self.inner.capabilities();
         capabilities.transactions = true;
+        capabilities.unique &= !self.lacks_unique;
         capabilities
     }
 
@@ -121,6 +132,6 @@ impl QueueAdmin for Transactional {
     }
 
     fn migrations(&self) -> Vec<Migration> {
-        self.0.migrations()
+        self.inner.migrations()
     }
 }

@@ -103,7 +103,7 @@ pub(crate) fn ended(operation: &'static str, job: JobId) -> QueueError {
     let hint = format!(
         "the end of job {job} is settled, and nothing can go with it any more; fire through `job.extensions()` instead"
     );
-    QueueError::new(QueueErrorKind::Conflict, operation, hint)
+    QueueError::new(QueueErrorKind::Other, operation, hint)
 }
 
 impl<'a, P: ExtensionPoint> Fire<'a, P, AfterJob<'a>> {

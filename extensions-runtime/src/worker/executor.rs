@@ -15,7 +15,7 @@ use super::settler::Settler;
 use crate::breaker::{Breaker, Pass};
 use crate::handler::{Failure, HandlerError, HandlerKind, HandlerResult, panic_text};
 use crate::instance::Extensions;
-use crate::job::{AttemptError, ErrorKind, HandlerKey, JobRecord, JobState, NewJob, Purpose, WorkerId};
+use crate::job::{AttemptError, ErrorKind, HandlerKey, JobState, NewJob, Purpose, WorkerId};
 use crate::policy::{AfterFailure, after_failure};
 use crate::queue::{Pushed, Retention, Settle, Settled, Settlement};
 use crate::registry::JobRunner;
@@ -142,11 +142,19 @@ impl Executor {
     }
 
     async fn conclude(&self, runner: &dyn JobRunner, job: &Job, ended: Ended) {
+        if job.is_completed_within() && !self.is_still_open(job).await {
+            self.leases.remove([(job.id(), job.token())]);
+            return add(&self.counts.completed);
+        }
         let cancelled = job.stopping() == Some(Stop::Cancelled);
         match ended {
             Ended::Stopped(Stop::LeaseLost) => add(&self.counts.lost),
             Ended::Stopped(Stop::Shutdown) => self.give_back(job).await,
-            Ended::Returned(Ok(())) if job.is_completed_within() => self.completed_within(runner, job).await,
+            Ended::Returned(Ok(())) if job.is_completed_within() => {
+                let message =
+                    "the handler completed the job in a transaction that was not committed".to_owned();
+                self.failed(runner, job, ErrorKind::Failed, message, None).await;
+            }
             Ended::Returned(Ok(())) => self.complete(job).await,
             Ended::Stopped(Stop::Cancelled) => self.cancel(job, "cancelled while it ran".to_owned()).await,
             Ended::Returned(Err(_)) | Ended::Panicked(_) | Ended::TimedOut(_) if cancelled => {
@@ -209,19 +217,13 @@ impl Executor {
         }
     }
 
-    /// The handler completed the job in a transaction; that counts if it was committed.
-    async fn completed_within(&self, runner: &dyn JobRunner, job: &Job) {
+    /// Whether the job is under this claim still, although its handler completed it: in a transaction that was not committed.
+    async fn is_still_open(&self, job: &Job) -> bool {
         let record = self.extensions.job(job.id()).record().await.ok().flatten();
-        let is_open = |record: JobRecord| {
+        record.is_some_and(|record| {
             record.state == JobState::Running
                 && (record.attempt, record.worker) == (job.attempt(), Some(self.worker))
-        };
-        if record.is_some_and(is_open) {
-            let message = "the handler completed the job in a transaction that was not committed".to_owned();
-            return self.failed(runner, job, ErrorKind::Failed, message, None).await;
-        }
-        self.leases.remove([(job.id(), job.token())]);
-        add(&self.counts.completed);
+        })
     }
 
     async fn cancel(&self, job: &Job, reason: String) {

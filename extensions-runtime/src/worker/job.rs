@@ -342,7 +342,7 @@ impl Job {
     ///
     /// # Errors
     ///
-    /// `Conflict` where the lease is lost, so that another worker may have the job by now, or where the job's end is settled already;
+    /// `NotFound` where the lease is lost, so that another worker may have the job by now; `Other` where the job's end is settled already;
     /// `Unsupported` where the queue cannot take part in a transaction; else those of the store. After an error the transaction
     /// can only be rolled back: return it with `?` and drop the transaction.
     ///
@@ -364,7 +364,7 @@ impl Job {
                 "the lease of job {} is lost: another worker may have it by now; roll the transaction back",
                 self.id()
             );
-            return Err(QueueError::new(QueueErrorKind::Conflict, OPERATION, hint));
+            return Err(QueueError::new(QueueErrorKind::NotFound, OPERATION, hint));
         }
         self.0.completed_within.store(true, Ordering::Release);
         let follow_ups = self.take_follow_ups();

@@ -9,7 +9,7 @@ use extensions::job::JobId;
 use extensions::prelude::*;
 use extensions::queue::{Memory, QueueBackend, Retention};
 use tests::kit::{self, Log, by_hand, jobs, kind, lines, on_memory, work};
-use tests::transactional::MemoryTransaction;
+use tests::transactional::{MemoryTransaction, Transactional};
 
 use super::{Mail, Placed, Shipped, options, placed, shop, transactional};
 
@@ -148,6 +148,16 @@ async fn an_empty_key_is_an_error_before_any_handler_runs() {
     let nobody = on_memory(Extensions::builder()).await.0;
     assert!(nobody.point(placed(1)).idempotency_key("").fire_sync().is_err(), "without handlers too");
     assert_eq!(jobs(&queue).await.len(), 0);
+}
+
+#[tokio::test]
+async fn a_queue_that_cannot_keep_ids_refuses_it_before_any_handler_runs() {
+    let inline = |_: &mut Placed, _: &Context| -> HandlerResult { panic!("it runs") };
+    let builder = shop().register_fn::<Placed>("inline", inline, HandlerOptions::new());
+    let queue = Transactional::default().without_unique();
+    let (ext, _) = kit::on(builder, Arc::new(queue)).await;
+    let fired = ext.point(placed(1)).idempotency_key("order-1").fire().await;
+    assert!(kind(fired).contains("lacks the capability `unique`"));
 }
 
 #[tokio::test]

@@ -101,6 +101,38 @@ async fn the_future_can_be_sent_between_threads_if_the_transaction_can() {
     assert_eq!(jobs(&queue).await.len(), 2);
 }
 
+/// A transaction that borrows its connection, as that of `sqlx` does.
+struct Borrowed<'c>(&'c mut MemoryTransaction);
+impl Transaction for Borrowed<'_> {
+    async fn push(
+        &mut self,
+        queue: &dyn QueueBackend,
+        jobs: Arc<[NewJob]>,
+    ) -> Result<Vec<Pushed>, QueueError> {
+        self.0.push(queue, jobs).await
+    }
+    async fn settle(
+        &mut self,
+        queue: &dyn QueueBackend,
+        settlements: Vec<Settlement>,
+    ) -> Result<Vec<Settled>, QueueError> {
+        self.0.settle(queue, settlements).await
+    }
+}
+
+#[tokio::test]
+async fn one_that_borrows_its_connection_can_be_sent_too() {
+    let (ext, _) = transactional(shop()).await;
+    let firing = tokio::spawn(async move {
+        let mut connection = MemoryTransaction::default();
+        let mut tx = Borrowed(&mut connection);
+        ext.point(placed(7)).within(&mut tx).graceful().fire().await.unwrap();
+        ext.fire_many_within(&mut tx, [placed(8)]).await;
+        connection.pushes.len()
+    });
+    assert_eq!(in_time("the fire", firing).await.unwrap(), 2);
+}
+
 #[tokio::test]
 async fn a_transaction_that_stays_on_its_thread_will_do() {
     let (ext, queue) = transactional(shop()).await;
