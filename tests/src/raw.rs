@@ -85,6 +85,21 @@ impl Raw {
         }
     }
 
+    /// The same with a text, where the store tells text from bytes.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such job.
+    pub async fn spoil_text(&self, job: JobId, part: Part, text: &str) {
+        if let Self::Sqlite(_) = self {
+            let sql = format!("UPDATE extensions_jobs SET {} = ?1 WHERE id = ?2", part.column());
+            let spoiled = self.sqlite().execute(&sql, rusqlite::params![text, job.as_bytes()]);
+            assert_eq!(spoiled.expect("the job can be spoiled"), 1);
+        } else {
+            self.spoil(job, part, text.as_bytes().to_vec()).await;
+        }
+    }
+
     /// A connection of one's own to the SQLite file.
     ///
     /// # Panics

@@ -9,7 +9,11 @@ use extensions::queue::{QueueBackend, QueueStats, connect};
 use rustix::process::Signal;
 use tempfile::TempDir;
 
-use super::{Event, Evidence, Judgement, Ledger, LedgerWriter, Moment, Orders, Role, Subject, Terms, judge};
+use super::{
+    Event, Evidence, FakeClock, Judgement, Ledger, LedgerWriter, Moment, Orders, Release, Role, Site,
+    Subject, Terms, judge,
+};
+use crate::servers::PASSWORD;
 
 /// How often an event is looked for.
 const LOOK: Duration = Duration::from_millis(5);
@@ -20,7 +24,8 @@ pub struct Arena {
     folder: Option<TempDir>,
     path: PathBuf,
     program: PathBuf,
-    url: String,
+    site: Site,
+    clock: Option<FakeClock>,
     seed: u64,
     queue: Arc<dyn QueueBackend>,
     ledgers: Vec<Ledger>,
@@ -30,16 +35,16 @@ pub struct Arena {
 }
 
 impl Arena {
-    /// A site in a fresh folder, with the store that `url` names in it.
+    /// A site in a fresh folder, with the store that `site` makes there or elsewhere.
     ///
     /// # Panics
     ///
     /// If it cannot be made.
-    pub async fn new(program: &Path, seed: u64, url: impl FnOnce(&Path) -> String) -> Self {
+    pub async fn new(program: &Path, seed: u64, site: impl AsyncFnOnce(&Path) -> Site) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
         let path = folder.path().to_owned();
-        let url = url(&path);
-        let queue = connect(&url).await.expect("the store opens");
+        let site = site(&path).await;
+        let queue = connect(site.url()).await.expect("the store opens");
         let ledger = path.join("harness.ledger");
         let own = LedgerWriter::create("harness", &ledger).expect("the harness's ledger can be made");
         let keep = std::env::var_os("CRASH_KEEP").is_some();
@@ -52,7 +57,8 @@ impl Arena {
         Self {
             folder,
             program: program.to_owned(),
-            url,
+            site,
+            clock: None,
             seed,
             queue,
             ledgers: vec![Ledger::at("harness", &ledger)],
@@ -68,6 +74,26 @@ impl Arena {
         &self.path
     }
 
+    /// Where the store is.
+    #[must_use]
+    pub const fn site(&self) -> &Site {
+        &self.site
+    }
+
+    /// The same, to do something to it.
+    pub const fn site_mut(&mut self) -> &mut Site {
+        &mut self.site
+    }
+
+    /// Gives the subjects that are started from now on a wall clock that the harness sets.
+    ///
+    /// # Panics
+    ///
+    /// If it cannot be had.
+    pub fn fake_clock(&mut self) -> FakeClock {
+        self.clock.get_or_insert_with(|| FakeClock::new(&self.path)).clone()
+    }
+
     /// The store.
     #[must_use]
     pub const fn queue(&self) -> &Arc<dyn QueueBackend> {
@@ -80,6 +106,15 @@ impl Arena {
     ///
     /// If it does not start.
     pub async fn start(&mut self, role: Role) -> Subject {
+        self.start_release(Release::Old, role).await
+    }
+
+    /// The same for a release of one's choice.
+    ///
+    /// # Panics
+    ///
+    /// If it does not start.
+    pub async fn start_release(&mut self, release: Release, role: Role) -> Subject {
         let kind = match &role {
             Role::Fire(_) => "fire",
             Role::Work(_) => "work",
@@ -89,10 +124,16 @@ impl Arena {
         let process = format!("{kind}-{}", self.ledgers.len());
         let ledger = self.path.join(format!("{process}.ledger"));
         self.ledgers.push(Ledger::at(&process, &ledger));
-        let orders = Orders { process, ledger, queue_url: self.url.clone(), seed: self.seed, role };
-        let subject = Subject::start(&self.program, &orders).expect("the subject starts");
-        self.until("the subject is ready", 20, |arena| {
-            arena.ledger(&subject).count(|event| matches!(event, Event::Ready)) > 0
+        let queue_url = self.site.subjects_url();
+        let orders = Orders { process, ledger, queue_url, seed: self.seed, release, role };
+        let subject = Subject::start(&self.program, &orders, self.clock.as_ref());
+        let (mut subject, mut ended) = (subject.expect("the subject starts"), false);
+        self.until("the subject is ready", 30, |arena| {
+            let is_ready = arena.ledger(&subject).count(|event| matches!(event, Event::Ready)) > 0;
+            // What a short-lived one wrote last is read with the look after its end.
+            assert!(is_ready || !ended, "{} has ended\n{}", subject.name(), subject.log());
+            ended = !subject.lives().unwrap_or(false);
+            is_ready
         })
         .await;
         subject
@@ -144,13 +185,35 @@ impl Arena {
     ///
     /// If some have not within so many seconds.
     pub async fn until_drained(&mut self, seconds: u64) {
+        if let Err(left) = self.drained_within(seconds).await {
+            panic!("{left}\n{}", self.logs());
+        }
+    }
+
+    /// The same, and what is left if some have not.
+    ///
+    /// # Errors
+    ///
+    /// What is left.
+    ///
+    /// # Panics
+    ///
+    /// If the ledgers cannot be read.
+    pub async fn drained_within(&mut self, seconds: u64) -> Result<(), String> {
         let deadline = Instant::now() + Duration::from_secs(seconds);
         loop {
-            let stats = self.queue.stats().await.expect("the store can be asked");
-            if stats.iter().all(is_drained) {
-                return self.refresh();
+            let left = match self.queue.stats().await {
+                Ok(stats) if stats.iter().all(is_drained) => {
+                    self.refresh();
+                    return Ok(());
+                }
+                Ok(stats) => format!("{stats:?}"),
+                Err(error) => error.to_string(),
+            };
+            if Instant::now() > deadline {
+                self.refresh();
+                return Err(format!("not drained within {seconds} s: {left}"));
             }
-            assert!(Instant::now() < deadline, "not drained within {seconds} s: {stats:?}\n{}", self.logs());
             tokio::time::sleep(LOOK * 4).await;
         }
     }
@@ -172,8 +235,12 @@ impl Arena {
 
     /// Notes what was done to a subject until now.
     pub async fn fault(&mut self, subject: &Subject, what: &str, from: Moment) {
-        let process = subject.name().to_owned();
-        self.note(Event::Fault { process, what: what.to_owned(), from }).await;
+        self.fault_of(subject.name(), what, from).await;
+    }
+
+    /// Notes what was done until now to a process, or to [`STORE`](super::STORE).
+    pub async fn fault_of(&self, process: &str, what: &str, from: Moment) {
+        self.note(Event::Fault { process: process.to_owned(), what: what.to_owned(), from }).await;
     }
 
     /// Ends a worker in order.
@@ -197,10 +264,24 @@ impl Arena {
     /// If the store cannot be looked at.
     pub async fn judge(&mut self, terms: &Terms) -> (Evidence, Judgement) {
         self.refresh();
+        self.look_for_secrets();
         let evidence =
             Evidence::gather(&self.ledgers, &self.queue).await.expect("the store can be looked at");
         let judgement = judge(&evidence, terms);
         (evidence, judgement)
+    }
+
+    /// No log may show what opens the store.
+    fn look_for_secrets(&self) {
+        for ledger in &self.ledgers {
+            let log = std::fs::read_to_string(self.log_of(ledger)).unwrap_or_default();
+            let line = log.lines().find(|line| line.contains(PASSWORD));
+            assert!(line.is_none(), "{} has logged the store's password: {line:?}", ledger.process);
+        }
+    }
+
+    fn log_of(&self, ledger: &Ledger) -> PathBuf {
+        self.path.join(format!("{}.log", ledger.process))
     }
 
     /// The last lines of every subject's log.
@@ -208,7 +289,7 @@ impl Arena {
     pub fn logs(&self) -> String {
         let mut text = String::new();
         for ledger in &self.ledgers {
-            let log = std::fs::read_to_string(self.path.join(format!("{}.log", ledger.process)));
+            let log = std::fs::read_to_string(self.log_of(ledger));
             let log = log.unwrap_or_default();
             let lines: Vec<_> = log.lines().collect();
             let tail = &lines[lines.len().saturating_sub(6)..];

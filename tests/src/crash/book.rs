@@ -92,6 +92,17 @@ pub struct Fault {
     pub wall: Timestamp,
 }
 
+/// The process of faults that hit the store, and with it everyone.
+pub const STORE: &str = "the store";
+
+impl Fault {
+    /// Whether a process was hit by it.
+    #[must_use]
+    pub fn hits(&self, process: &str) -> bool {
+        self.process == STORE || self.process == process
+    }
+}
+
 impl Book {
     /// Joins ledgers.
     #[must_use]

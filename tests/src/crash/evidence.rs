@@ -34,14 +34,18 @@ pub struct Terms {
     pub settling: Duration,
     /// The handlers that have `on_failure`.
     pub tell: BTreeSet<HandlerKey>,
+    /// Whether the store may lose the last of what it confirmed, as its settings say.
+    pub may_lose: bool,
+    /// Whether the store's times are those of processes whose clocks jumped, and prove nothing.
+    pub clock_jumps: bool,
 }
 
 impl Terms {
     /// Recovery within this time.
     #[must_use]
     pub fn recovery_within(recovery: Duration) -> Self {
-        let tell = BTreeSet::from([HandlerKey::new("Charged", "doomed")]);
-        Self { recovery, settling: Duration::from_secs(2), tell }
+        let tell = [HandlerKey::new("Charged", "doomed"), HandlerKey::new("Wicked", "harm")].into();
+        Self { recovery, settling: Duration::from_secs(2), tell, may_lose: false, clock_jumps: false }
     }
 }
 

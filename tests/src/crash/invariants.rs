@@ -43,6 +43,9 @@ impl<'a> Case<'a> {
         let records = evidence.records.iter().map(|record| (record.id, record)).collect();
         let mut case = Self { evidence, terms, records, runs: evidence.book.runs_by_job(), settling: UNSEEN };
         case.settling = (case.longest_settlement() + UNSEEN).min(terms.settling);
+        if terms.may_lose {
+            case.settling = terms.settling;
+        }
         case
     }
 
@@ -60,9 +63,10 @@ impl<'a> Case<'a> {
     /// all its jobs or none.
     fn nothing_lost(&self) -> Verdict {
         let accepted = self.evidence.book.accepted();
-        let mut broken = Vec::new();
+        let (mut broken, mut lost) = (Vec::new(), 0);
         for id in &accepted {
             match self.records.get(id) {
+                None if self.terms.may_lose => lost += 1,
                 None => broken.push(format!("job {id} was accepted and has vanished")),
                 Some(record) if record.state == JobState::Completed && !self.was_done(*id) => {
                     broken.push(format!("job {id} of {} is completed, and no run of it was", record.handler));
@@ -72,7 +76,10 @@ impl<'a> Case<'a> {
         }
         let (cut, halves) = self.half_fires();
         broken.extend(halves);
-        let detail = format!("{} jobs accepted, {cut} fires cut off", accepted.len());
+        let mut detail = format!("{} jobs accepted, {cut} fires cut off", accepted.len());
+        if self.terms.may_lose {
+            detail.push_str(&format!(", {lost} lost, as documented of this persistence"));
+        }
         Verdict::of(Invariant::I1, detail, broken)
     }
 
@@ -138,7 +145,7 @@ impl<'a> Case<'a> {
                         early.id
                     ));
                 }
-                if attempt > 1 && !failed(runs, attempt - 1) {
+                if attempt > 1 && !failed(runs, attempt - 1) && !self.timed_out(*job, attempt - 1) {
                     broken.push(format!(
                         "job {job} ran attempt {attempt}, and attempt {} had not failed",
                         attempt - 1
@@ -157,11 +164,17 @@ impl<'a> Case<'a> {
         )
     }
 
+    /// Whether the store says that an attempt's time was up, which its handler cannot know.
+    fn timed_out(&self, job: JobId, attempt: u32) -> bool {
+        let errors = self.records.get(&job).map_or(&[][..], |record| &record.errors);
+        errors.iter().any(|error| error.attempt == attempt && error.kind == ErrorKind::TimedOut)
+    }
+
     /// The fault that hit a run while it ran or was being settled.
     fn fault_of(&self, run: &Run) -> Option<&'a Fault> {
         let settled = run.ended.map_or(Moment(u64::MAX), |end| end.at.after(self.settling));
         let mut faults = self.evidence.book.faults.iter();
-        faults.find(|fault| fault.process == run.process && run.started <= fault.to && fault.from <= settled)
+        faults.find(|fault| fault.hits(&run.process) && run.started <= fault.to && fault.from <= settled)
     }
 
     /// I4: what the store says of an attempt was said by the last run of it.
@@ -171,7 +184,7 @@ impl<'a> Case<'a> {
             let runs = self.runs_of(record.id);
             stale += runs.iter().filter(|run| run.ended.is_some() && is_stale(run, runs)).count();
             broken.extend(stale_errors(record, runs));
-            if record.state == JobState::Completed {
+            if record.state == JobState::Completed && !self.terms.clock_jumps {
                 broken.extend(self.stale_completion(record, runs));
             }
         }
@@ -204,7 +217,7 @@ impl<'a> Case<'a> {
         let mut broken = Vec::new();
         for (key, mut jobs) in by_key {
             jobs.sort_by_key(|job| (job.enqueued_at, life_end(job)));
-            for pair in jobs.windows(2) {
+            for pair in jobs.windows(2).filter(|_| !self.terms.clock_jumps) {
                 if life_end(pair[0]) > pair[1].enqueued_at {
                     broken.push(format!("jobs {} and {} held the key {key} at once", pair[0].id, pair[1].id));
                 }
@@ -236,6 +249,7 @@ impl<'a> Case<'a> {
         for (number, fire) in &self.evidence.book.fires {
             let Answer::Queued { duplicates, .. } = &fire.answer else { continue };
             let gone = duplicates.iter().filter(|holder| !self.records.contains_key(holder));
+            let gone = gone.filter(|_| !self.terms.may_lose);
             unknown.extend(
                 gone.map(|holder| format!("fire {number} was told of the holder {holder}, which is unknown")),
             );
@@ -268,7 +282,8 @@ impl<'a> Case<'a> {
                 .records
                 .get(job)
                 .filter(|record| is_failure(record) && self.terms.tell.contains(&record.handler));
-            if such.is_none() {
+            let may_be_lost = self.terms.may_lose && !self.records.contains_key(job);
+            if such.is_none() && !may_be_lost {
                 let state = self.records.get(job).map_or("unknown", |record| record.state.as_str());
                 broken.push(format!("`on_failure` was called for job {job}, which is {state}"));
             }

@@ -9,11 +9,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
 
 use extensions::job::{HandlerKey, JobId};
-use extensions::time::{Clock, SystemClock, Timestamp};
+use extensions::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
 use super::Moment;
+use super::moment::wall_clock;
 
 /// One line of a ledger.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -117,6 +118,8 @@ pub enum Outcome {
     Permanent,
     /// It was told to stop, and did.
     Stopped,
+    /// Nothing that counts: its time was up long before.
+    Outlived,
 }
 
 /// One run of a handler.
@@ -188,7 +191,7 @@ impl LedgerWriter {
     }
 
     fn send(&self, event: Event) -> oneshot::Receiver<()> {
-        let entry = Entry { at: Moment::now(), wall: SystemClock.now(), event };
+        let entry = Entry { at: Moment::now(), wall: wall_clock(), event };
         let mut text = serde_json::to_vec(&entry).expect("an entry is JSON");
         text.push(b'\n');
         let (written, answer) = oneshot::channel();

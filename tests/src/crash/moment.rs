@@ -1,7 +1,8 @@
-//! Moments that processes of one machine agree on.
+//! Moments that processes of one machine agree on. They ask the kernel itself, whatever a process's clock was set to.
 
 use std::time::Duration;
 
+use extensions::time::Timestamp;
 use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 
@@ -30,4 +31,11 @@ impl Moment {
     pub const fn since(self, earlier: Self) -> Duration {
         Duration::from_micros(self.0.saturating_sub(earlier.0))
     }
+}
+
+/// The machine's wall clock.
+#[must_use]
+pub(super) fn wall_clock() -> Timestamp {
+    let now = clock_gettime(ClockId::Realtime);
+    Timestamp::from_millis(now.tv_sec * 1000 + now.tv_nsec / 1_000_000)
 }

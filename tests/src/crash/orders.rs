@@ -19,15 +19,28 @@ pub struct Orders {
     pub queue_url: String,
     /// What its choices depend on.
     pub seed: u64,
+    /// Which release of the application it is.
+    pub release: Release,
     /// What it does.
     pub role: Role,
+}
+
+/// A release of the application, where two of them stand side by side.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Release {
+    /// Has `shipment` at version 1, with the handlers `pack` and `label`.
+    #[default]
+    Old,
+    /// Has `shipment` at version 2, with the handlers `pack` and `track`.
+    New,
 }
 
 /// What a subject does.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
-    /// Fires points.
+    /// Fires points, until a line on its standard input at the latest.
     Fire(FirePlan),
     /// Works until it is told to end.
     Work(WorkPlan),
@@ -54,6 +67,10 @@ pub struct FirePlan {
     pub fail_share: f64,
     /// How many unique keys there are.
     pub keys: u64,
+    /// What wicked jobs do, in turn.
+    pub wicked: Vec<Wickedness>,
+    /// How many fires a second, where they are not as fast as can be.
+    pub pace: Option<u64>,
     /// The fire, counted from 0, that stops between its inline handlers and its push, for good.
     pub pause_at: Option<u64>,
 }
@@ -73,6 +90,26 @@ pub struct Mix {
     pub held: u32,
     /// One long job, which notices nothing.
     pub stubborn: u32,
+    /// One job that hurts its worker, in the ways that the plan has.
+    pub wicked: u32,
+    /// Two jobs that depend on the release.
+    pub shipment: u32,
+}
+
+/// What a handler does to its worker, in its first attempt; later ones do no harm unless the process dies of it every time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Wickedness {
+    /// Blocks its thread for longer than its time-out.
+    Blocks,
+    /// Computes without a pause for longer than its time-out.
+    NeverYields,
+    /// Panics, in every attempt.
+    Panics,
+    /// Overflows its stack, in every attempt.
+    Overflows,
+    /// Aborts the process, in every attempt.
+    Aborts,
 }
 
 /// How to work.
@@ -108,7 +145,16 @@ impl Mix {
     /// All kinds that end by themselves.
     #[must_use]
     pub const fn everything() -> Self {
-        Self { ordered: 10, charged: 2, reindexed: 4, rendered: 2, held: 0, stubborn: 0 }
+        Self {
+            ordered: 10,
+            charged: 2,
+            reindexed: 4,
+            rendered: 2,
+            held: 0,
+            stubborn: 0,
+            wicked: 0,
+            shipment: 0,
+        }
     }
 }
 
@@ -124,6 +170,8 @@ impl FirePlan {
             handler_ms: 50,
             fail_share: 0.2,
             keys: 20,
+            wicked: Vec::new(),
+            pace: None,
             pause_at: None,
         }
     }

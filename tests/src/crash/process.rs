@@ -10,7 +10,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
-use super::{Moment, Orders};
+use super::{FakeClock, Moment, Orders};
 use crate::os;
 
 /// A running subject. It is killed when this is dropped, and ends by itself when the harness is gone.
@@ -25,15 +25,17 @@ pub struct Subject {
 }
 
 impl Subject {
-    /// Starts the program with its orders; what it logs goes to a file beside its ledger.
+    /// Starts the program with its orders, and with the wall clock that it goes by; what it logs goes to a file beside its ledger.
     ///
     /// # Errors
     ///
     /// If it cannot be started.
-    pub fn start(program: &Path, orders: &Orders) -> io::Result<Self> {
+    pub fn start(program: &Path, orders: &Orders, clock: Option<&FakeClock>) -> io::Result<Self> {
         let log = orders.ledger.with_extension("log");
         let mut child = Command::new(program)
+            .arg("subject")
             .arg(serde_json::to_string(orders)?)
+            .envs(clock.iter().flat_map(|clock| clock.environment()))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(File::create(&log)?)
@@ -97,6 +99,11 @@ impl Subject {
     /// If there is no such process any more.
     pub fn thaw(&self) -> io::Result<()> {
         self.signal(Signal::CONT)
+    }
+
+    /// Waits until it is gone by itself, without having been asked to.
+    pub async fn gone(&mut self) {
+        let _ = self.child.wait().await;
     }
 
     /// Waits until it has ended.

@@ -3,127 +3,24 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use extensions::job::{ErrorKind, FireId, HandlerKey, JobId, JobMeta, JobState, NewJob, Payload, UniqueLock};
+use extensions::job::{ErrorKind, JobId, JobState};
 use extensions::queue::JobFilter;
-use tests::crash::{Arena, Event, FirePlan, Role, Terms, WorkPlan};
+use tests::crash::{Arena, DEEP, Engine, FirePlan, HUGE, Planted, Role, WorkPlan, garbage, plant};
+use tests::raw::{Part, Raw};
 
-use crate::Found;
-
-const HUGE: usize = 8 * 1024 * 1024;
-const DEEP: usize = 100_000;
-
-/// A job of garbage, and what must become of it.
-struct Planted {
-    job: NewJob,
-    becomes: JobState,
-}
-
-fn planted(handler: &str, version: u32, payload: impl Into<Vec<u8>>, becomes: JobState) -> Planted {
-    let job = NewJob {
-        id: JobId::new(),
-        handler: HandlerKey::from(handler),
-        point_version: version,
-        payload: Payload::from(payload.into()),
-        queue: "orders".into(),
-        priority: 5,
-        max_attempts: 3,
-        delay: Duration::ZERO,
-        unique: None,
-        on_failure: true,
-        once: None,
-        meta: JobMeta::new(FireId::new()),
-    };
-    Planted { job, becomes }
-}
-
-fn undecodable(rng: &mut fastrand::Rng) -> Vec<Vec<u8>> {
-    let valid = br#"{"fire":1,"millis":0,"failures":0,"pause":false}"#;
-    let mut random = || (0..rng.usize(1..2000)).map(|_| rng.u8(..)).collect::<Vec<_>>();
-    let mut payloads: Vec<Vec<u8>> = (0..40).map(|_| random()).collect();
-    payloads.extend((0..valid.len()).map(|length| valid[..length].to_vec()));
-    payloads.extend(["null", "7", "[]", "\"text\"", "{}", "true", "1e999", "{\"fire\":1}"].map(Vec::from));
-    payloads.push(br#"{"fire":"one","millis":0,"failures":0,"pause":false}"#.to_vec());
-    payloads.push(br#"{"fire":-1,"millis":0,"failures":0,"pause":false}"#.to_vec());
-    payloads.push(br#"{"fire":1,"fire":2,"millis":0,"failures":0,"pause":false}"#.to_vec());
-    payloads.push([&valid[..], b" trailing"].concat());
-    payloads.push(b"\xef\xbb\xbf{}".to_vec());
-    payloads.push(vec![b'['; DEEP]);
-    payloads.push([vec![b'['; DEEP], vec![b']'; DEEP]].concat());
-    payloads.push("{\"a\":".repeat(DEEP).into_bytes());
-    payloads.push(vec![0; HUGE]);
-    payloads.push((0..HUGE).map(|_| rng.u8(..)).collect());
-    payloads
-}
-
-/// Payloads that are right but for an unknown field: one nested deep, one huge.
-fn odd_but_right(valid: &str) -> [String; 2] {
-    let with = |more: String| format!("{},\"more\":{more}}}", &valid[..valid.len() - 1]);
-    [with("[".repeat(DEEP) + &"]".repeat(DEEP)), with(format!("\"{}\"", "x".repeat(HUGE)))]
-}
-
-fn unroutable() -> Vec<(String, u32)> {
-    let names = [
-        "Ordered/nobody",
-        "Nothing/quick",
-        "Ordered/quick/more",
-        "ordered/QUICK",
-        "Ordered",
-        "",
-        "/",
-        "\u{0}",
-        "Ordered/qui\u{301}ck",
-        "'; DROP TABLE extensions_jobs; --",
-    ];
-    let mut unroutable: Vec<_> = names.iter().map(|name| ((*name).to_owned(), 1)).collect();
-    unroutable.push(("x".repeat(100_000), 1));
-    unroutable.extend([2, 99, u32::MAX].map(|version| ("Ordered/quick".to_owned(), version)));
-    unroutable
-}
-
-fn garbage(rng: &mut fastrand::Rng) -> Vec<Planted> {
-    let mut all: Vec<_> = Vec::new();
-    for (at, payload) in undecodable(rng).into_iter().enumerate() {
-        let handler = ["Ordered/quick", "Ordered/flaky", "Charged/doomed", "Rendered/render"][at % 4];
-        let lacks_only_others_fields = handler != "Ordered/quick" && handler != "Ordered/flaky";
-        let handler = if lacks_only_others_fields && payload.starts_with(b"{\"fire\":1") {
-            "Ordered/quick"
-        } else {
-            handler
-        };
-        all.push(planted(handler, 1, payload, JobState::Dead));
-    }
-    let valid = r#"{"fire":0,"millis":0,"failures":0,"pause":false}"#;
-    all.push(planted("Ordered/quick", 0, valid, JobState::Dead));
-    let right = odd_but_right(valid).map(|payload| planted("Ordered/quick", 1, payload, JobState::Completed));
-    all.extend(right);
-    all.extend(
-        unroutable()
-            .into_iter()
-            .map(|(handler, version)| planted(&handler, version, valid, JobState::Unroutable)),
-    );
-    let mut keyed = planted("Reindexed/reindex", 1, "no JSON", JobState::Dead);
-    keyed.job.unique = Some(UniqueLock { key: "garbage".into(), ttl: None, until: Default::default() });
-    all.push(keyed);
-    rng.shuffle(&mut all);
-    all
-}
-
-async fn plant(arena: &Arena, all: &[Planted]) {
-    arena.note(Event::Planted { jobs: all.iter().map(|planted| planted.job.id).collect() }).await;
-    for planted in all {
-        arena.queue().push([planted.job.clone()].into()).await.unwrap();
-    }
-}
+use crate::{Found, recovery};
 
 pub(crate) async fn garbage_payloads_stop_nobody_and_stay_as_they_are(mut arena: Arena) -> Found {
-    let all = garbage(&mut arena.rng);
-    plant(&arena, &all).await;
+    let garbage = garbage(&mut arena.rng);
+    let made = garbage.len();
+    let all = plant(&arena, garbage).await;
+    assert!(all.len() + 3 > made, "{} of {made} were taken", all.len());
     let mut worker = arena.start(Role::Work(WorkPlan::default())).await;
     let mut firer = arena.start(Role::Fire(FirePlan::of(100, 1))).await;
     assert!(firer.ended(Duration::from_secs(30)).await.unwrap().success());
     arena.until_drained(60).await;
     assert!(worker.lives().unwrap(), "the worker died of garbage\n{}", worker.log());
-    let (evidence, judgement) = arena.judge(&Terms::recovery_within(Duration::from_secs(35))).await;
+    let (evidence, judgement) = arena.judge(&recovery(&arena)).await;
     let records: BTreeMap<_, _> = evidence.records.iter().map(|record| (record.id, record)).collect();
     for Planted { job, becomes } in &all {
         let record = records[&job.id];
@@ -160,36 +57,33 @@ async fn fire_flaky(arena: &mut Arena, first: u64, fires: u64) -> Vec<JobId> {
     all.into_iter().filter(|job| job.handler.as_str() == "Ordered/flaky").map(|job| job.id).collect()
 }
 
-fn store(arena: &Arena) -> rusqlite::Connection {
-    let store = rusqlite::Connection::open(arena.path().join("jobs.db")).unwrap();
-    store.busy_timeout(Duration::from_secs(5)).unwrap();
-    store
-}
-
 pub(crate) async fn broken_metadata_and_errors_stop_nobody(mut arena: Arena) -> Found {
-    let columns = ["meta", "errors", "progress"];
+    let raw = Raw::of(arena.site().url());
+    let mut parts = vec![Part::Meta, Part::Errors, Part::Progress];
+    if arena.site().engine() == Engine::Redis {
+        // Metadata and payload are one there, which the garbage of payloads is about.
+        parts.remove(0);
+    }
     let broken = broken_json();
-    let flaky = fire_flaky(&mut arena, 0, (broken.len() * columns.len() * 2) as u64).await;
-    let store = store(&arena);
+    let flaky = fire_flaky(&mut arena, 0, (broken.len() * parts.len() * 2) as u64).await;
     let mut jobs = flaky.iter();
-    for column in columns {
-        let sql = format!("UPDATE extensions_jobs SET {column} = ?2 WHERE id = ?1");
+    for part in &parts {
         for text in &broken {
             let (as_text, as_bytes) = (jobs.next().unwrap(), jobs.next().unwrap());
-            store.execute(&sql, rusqlite::params![as_text.as_bytes(), text]).unwrap();
+            raw.spoil_text(*as_text, *part, text).await;
             let bytes: Vec<u8> = text.bytes().map(|byte| byte ^ 0x80).collect();
-            store.execute(&sql, rusqlite::params![as_bytes.as_bytes(), bytes]).unwrap();
+            raw.spoil(*as_bytes, *part, bytes).await;
         }
     }
     let mut worker = arena.start(Role::Work(WorkPlan::default())).await;
     arena.until_drained(60).await;
     assert!(worker.lives().unwrap(), "the worker died of garbage\n{}", worker.log());
-    let (evidence, judgement) = arena.judge(&Terms::recovery_within(Duration::from_secs(35))).await;
+    let (evidence, judgement) = arena.judge(&recovery(&arena)).await;
     for record in &evidence.records {
         assert_eq!(record.state, JobState::Completed, "{record:?}");
     }
     arena.stop(&mut worker).await;
-    Found { judgement, note: format!("{} broken texts", broken.len() * columns.len() * 2) }
+    Found { judgement, note: format!("{} broken texts", broken.len() * parts.len() * 2) }
 }
 
 /// Values that no writer of ours would put there.
@@ -228,7 +122,7 @@ pub(crate) async fn odd_columns_are_refused_or_stop_nobody(mut arena: Arena) -> 
     let values = ODD.iter().flat_map(|(column, values)| values.iter().map(move |value| (*column, *value)));
     let values: Vec<_> = values.collect();
     let flaky = fire_flaky(&mut arena, 0, values.len() as u64 * 3).await;
-    let store = store(&arena);
+    let store = Raw::of(arena.site().url()).sqlite();
     for sql in ODD_NAMES {
         store.execute_batch(sql).unwrap();
     }
@@ -250,7 +144,7 @@ pub(crate) async fn odd_columns_are_refused_or_stop_nobody(mut arena: Arena) -> 
     let after: u64 = store.query_row(rows, [], |row| row.get(0)).unwrap();
     assert_eq!(before, after, "a row has vanished");
     arena.stop(&mut worker).await;
-    let (_, judgement) = arena.judge(&Terms::recovery_within(Duration::from_secs(35))).await;
+    let (_, judgement) = arena.judge(&recovery(&arena)).await;
     Found {
         judgement,
         note: format!(

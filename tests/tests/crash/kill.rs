@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use tests::crash::{Answer, Arena, Event, FirePlan, Mix, Role, Subject, Terms, WorkPlan};
+use tests::crash::{Answer, Arena, Engine, Event, FirePlan, Mix, Role, Subject, Terms, WorkPlan};
 
-use crate::Found;
+use crate::{Found, recovery, work};
 
 const KILLS: usize = 12;
 
@@ -14,12 +14,21 @@ const NOTICED: Duration = Duration::from_secs(15);
 /// The same where nothing else waits for the worker.
 const NOTICED_IDLE: Duration = Duration::from_secs(5);
 
-fn work() -> Role {
-    Role::Work(WorkPlan::default())
+/// One lease and five seconds, or how soon the engine notices without waiting for the lease.
+fn terms(arena: &Arena) -> Terms {
+    match arena.site().engine() {
+        Engine::Sqlite => Terms::recovery_within(NOTICED),
+        _ => recovery(arena),
+    }
+}
+
+pub(crate) async fn start_worker(arena: &mut Arena) -> Subject {
+    let role = work(arena);
+    arena.start(role).await
 }
 
 /// Waits until the subject has started so many more handlers, and then for a moment that nobody chose.
-async fn until_busy(arena: &mut Arena, subject: &Subject, starts: usize) {
+pub(crate) async fn until_busy(arena: &mut Arena, subject: &Subject, starts: usize) {
     let wanted = arena.ledger(subject).starts() + starts;
     arena.until("the worker is busy", 30, |arena| arena.ledger(subject).starts() >= wanted).await;
     let millis = arena.rng.u64(0..15);
@@ -27,21 +36,21 @@ async fn until_busy(arena: &mut Arena, subject: &Subject, starts: usize) {
 }
 
 pub(crate) async fn workers_are_killed_under_load(mut arena: Arena) -> Found {
-    let mut workers = [arena.start(work()).await, arena.start(work()).await];
+    let mut workers = [start_worker(&mut arena).await, start_worker(&mut arena).await];
     let mut firer = arena.start(Role::Fire(FirePlan::of(2000, 0))).await;
     for _ in 0..KILLS {
         let victim = &mut workers[arena.rng.usize(0..2)];
         let starts = arena.rng.usize(10..60);
         until_busy(&mut arena, victim, starts).await;
         arena.kill(victim).await;
-        *victim = arena.start(work()).await;
+        *victim = start_worker(&mut arena).await;
     }
     assert!(firer.ended(Duration::from_secs(60)).await.unwrap().success(), "{}", firer.log());
     arena.until_drained(60).await;
     for worker in &mut workers {
         arena.stop(worker).await;
     }
-    let (evidence, judgement) = arena.judge(&Terms::recovery_within(NOTICED)).await;
+    let (evidence, judgement) = arena.judge(&terms(&arena)).await;
     assert!(evidence.records.len() >= 2000, "{} jobs", evidence.records.len());
     assert!(judgement.counts.in_flight > 0, "no kill hit a job");
     Found { judgement, note: String::new() }
@@ -56,7 +65,7 @@ pub(crate) async fn a_dead_process_is_noticed_within_about_a_second(mut arena: A
         let mut firer =
             arena.start(Role::Fire(FirePlan { mix: held, handler_ms: 800, ..FirePlan::of(1, round) })).await;
         assert!(firer.ended(Duration::from_secs(20)).await.unwrap().success());
-        let mut victim = std::mem::replace(&mut idle, arena.start(work()).await);
+        let mut victim = std::mem::replace(&mut idle, start_worker(&mut arena).await);
         arena.queue().resume("held".into()).await.unwrap();
         let before = (arena.ledger(&victim).starts(), arena.ledger(&idle).starts());
         arena
@@ -87,7 +96,7 @@ pub(crate) async fn a_dead_process_is_noticed_within_about_a_second(mut arena: A
 }
 
 pub(crate) async fn the_firing_application_is_killed(mut arena: Arena) -> Found {
-    let mut worker = arena.start(work()).await;
+    let mut worker = start_worker(&mut arena).await;
     for round in 0..8 {
         let fires = arena.rng.u64(5..60);
         let at_marker = round % 2 == 0;
@@ -110,7 +119,7 @@ pub(crate) async fn the_firing_application_is_killed(mut arena: Arena) -> Found 
     }
     arena.until_drained(60).await;
     arena.stop(&mut worker).await;
-    let (evidence, judgement) = arena.judge(&Terms::recovery_within(NOTICED)).await;
+    let (evidence, judgement) = arena.judge(&terms(&arena)).await;
     let fires = evidence.book.fires.values();
     let cut = fires.clone().filter(|fire| fire.answer == Answer::None).count();
     let at_marker = fires.filter(|fire| fire.at_marker).count();

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use extensions::job::{FireId, HandlerKey, JobId, JobMeta, JobState, NewJob, Payload};
-use tests::crash::{Answer, Arena, ClaimPlan, Event, RacePlan, Role, Terms, WorkPlan};
+use tests::crash::{Answer, Arena, ClaimPlan, Event, RacePlan, Role, WorkPlan};
 
-use crate::Found;
+use crate::{Found, recovery};
 
 const JOBS: usize = 3000;
 const LIMIT: Duration = Duration::from_secs(60);
@@ -42,7 +42,7 @@ pub(crate) async fn claimers_race_and_no_job_is_claimed_twice(mut arena: Arena) 
     for claimer in &mut claimers {
         assert!(claimer.ended(LIMIT).await.unwrap().success(), "{}", claimer.log());
     }
-    let (evidence, judgement) = arena.judge(&Terms::recovery_within(Duration::from_secs(35))).await;
+    let (evidence, judgement) = arena.judge(&recovery(&arena)).await;
     assert_eq!(evidence.book.runs.len(), JOBS);
     assert!(evidence.records.iter().all(|record| record.state == JobState::Completed && record.attempt == 1));
     let shares: Vec<_> = claimers.iter().map(|claimer| arena.ledger(claimer).starts()).collect();
@@ -80,7 +80,7 @@ pub(crate) async fn firers_race_on_one_key_and_one_job_is_queued(mut arena: Aren
     }
     arena.until_drained(60).await;
     arena.stop(&mut worker).await;
-    let (evidence, judgement) = arena.judge(&Terms::recovery_within(Duration::from_secs(35))).await;
+    let (evidence, judgement) = arena.judge(&recovery(&arena)).await;
     let mut duplicates = 0;
     for fire in evidence.book.fires.values() {
         let Answer::Queued { queued, duplicates: its } = &fire.answer else { panic!("{fire:?}") };

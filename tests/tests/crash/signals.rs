@@ -7,7 +7,8 @@ use extensions::queue::JobFilter;
 use rustix::process::Signal;
 use tests::crash::{Arena, Event, FirePlan, Mix, Role, Terms, WorkPlan};
 
-use crate::Found;
+use crate::kill::start_worker;
+use crate::{Found, recovery};
 
 const SIGNALS: [(Signal, i32); 3] = [(Signal::TERM, 15), (Signal::INT, 2), (Signal::HUP, 1)];
 
@@ -19,7 +20,7 @@ pub(crate) async fn a_signal_ends_a_worker_in_order_and_burns_no_attempt(mut are
     let mut firer = arena.start(Role::Fire(FirePlan::of(700, 0))).await;
     let mut longest = Duration::ZERO;
     for round in 0..6 {
-        let mut worker = arena.start(Role::Work(WorkPlan::default())).await;
+        let mut worker = start_worker(&mut arena).await;
         let starts = arena.rng.usize(0..60);
         arena.until("the worker is busy", 30, |arena| arena.ledger(&worker).starts() >= starts).await;
         let millis = arena.rng.u64(0..15);
@@ -32,7 +33,7 @@ pub(crate) async fn a_signal_ends_a_worker_in_order_and_burns_no_attempt(mut are
         assert_eq!(status.code(), Some(0), "signal {number} under load: {status}\n{}", worker.log());
     }
     assert!(firer.ended(Duration::from_secs(60)).await.unwrap().success());
-    let mut worker = arena.start(Role::Work(WorkPlan::default())).await;
+    let mut worker = start_worker(&mut arena).await;
     arena.until_drained(60).await;
     arena.stop(&mut worker).await;
     let (evidence, judgement) = arena.judge(&terms()).await;
@@ -50,7 +51,7 @@ async fn fire_long(arena: &mut Arena, first: u64, mix: Mix, millis: u64) {
 pub(crate) async fn a_second_signal_ends_it_at_once(mut arena: Arena) -> Found {
     let mut longest = Duration::ZERO;
     for round in 0..3 {
-        let mut worker = arena.start(Role::Work(WorkPlan::default())).await;
+        let mut worker = start_worker(&mut arena).await;
         fire_long(&mut arena, round as u64 * 10, Mix { stubborn: 1, ..Mix::default() }, 1500).await;
         arena.until("a handler runs", 20, |arena| arena.ledger(&worker).starts() > 0).await;
         worker.signal(SIGNALS[round].0).unwrap();
@@ -64,11 +65,11 @@ pub(crate) async fn a_second_signal_ends_it_at_once(mut arena: Arena) -> Found {
         assert_eq!(status.code(), Some(128 + number), "second signal {number}: {status}");
         arena.fault(&worker, "ended by a second signal", from).await;
     }
-    let mut worker = arena.start(Role::Work(WorkPlan::default())).await;
+    let mut worker = start_worker(&mut arena).await;
     arena.until_drained(60).await;
     arena.stop(&mut worker).await;
     // Jobs that were lost run one at a time, so that the last of them waits for the others.
-    let (_, judgement) = arena.judge(&Terms::recovery_within(Duration::from_secs(35))).await;
+    let (_, judgement) = arena.judge(&recovery(&arena)).await;
     Found { judgement, note: format!("3 workers ended with 128 + n, the slowest after {longest:.0?}") }
 }
 

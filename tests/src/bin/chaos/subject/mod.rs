@@ -1,11 +1,13 @@
 //! The process that the crash tests start, kill and freeze: an application with handlers of every kind.
 //!
-//! Its one argument is the JSON of its orders. It ends when its standard input does, so that it never outlives its harness.
+//! Its orders are JSON. It ends when its standard input does, so that it never outlives its harness.
 
 mod claim;
 mod fire;
 mod handlers;
 mod race;
+mod releases;
+mod wicked;
 mod work;
 
 use std::io::BufRead;
@@ -19,15 +21,14 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 /// Long enough to find every job of a run at its end.
 const KEPT: Retention = Retention { completed: secs(86_400), cancelled: secs(86_400), dead: secs(86_400) };
 
-#[tokio::main(flavor = "multi_thread", worker_threads = 2)]
-async fn main() {
+/// Does what its orders say.
+pub(crate) async fn run(orders: &str) {
     tracing_subscriber::fmt().with_ansi(false).with_writer(std::io::stderr).init();
-    let orders = std::env::args().nth(1).expect("the orders are the first argument");
-    let orders: Orders = serde_json::from_str(&orders).expect("the orders are JSON");
+    let orders: Orders = serde_json::from_str(orders).expect("the orders are JSON");
     let ledger = LedgerWriter::create(&orders.process, &orders.ledger).expect("the ledger can be made");
     let input = input();
     match orders.role.clone() {
-        Role::Fire(plan) => fire::run(instance(&orders, &ledger).await, plan, &orders, ledger).await,
+        Role::Fire(plan) => fire::run(instance(&orders, &ledger).await, plan, &orders, ledger, input).await,
         Role::Work(plan) => work::run(instance(&orders, &ledger).await, &plan, &ledger).await,
         Role::Claim(plan) => claim::run(&orders, &plan, ledger, input).await,
         Role::Race(plan) => race::run(instance(&orders, &ledger).await, &plan, ledger, input).await,
@@ -35,13 +36,14 @@ async fn main() {
 }
 
 async fn instance(orders: &Orders, ledger: &LedgerWriter) -> Extensions {
-    Extensions::builder()
+    let builder = Extensions::builder()
         .discover()
         .resource(ledger.clone())
         .queue_url(&orders.queue_url)
         .retention(KEPT)
         // Its handlers fail on purpose, many in a row, which would hold their jobs back.
-        .without_circuit_breaker()
+        .without_circuit_breaker();
+    releases::register(builder, orders.release)
         .build()
         .await
         .expect("the subject's handlers and queue are right")

@@ -8,74 +8,86 @@ use tests::crash::{Event, LedgerWriter, Outcome, RunId};
 
 #[derive(Debug, Clone, Serialize, Deserialize, ExtensionPoint)]
 #[extension_point(queued)]
-pub(crate) struct Ordered {
-    pub(crate) fire: u64,
+pub(super) struct Ordered {
+    pub(super) fire: u64,
     /// How long the slow handler takes.
-    pub(crate) millis: u64,
+    pub(super) millis: u64,
     /// How many attempts of the flaky handler fail.
-    pub(crate) failures: u32,
+    pub(super) failures: u32,
     /// Whether the fire stops before its push, for good.
-    pub(crate) pause: bool,
+    pub(super) pause: bool,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize, ExtensionPoint)]
 #[extension_point(queued)]
-pub(crate) struct Charged {
-    pub(crate) fire: u64,
+pub(super) struct Charged {
+    pub(super) fire: u64,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize, ExtensionPoint)]
 #[extension_point(queued, unique_by = key)]
-pub(crate) struct Reindexed {
-    pub(crate) fire: u64,
-    pub(crate) key: String,
-    pub(crate) millis: u64,
+pub(super) struct Reindexed {
+    pub(super) fire: u64,
+    pub(super) key: String,
+    pub(super) millis: u64,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize, ExtensionPoint)]
 #[extension_point(queued)]
-pub(crate) struct Rendered {
-    pub(crate) fire: u64,
-    pub(crate) millis: u64,
+pub(super) struct Rendered {
+    pub(super) fire: u64,
+    pub(super) millis: u64,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize, ExtensionPoint)]
 #[extension_point(queued)]
-pub(crate) struct Held {
-    pub(crate) fire: u64,
-    pub(crate) millis: u64,
+pub(super) struct Held {
+    pub(super) fire: u64,
+    pub(super) millis: u64,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize, ExtensionPoint)]
 #[extension_point(queued)]
-pub(crate) struct Stubborn {
-    pub(crate) fire: u64,
-    pub(crate) millis: u64,
+pub(super) struct Stubborn {
+    pub(super) fire: u64,
+    pub(super) millis: u64,
 }
 
 /// One run of a handler, with what it writes down.
-struct Running<'a> {
+pub(super) struct Running<'a> {
     ledger: &'a LedgerWriter,
     id: RunId,
 }
 
-fn started(ledger: &LedgerWriter, job: &Job) -> (RunId, Event) {
+pub(super) fn started(ledger: &LedgerWriter, job: &Job) -> (RunId, Event) {
     let run = ledger.new_run();
     let (job, handler, attempt) = (job.id(), job.handler().clone(), job.attempt());
     (run.clone(), Event::Started { run, job, handler, attempt })
 }
 
 impl<'a> Running<'a> {
-    async fn start(ledger: &'a LedgerWriter, job: &Job) -> Self {
+    pub(super) async fn start(ledger: &'a LedgerWriter, job: &Job) -> Self {
         let (id, event) = started(ledger, job);
         ledger.write(event).await;
         Self { ledger, id }
     }
 
-    async fn end(self, outcome: Outcome) -> HandlerResult {
+    /// Notes that the handler fails, by the panic with this message that follows.
+    pub(super) async fn panics(self) -> String {
+        self.ledger.write(Event::Ended { run: self.id.clone(), outcome: Outcome::Failed }).await;
+        self.id.error()
+    }
+
+    /// The same where the future is dropped at its next rest.
+    pub(super) fn end_late(self, outcome: Outcome) -> HandlerResult {
+        self.ledger.write_blocking(Event::Ended { run: self.id, outcome });
+        Ok(())
+    }
+
+    pub(super) async fn end(self, outcome: Outcome) -> HandlerResult {
         self.ledger.write(Event::Ended { run: self.id.clone(), outcome }).await;
         match outcome {
-            Outcome::Done => Ok(()),
+            Outcome::Done | Outcome::Outlived => Ok(()),
             Outcome::Failed | Outcome::Stopped => Err(self.id.error().into()),
             Outcome::Permanent => Err(HandlerError::permanent(self.id.error())),
         }
@@ -106,6 +118,12 @@ async fn slow(order: &Ordered, job: &Job, ledger: Res<LedgerWriter>) -> HandlerR
 }
 
 #[extension_handler(Ordered)]
+#[async_handler(queue = "default", max_attempts = 1, delay = "300ms")]
+async fn later(_order: &Ordered, job: &Job, ledger: Res<LedgerWriter>) -> HandlerResult {
+    Running::start(&ledger, job).await.end(Outcome::Done).await
+}
+
+#[extension_handler(Ordered)]
 #[async_handler(queue = "default", max_attempts = 4, backoff = fixed("50ms"))]
 async fn flaky(order: &Ordered, job: &Job, ledger: Res<LedgerWriter>) -> HandlerResult {
     let run = Running::start(&ledger, job).await;
@@ -118,9 +136,9 @@ async fn doomed(_charge: &Charged, job: &Job, ledger: Res<LedgerWriter>) -> Hand
     Running::start(&ledger, job).await.end(Outcome::Failed).await
 }
 
-struct TellOfFailure;
-impl OnFailure<Charged> for TellOfFailure {
-    async fn on_failure(&self, _charge: &Charged, _error: &JobError, job: &Job) {
+pub(super) struct TellOfFailure;
+impl<P: QueuedPoint> OnFailure<P> for TellOfFailure {
+    async fn on_failure(&self, _point: &P, _error: &JobError, job: &Job) {
         let ledger = job.resource::<LedgerWriter>().expect("the ledger is a resource");
         ledger.write(Event::ToldOfFailure { job: job.id() }).await;
     }

@@ -10,7 +10,7 @@ use extensions::time::secs;
 use tests::crash::{ClaimPlan, Event, LedgerWriter, Orders, Outcome};
 use tokio::sync::mpsc::UnboundedReceiver;
 
-pub(crate) async fn run(
+pub(super) async fn run(
     orders: &Orders,
     plan: &ClaimPlan,
     ledger: LedgerWriter,

@@ -3,7 +3,7 @@
 use extensions::Extensions;
 use tests::crash::{Event, LedgerWriter, WorkPlan};
 
-pub(crate) async fn run(ext: Extensions, plan: &WorkPlan, ledger: &LedgerWriter) {
+pub(super) async fn run(ext: Extensions, plan: &WorkPlan, ledger: &LedgerWriter) {
     let worker = ext.worker().concurrency(plan.concurrency).lease(plan.lease).grace(plan.grace);
     let running = tokio::spawn(worker.run());
     ledger.write(Event::Ready).await;

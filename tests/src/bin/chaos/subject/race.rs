@@ -8,10 +8,10 @@ use tests::crash::{Event, LedgerWriter, RacePlan};
 use tokio::sync::Barrier;
 use tokio::sync::mpsc::UnboundedReceiver;
 
-use crate::fire::Firer;
-use crate::handlers::Reindexed;
+use super::fire::Firer;
+use super::handlers::Reindexed;
 
-pub(crate) async fn run(
+pub(super) async fn run(
     ext: Extensions,
     plan: &RacePlan,
     ledger: LedgerWriter,
