@@ -8,7 +8,8 @@ use tokio::sync::Notify;
 
 use crate::instance::Extensions;
 use crate::job::{
-    AttemptError, ClaimedJob, ErrorKind, HandlerKey, JobId, JobMeta, LeaseToken, Progress, QueueName,
+    AttemptError, ClaimedJob, ErrorKind, HandlerKey, JobId, JobMeta, LeaseToken, NewJob, Payload, Progress,
+    QueueName,
 };
 use crate::time::Timestamp;
 
@@ -127,6 +128,24 @@ impl Job {
 
     pub(crate) fn set_next_attempt_at(&self, at: Timestamp) {
         let _ = self.0.next_attempt_at.set(at);
+    }
+
+    /// The jobs that go with its completion.
+    #[allow(clippy::unused_self)]
+    pub(crate) fn take_follow_ups(&self) -> Vec<NewJob> {
+        Vec::new()
+    }
+
+    /// What is kept with its record.
+    #[allow(clippy::unused_self)]
+    pub(crate) fn take_result(&self) -> Option<Payload> {
+        None
+    }
+
+    /// Whether its handler completed it in a transaction, committed or not.
+    #[allow(clippy::unused_self)]
+    pub(crate) fn is_completed_within(&self) -> bool {
+        false
     }
 
     #[cfg(feature = "tower")]
