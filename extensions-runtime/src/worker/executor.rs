@@ -1,23 +1,27 @@
 //! Runs one job and settles it.
 
+use std::any::Any;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use tracing::Instrument;
 
-use super::heartbeat::Leases;
 use super::job::{Job, JobError, Stop};
+use super::leases::{Leases, Returned, What};
+use super::outage::Outage;
 use super::report::{Counts, add};
 use super::settler::Settler;
+use crate::BoxFuture;
 use crate::breaker::{Breaker, Pass};
 use crate::handler::{Failure, HandlerError, HandlerKind, HandlerResult, panic_text};
 use crate::instance::Extensions;
-use crate::job::{AttemptError, ErrorKind, HandlerKey, Purpose, WorkerId};
+use crate::job::{AttemptError, ErrorKind, HandlerKey, JobState, NewJob, Purpose, WorkerId};
 use crate::policy::{AfterFailure, after_failure};
-use crate::queue::{Retention, Settle, Settled, Settlement};
+use crate::queue::{QueueBackend, QueueError, Retention, Settle, Settled, Settlement};
 use crate::registry::JobRunner;
 use crate::task;
 use crate::time::Clock;
@@ -38,9 +42,11 @@ const LONGEST_MESSAGE: usize = 4096;
 pub(super) struct Executor {
     pub(super) extensions: Extensions,
     pub(super) worker: WorkerId,
+    pub(super) queue: Arc<dyn QueueBackend>,
     pub(super) settler: Settler,
     pub(super) leases: Arc<Leases>,
     pub(super) counts: Arc<Counts>,
+    pub(super) outage: Arc<Outage>,
     pub(super) retention: Retention,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) heeds_breakers: bool,
@@ -54,6 +60,15 @@ enum Ended {
     Panicked(String),
     TimedOut(Duration),
     Stopped(Stop),
+}
+
+/// What became of a job that its handler completed in a transaction.
+enum Within {
+    Committed,
+    /// It is still this attempt's.
+    Open,
+    /// Somebody else ended it, or has it.
+    Lost,
 }
 
 impl Ended {
@@ -72,6 +87,9 @@ impl Ended {
 impl Executor {
     pub(super) async fn execute(self: Arc<Self>, job: Job) {
         let _left_to_its_lease = LeaveOnPanic { leases: &self.leases, job: &job };
+        if job.stopping() == Some(Stop::LeaseLost) {
+            return;
+        }
         if job.is_cancelled() || !self.leases.is_sure(&job) {
             return self.give_back(&job).await;
         }
@@ -83,8 +101,8 @@ impl Executor {
                 job.set_runner(&runner);
                 let running = async {
                     match job.claimed().purpose {
-                        Purpose::OnFailure => self.owed_callback(&*runner, &job).await,
-                        _ => self.attempt(&*runner, &job).await,
+                        Purpose::OnFailure => self.owed_callback(&runner, &job).await,
+                        _ => self.attempt(&runner, &job).await,
                     }
                 };
                 self.extensions.within_scopes_of(&job.claimed().meta, running).await;
@@ -94,9 +112,7 @@ impl Executor {
 
     /// Gives a job back without an attempt.
     pub(super) async fn give_back(&self, job: &Job) {
-        if self.settle(job, Settle::Release, false).await == Settled::Done {
-            add(&self.counts.released);
-        }
+        self.end(job, Settle::Release).await;
     }
 
     async fn put_off(&self, job: &Job) {
@@ -109,12 +125,10 @@ impl Executor {
         let (least, most) = HELD_BACK;
         let delay = retry_in.clamp(least, most);
         tracing::debug!(?delay, "the circuit of the job's handler is open; put off");
-        if self.settle(job, Settle::Snooze { delay }, false).await == Settled::Done {
-            add(&self.counts.snoozed);
-        }
+        self.end(job, Settle::Snooze { delay }).await;
     }
 
-    async fn attempt(&self, runner: &dyn JobRunner, job: &Job) {
+    async fn attempt(&self, runner: &Arc<dyn JobRunner>, job: &Job) {
         let claimed = job.claimed();
         let span = tracing::info_span!(
             "attempt",
@@ -126,167 +140,262 @@ impl Executor {
             traceparent = claimed.meta.traceparent.as_deref(),
         );
         async {
+            if let Some(limit) = runner.options().expires_in.filter(|limit| job.age() > *limit) {
+                let message = format!("not started within its {limit:?}");
+                return self.carry_out(runner, job, self.burial(&**runner, job, ErrorKind::Expired, message)).await;
+            }
             let breaker = runner.breaker().filter(|_| self.heeds_breakers);
             let pass = match breaker.map(Breaker::admit).transpose() {
                 Ok(pass) => pass,
                 Err(retry_in) => return self.hold_back(job, retry_in).await,
             };
+            self.leases.begin(job, runner, What::Attempt, runner.options().timeout, pass);
             let started = Instant::now();
-            let ended = run(runner, job, handle(runner, job)).await;
-            ended.tell(pass);
+            let (ended, goes_on) = run(&**runner, job).await;
             self.warn_if_slow(job, started.elapsed());
-            self.conclude(runner, job, ended).await;
+            match self.leases.end(job) {
+                Returned::InTime(pass) => {
+                    ended.tell(pass);
+                    self.conclude(runner, job, ended).await;
+                }
+                Returned::GivenUp => {
+                    tracing::info!(ran = ?started.elapsed(), "a stuck handler has returned; its job went on without it");
+                }
+            }
+            if let Some(running) = goes_on {
+                self.outlive(job, running).await;
+            }
         }
         .instrument(span)
         .await;
     }
 
-    async fn conclude(&self, runner: &dyn JobRunner, job: &Job, ended: Ended) {
+    /// Keeps the slot while a blocking handler goes on that was told to stop.
+    async fn outlive(&self, job: &Job, running: BoxFuture<'_, ()>) {
+        add(&self.counts.stuck);
+        tracing::warn!("a blocking handler does not heed that it is to stop; its slot stays taken");
+        self.leases.outlive(job);
+        running.await;
+        self.leases.end(job);
+    }
+
+    async fn conclude(&self, runner: &Arc<dyn JobRunner>, job: &Job, ended: Ended) {
+        if job.is_completed_within() {
+            match self.look_within(job).await {
+                Within::Committed => return self.note_committed(job),
+                Within::Lost => return self.note_lost(job),
+                Within::Open if matches!(ended, Ended::Returned(Ok(()))) => {
+                    let message = "the job was completed within a transaction that was not committed";
+                    return self.failed(runner, job, ErrorKind::Failed, message.to_owned()).await;
+                }
+                Within::Open => {}
+            }
+        }
         let cancelled = job.stopping() == Some(Stop::Cancelled);
         match ended {
             Ended::Stopped(Stop::LeaseLost) => add(&self.counts.lost),
-            Ended::Stopped(Stop::Shutdown) => self.give_back(job).await,
-            Ended::Returned(Ok(())) => {
-                let keep = !self.retention.completed.is_zero();
-                if self.settle(job, Settle::complete(keep), false).await == Settled::Done {
-                    add(&self.counts.completed);
-                }
-            }
+            Ended::Stopped(Stop::Shutdown | Stop::TimedOut) => self.give_back(job).await,
+            Ended::Returned(Ok(())) => self.complete(runner, job).await,
             Ended::Stopped(Stop::Cancelled) => self.cancel(job, "cancelled while it ran".to_owned()).await,
             Ended::Returned(Err(_)) | Ended::Panicked(_) | Ended::TimedOut(_) if cancelled => {
                 self.cancel(job, "cancelled while it ran".to_owned()).await;
             }
-            Ended::Panicked(text) => self.failed(runner, job, ErrorKind::Panicked, text, None).await,
+            Ended::Panicked(text) => self.failed(runner, job, ErrorKind::Panicked, text).await,
             Ended::TimedOut(after) => {
-                let stuck = if runner.info().kind == HandlerKind::Blocking {
-                    "; its thread goes on and may be stuck"
-                } else {
-                    ""
-                };
-                let message = format!("ran longer than its time-out of {after:?}{stuck}");
-                self.failed(runner, job, ErrorKind::TimedOut, message, None).await;
+                let message = format!("ran longer than its time-out of {after:?}");
+                self.failed(runner, job, ErrorKind::TimedOut, message).await;
             }
             Ended::Returned(Err(error)) => self.handler_failed(runner, job, error).await,
         }
     }
 
-    async fn handler_failed(&self, runner: &dyn JobRunner, job: &Job, error: HandlerError) {
-        let message = error.to_string();
-        match error.into_failure() {
-            // Told to stop, it has stopped half way: that is the shut-down's doing, not a failed attempt.
-            Failure::Failed(_) if job.stopping() == Some(Stop::Shutdown) => self.give_back(job).await,
-            Failure::Failed(_) => self.failed(runner, job, ErrorKind::Failed, message, None).await,
-            Failure::Panicked(text) => self.failed(runner, job, ErrorKind::Panicked, text, None).await,
-            Failure::RetryAfter(delay, _) => {
-                self.failed(runner, job, ErrorKind::Failed, message, Some(delay)).await
-            }
-            Failure::Permanent(_) => {
-                let error = self.error(job, ErrorKind::Permanent, message);
-                self.bury(runner, job, error, runner.options().on_failure).await;
-            }
-            Failure::Missing(_) if runner.options().discard_missing => self.cancel(job, message).await,
-            Failure::Missing(_) => {
-                let error = self.error(job, ErrorKind::Missing, message);
-                self.bury(runner, job, error, runner.options().on_failure).await;
-            }
-            Failure::Snooze(delay) => {
-                if self.settle(job, Settle::Snooze { delay }, false).await == Settled::Done {
-                    add(&self.counts.snoozed);
+    /// Completes the job, with what its handler left to be stored with the completion.
+    async fn complete(&self, runner: &Arc<dyn JobRunner>, job: &Job) {
+        let result = job.take_result();
+        let keep = result.is_some() || !self.retention.completed.is_zero();
+        let mut follow_ups: Arc<[NewJob]> = job.take_follow_ups().into();
+        if !follow_ups.is_empty() && !self.queue.capabilities().follow_ups {
+            match self.push_before(job, &follow_ups).await {
+                Ok(()) => follow_ups = Arc::default(),
+                Err(error) => {
+                    let message = format!("its follow-ups could not be stored: {error}");
+                    return self.failed(runner, job, ErrorKind::Failed, message).await;
                 }
             }
-            Failure::Cancel(reason) => self.cancel(job, reason).await,
-            Failure::Undecodable(message) => {
-                let error = self.error(job, ErrorKind::Undecodable, message);
-                self.bury(runner, job, error, false).await;
+        }
+        self.end(job, Settle::Complete { keep, result, follow_ups }).await;
+    }
+
+    /// Stores follow-ups ahead of the completion, where the queue cannot do both at once: at worst they are stored and the job runs again.
+    async fn push_before(&self, job: &Job, follow_ups: &Arc<[NewJob]>) -> Result<(), QueueError> {
+        loop {
+            match self.queue.push(Arc::clone(follow_ups)).await {
+                Err(error) if error.is_retryable() && job.stopping() != Some(Stop::LeaseLost) => {
+                    tokio::time::sleep(self.outage.failed("push", &error)).await;
+                }
+                answer => {
+                    self.outage.works("push");
+                    return answer.map(drop);
+                }
             }
         }
+    }
+
+    /// Whether what the handler did in its transaction took effect. The caller may have committed, rolled back or forgotten it.
+    async fn look_within(&self, job: &Job) -> Within {
+        let records = loop {
+            match self.queue.get(vec![job.id()]).await {
+                Err(error) if error.is_retryable() => {
+                    tokio::time::sleep(self.outage.failed("get", &error)).await
+                }
+                answer => {
+                    self.outage.works("get");
+                    break answer;
+                }
+            }
+        };
+        let Ok(mut records) = records else { return Within::Lost };
+        match records.pop().flatten() {
+            None => Within::Committed,
+            Some(record) if record.state == JobState::Completed => Within::Committed,
+            Some(record) if record.state == JobState::Running && record.worker == Some(self.worker) => {
+                Within::Open
+            }
+            Some(_) => Within::Lost,
+        }
+    }
+
+    fn note_committed(&self, job: &Job) {
+        self.leases.remove([(job.id(), job.token())]);
+        add(&self.counts.completed);
+    }
+
+    fn note_lost(&self, job: &Job) {
+        self.leases.remove([(job.id(), job.token())]);
+        add(&self.counts.lost);
+    }
+
+    async fn handler_failed(&self, runner: &Arc<dyn JobRunner>, job: &Job, error: HandlerError) {
+        let message = error.to_string();
+        let end = match error.into_failure() {
+            // Told to stop, it has stopped half way: that is the shut-down's doing, not a failed attempt.
+            Failure::Failed(_) if job.stopping() == Some(Stop::Shutdown) => Settle::Release,
+            Failure::Failed(_) => self.verdict(&**runner, job, ErrorKind::Failed, message, None),
+            Failure::Panicked(text) => self.verdict(&**runner, job, ErrorKind::Panicked, text, None),
+            Failure::RetryAfter(delay, _) => {
+                self.verdict(&**runner, job, ErrorKind::Failed, message, Some(delay))
+            }
+            Failure::Permanent(_) => self.burial(&**runner, job, ErrorKind::Permanent, message),
+            Failure::Missing(_) if runner.options().discard_missing => self.cancellation(message),
+            Failure::Missing(_) => self.burial(&**runner, job, ErrorKind::Missing, message),
+            Failure::Snooze(delay) => Settle::Snooze { delay },
+            Failure::Cancel(reason) => self.cancellation(reason),
+            Failure::Undecodable(message) => self.burial(&**runner, job, ErrorKind::Undecodable, message),
+        };
+        self.carry_out(runner, job, end).await;
+    }
+
+    pub(super) fn cancellation(&self, reason: String) -> Settle {
+        Settle::Cancel { reason, keep: !self.retention.cancelled.is_zero() }
     }
 
     async fn cancel(&self, job: &Job, reason: String) {
-        let keep = !self.retention.cancelled.is_zero();
-        if self.settle(job, Settle::Cancel { reason, keep }, false).await == Settled::Done {
-            add(&self.counts.cancelled);
-        }
+        self.end(job, self.cancellation(reason)).await;
     }
 
-    async fn failed(
+    async fn failed(&self, runner: &Arc<dyn JobRunner>, job: &Job, kind: ErrorKind, message: String) {
+        self.carry_out(runner, job, self.verdict(&**runner, job, kind, message, None)).await;
+    }
+
+    /// What a failed attempt leads to.
+    pub(super) fn verdict(
         &self,
         runner: &dyn JobRunner,
         job: &Job,
         kind: ErrorKind,
         message: String,
         chosen: Option<Duration>,
-    ) {
+    ) -> Settle {
         let options = runner.options();
-        let now = self.clock.now();
-        let next = after_failure(
-            job.attempt(),
-            job.max_attempts(),
-            &options.backoff,
-            chosen,
-            options.retry_until,
-            now.since(job.enqueued_at()),
-            fastrand::f64(),
-        );
-        let error = self.error(job, kind, message);
-        match next {
-            AfterFailure::Bury => self.bury(runner, job, error, options.on_failure).await,
+        let until = [options.retry_until, options.expires_in].into_iter().flatten().min();
+        let (attempt, max) = (job.attempt(), job.max_attempts());
+        match after_failure(attempt, max, &options.backoff, chosen, until, job.age(), fastrand::f64()) {
+            AfterFailure::Bury => self.burial(runner, job, kind, message),
             AfterFailure::Retry(delay) => {
-                job.set_next_attempt_at(now.saturating_add(delay));
-                self.retry(runner, job, error, delay).await;
+                let error = self.error(job, kind, message);
+                tracing::warn!(job = %job.id(), kind = %error.kind, error = error.message, ?delay, "attempt {attempt} of {max} failed; trying again");
+                job.set_next_attempt_at(self.clock.now().saturating_add(delay));
+                Settle::Retry { delay, error }
             }
         }
     }
 
-    async fn retry(&self, runner: &dyn JobRunner, job: &Job, error: AttemptError, delay: Duration) {
-        tracing::warn!(kind = %error.kind, error = error.message, ?delay, "attempt {} of {} failed; trying again", job.attempt(), job.max_attempts());
-        let told = JobError::new(&error);
-        if self.settle(job, Settle::Retry { delay, error }, false).await == Settled::LeaseLost {
-            return;
-        }
-        add(&self.counts.failed);
-        add(&self.counts.retried);
-        if runner.options().on_retry {
-            self.call_back("on_retry", runner, job, runner.on_retry(job, &told)).await;
-        }
-    }
-
     /// The one road to `dead`.
-    async fn bury(&self, runner: &dyn JobRunner, job: &Job, error: AttemptError, owe_on_failure: bool) {
-        tracing::error!(kind = %error.kind, error = error.message, "attempt {} of {} failed; the job is dead", job.attempt(), job.max_attempts());
-        let told = JobError::new(&error);
-        let settle = Settle::Bury { error, owe_on_failure };
-        if self.settle(job, settle, owe_on_failure).await == Settled::LeaseLost {
+    fn burial(&self, runner: &dyn JobRunner, job: &Job, kind: ErrorKind, message: String) -> Settle {
+        let error = self.error(job, kind, message);
+        tracing::error!(job = %job.id(), kind = %error.kind, error = error.message, "attempt {} of {} failed; the job is dead", job.attempt(), job.max_attempts());
+        // There is no point to call it with where the payload is none.
+        let owe_on_failure = runner.options().on_failure && kind != ErrorKind::Undecodable;
+        Settle::Bury { error, owe_on_failure }
+    }
+
+    /// Stores the end of an attempt, and makes the callback that belongs to it.
+    async fn carry_out(&self, runner: &Arc<dyn JobRunner>, job: &Job, end: Settle) {
+        let owes = matches!(end, Settle::Bury { owe_on_failure: true, .. });
+        if self.settle(job, end.clone(), owes).await == Settled::LeaseLost {
             return;
         }
-        add(&self.counts.failed);
-        add(&self.counts.dead);
-        if owe_on_failure {
-            self.pay_callback(runner, job, &told).await;
+        self.counts.note(&end);
+        match end {
+            Settle::Retry { error, .. } if runner.options().on_retry => {
+                self.tell_of_retry(&**runner, job, &error).await;
+            }
+            Settle::Bury { error, owe_on_failure: true } => {
+                self.pay_callback(runner, job, &JobError::new(&error)).await;
+            }
+            _ => {}
         }
     }
 
-    async fn owed_callback(&self, runner: &dyn JobRunner, job: &Job) {
+    /// Stores the end of a claim after which nothing is called.
+    async fn end(&self, job: &Job, end: Settle) {
+        if self.settle(job, end.clone(), false).await == Settled::Done {
+            self.counts.note(&end);
+        }
+    }
+
+    pub(super) async fn tell_of_retry(&self, runner: &dyn JobRunner, job: &Job, error: &AttemptError) {
+        let told = JobError::new(error);
+        self.call_back("on_retry", callback_limit(runner), job, runner.on_retry(job, &told)).await;
+    }
+
+    async fn owed_callback(&self, runner: &Arc<dyn JobRunner>, job: &Job) {
         let lost = || self.error(job, ErrorKind::Lost, "no error was kept".to_owned());
         let error = job.claimed().last_error.clone().unwrap_or_else(lost);
         add(&self.counts.owed_callbacks);
         self.pay_callback(runner, job, &JobError::new(&error)).await;
     }
 
-    async fn pay_callback(&self, runner: &dyn JobRunner, job: &Job, told: &JobError) {
-        self.call_back("on_failure", runner, job, runner.on_failure(job, told)).await;
-        self.settle(job, Settle::CallbackDone, false).await;
+    async fn pay_callback(&self, runner: &Arc<dyn JobRunner>, job: &Job, told: &JobError) {
+        let limit = callback_limit(&**runner);
+        self.leases.begin(job, runner, What::Callback(Instant::now()), Some(limit), None);
+        self.call_back("on_failure", limit, job, runner.on_failure(job, told)).await;
+        match self.leases.end(job) {
+            Returned::InTime(_) => self.end(job, Settle::CallbackDone).await,
+            Returned::GivenUp => {
+                tracing::info!(job = %job.id(), "a stuck callback has returned; it is called again")
+            }
+        }
     }
 
     /// Runs a callback; whatever it does changes nothing.
     async fn call_back(
         &self,
         which: &'static str,
-        runner: &dyn JobRunner,
+        limit: Duration,
         job: &Job,
         callback: impl Future<Output = Result<(), String>> + Send,
     ) {
-        let limit = runner.options().timeout.unwrap_or(CALLBACK_TIMEOUT);
         let wrong = match tokio::time::timeout(limit, task::catching(callback)).await {
             Ok(Ok(Ok(()))) => return,
             Ok(Ok(Err(undecodable))) => format!("its point cannot be decoded: {undecodable}"),
@@ -317,7 +426,7 @@ impl Executor {
             kind,
             message,
             worker: Some(self.worker),
-            took: None,
+            took: job.begun_at().map(|begun| begun.elapsed()),
         }
     }
 
@@ -359,9 +468,33 @@ async fn handle(runner: &dyn JobRunner, job: &Job) -> HandlerResult {
     runner.run(job).await
 }
 
-/// Runs the handler until it returns, panics, is out of time, or must stop.
-async fn run(runner: &dyn JobRunner, job: &Job, handling: impl Future<Output = HandlerResult>) -> Ended {
-    let mut running = Box::pin(task::catching(handling));
+/// How long a callback may run.
+fn callback_limit(runner: &dyn JobRunner) -> Duration {
+    runner.options().timeout.unwrap_or(CALLBACK_TIMEOUT)
+}
+
+/// Runs the handler until it returns, panics, is out of time, or must stop. Also what still runs then: a blocking handler that was told
+/// to stop and does not, unless the worker ends.
+async fn run<'a>(runner: &'a dyn JobRunner, job: &'a Job) -> (Ended, Option<BoxFuture<'a, ()>>) {
+    let mut running = Box::pin(task::catching(handle(runner, job)));
+    let is_blocking = runner.info().kind == HandlerKind::Blocking;
+    let ended = until_its_end(runner, job, running.as_mut(), is_blocking).await;
+    if is_blocking && matches!(ended, Ended::Stopped(Stop::Cancelled | Stop::LeaseLost)) {
+        return (ended, Some(Box::pin(async move { drop(running.await) })));
+    }
+    // What the handler held is dropped here, which may panic too.
+    match catch_unwind(AssertUnwindSafe(|| drop(running))) {
+        Ok(()) => (ended, None),
+        Err(panic) => (Ended::Panicked(panic_text(panic)), None),
+    }
+}
+
+async fn until_its_end(
+    runner: &dyn JobRunner,
+    job: &Job,
+    mut running: Pin<&mut impl Future<Output = Result<HandlerResult, Box<dyn Any + Send>>>>,
+    is_blocking: bool,
+) -> Ended {
     let timeout = async {
         match runner.options().timeout {
             Some(timeout) => {
@@ -372,25 +505,29 @@ async fn run(runner: &dyn JobRunner, job: &Job, handling: impl Future<Output = H
             None => std::future::pending().await,
         }
     };
-    let ended = tokio::select! {
+    let after = tokio::select! {
         biased;
-        returned = &mut running => match returned {
+        returned = &mut running => return match returned {
             Ok(result) => Ended::Returned(result),
             Err(panic) => Ended::Panicked(panic_text(panic)),
         },
-        why = must_stop(job) => Ended::Stopped(why),
-        after = timeout => Ended::TimedOut(after),
+        why = must_stop(job) => return Ended::Stopped(why),
+        after = timeout => after,
     };
-    // What the handler held is dropped here, which may panic too.
-    match catch_unwind(AssertUnwindSafe(|| drop(running))) {
-        Ok(()) => ended,
-        Err(panic) => Ended::Panicked(panic_text(panic)),
+    // A thread cannot be dropped: it is told, and the slot is its own until it returns.
+    if is_blocking {
+        job.stop(Stop::TimedOut);
+        tokio::select! {
+            _ = running => {}
+            _ = must_stop(job) => {}
+        }
     }
+    Ended::TimedOut(after)
 }
 
-/// Ends when a handler that was told to stop has had its last words.
+/// Ends when a handler that was told to stop has had its last words. That it is out of time is for others to see.
 async fn must_stop(job: &Job) -> Stop {
-    let mut why = job.stopped_beyond(None).await;
+    let mut why = job.stopped_beyond(Some(Stop::TimedOut)).await;
     while why != Stop::LeaseLost {
         tokio::select! {
             graver = job.stopped_beyond(Some(why)) => why = graver,
