@@ -280,6 +280,10 @@ impl Executor {
         let end = match error.into_failure() {
             // Told to stop, it has stopped half way: that is the shut-down's doing, not a failed attempt.
             Failure::Failed(_) if job.stopping() == Some(Stop::Shutdown) => Settle::Release,
+            Failure::Failed(_) if job.stopping() == Some(Stop::TimedOut) => {
+                let message = format!("told to stop at its time-out: {message}");
+                self.verdict(&**runner, job, ErrorKind::TimedOut, message, None)
+            }
             Failure::Failed(_) => self.verdict(&**runner, job, ErrorKind::Failed, message, None),
             Failure::Panicked(text) => self.verdict(&**runner, job, ErrorKind::Panicked, text, None),
             Failure::RetryAfter(delay, _) => {
