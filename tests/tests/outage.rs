@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use extensions::job::{JobId, JobState};
 use extensions::prelude::*;
-use extensions::queue::{Memory, QueueBackend};
+use extensions::queue::{Memory, QueueAdmin};
 use serde::{Deserialize, Serialize};
 use tests::kit::{self, Log};
 use tests::moody::MoodyQueue;
@@ -68,8 +68,7 @@ struct Bench {
 impl Bench {
     async fn new(has_link: bool) -> Self {
         let (inner, log) = (Memory::new(), Arc::new(Log::default()));
-        let (queue, gate) =
-            (MoodyQueue::new(Arc::new(inner.clone()), has_link), Arc::new(Semaphore::new(0)));
+        let (queue, gate) = (MoodyQueue::new(Arc::new(inner.clone()), has_link), Arc::new(Semaphore::new(0)));
         let builder = Extensions::builder().discover().queue(queue.clone());
         let ext = builder.resource(Arc::clone(&log)).resource(Arc::clone(&gate)).build().await.unwrap();
         Self { ext, inner, queue, log, gate }
@@ -84,7 +83,7 @@ impl Bench {
     }
 
     async fn state(&self, id: JobId) -> JobState {
-        extensions::queue::QueueAdmin::get(&self.inner, vec![id]).await.unwrap().remove(0).unwrap().state
+        self.inner.get(vec![id]).await.unwrap().remove(0).unwrap().state
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use extensions::job::{ErrorKind, JobId, JobRecord, JobState, KEPT_ERRORS, NewJob};
 use extensions::prelude::*;
-use extensions::queue::{Memory, QueueBackend, Sqlite};
+use extensions::queue::{Memory, QueueAdmin, QueueBackend, Sqlite};
 use extensions::testing::FaultyQueue;
 use serde::{Deserialize, Serialize};
 use tests::kit::{self, Log};
@@ -104,9 +104,8 @@ fn roads() -> Vec<Road> {
             road.has_run = false;
             road.calls_on_failure = false;
         }),
-        road("blocks", ErrorKind::TimedOut, "did not return").options(|options| {
-            options.timeout(20 * MS).retries(1)
-        }),
+        road("blocks", ErrorKind::TimedOut, "did not return")
+            .options(|options| options.timeout(20 * MS).retries(1)),
         road("takes its workers down", ErrorKind::Lost, "").with(|road| {
             road.has_run = false;
             road.state = JobState::Quarantined;
@@ -126,7 +125,8 @@ impl Bench {
         let queue = FaultyQueue::shared(queue);
         let (log, running) = (Arc::new(Log::default()), Arc::new(Running::default()));
         let builder = Extensions::builder().register_async::<Task, _>(Perform, options);
-        let builder = builder.resource(Arc::clone(&log)).resource(Arc::clone(&running)).without_circuit_breaker();
+        let builder =
+            builder.resource(Arc::clone(&log)).resource(Arc::clone(&running)).without_circuit_breaker();
         let ext = builder.queue(queue.clone()).build().await.unwrap();
         Self { ext, queue, log, running }
     }

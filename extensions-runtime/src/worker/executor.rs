@@ -231,7 +231,7 @@ impl Executor {
         loop {
             match self.queue.push(Arc::clone(follow_ups)).await {
                 Err(error) if error.is_retryable() && job.stopping() != Some(Stop::LeaseLost) => {
-                    tokio::time::sleep(self.outage.failed("push", &error)).await;
+                    self.outage.wait("push", &error).await;
                 }
                 answer => {
                     self.outage.works("push");
@@ -245,9 +245,7 @@ impl Executor {
     async fn look_within(&self, job: &Job) -> Within {
         let records = loop {
             match self.queue.get(vec![job.id()]).await {
-                Err(error) if error.is_retryable() => {
-                    tokio::time::sleep(self.outage.failed("get", &error)).await
-                }
+                Err(error) if error.is_retryable() => self.outage.wait("get", &error).await,
                 answer => {
                     self.outage.works("get");
                     break answer;

@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::Notify;
+
 use crate::queue::{Link, QueueBackend, QueueError};
 
 /// Which of a worker's calls fail at present.
@@ -15,6 +17,8 @@ pub(super) struct Outage {
     losses_before: u64,
     is_any: AtomicBool,
     failing: Mutex<Failing>,
+    /// A kind of call that failed works again.
+    better: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -28,7 +32,13 @@ struct Failing {
 impl Outage {
     pub(super) fn new(queue: Arc<dyn QueueBackend>) -> Self {
         let losses_before = queue.connection().losses;
-        Self { queue, losses_before, is_any: AtomicBool::new(false), failing: Mutex::default() }
+        Self {
+            queue,
+            losses_before,
+            is_any: AtomicBool::new(false),
+            failing: Mutex::default(),
+            better: Notify::new(),
+        }
     }
 
     fn failing(&self) -> MutexGuard<'_, Failing> {
@@ -51,13 +61,31 @@ impl Outage {
         wait
     }
 
+    /// A call failed. Waits until it should be made again: the back-off, or until another kind of call works again.
+    pub(super) async fn wait(&self, call: &'static str, error: &QueueError) {
+        let better = self.better.notified();
+        let wait = self.failed(call, error);
+        tokio::select! {
+            () = better => {}
+            () = tokio::time::sleep(wait) => {}
+        }
+    }
+
+    /// Whether settlements or extensions fail, so that leases may have ended that are still wanted.
+    pub(super) fn keeps_leases_waiting(&self) -> bool {
+        self.is_any.load(Ordering::Relaxed)
+            && ["settle", "extend"].iter().any(|call| self.failing().calls.contains_key(call))
+    }
+
     /// A call was answered, or is not needed any more.
     pub(super) fn works(&self, call: &'static str) {
         if !self.is_any.load(Ordering::Relaxed) {
             return;
         }
         let mut failing = self.failing();
-        failing.calls.remove(call);
+        if failing.calls.remove(call).is_some() {
+            self.better.notify_waiters();
+        }
         if failing.calls.is_empty() {
             self.is_any.store(false, Ordering::Relaxed);
             if std::mem::take(&mut failing.said) {

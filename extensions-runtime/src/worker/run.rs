@@ -483,13 +483,14 @@ impl Worker {
         Box::pin(async move {
             match queue.wait(request).await {
                 Ok(()) => outage.works("wait"),
-                Err(error) => tokio::time::sleep(outage.failed("wait", &error)).await,
+                Err(error) => outage.wait("wait", &error).await,
             }
         })
     }
 
     fn after_error(&self, error: &QueueError) -> Step<()> {
-        Box::pin(tokio::time::sleep(self.outage.failed("claim", error)))
+        let wait = self.outage.failed("claim", error);
+        Box::pin(tokio::time::sleep(wait))
     }
 
     fn note_success(&self) {

@@ -99,7 +99,7 @@ async fn answer(
     loop {
         let answer = queue.settle(settlements.clone()).await;
         match &answer {
-            Err(error) if error.is_retryable() => tokio::time::sleep(outage.failed("settle", error)).await,
+            Err(error) if error.is_retryable() => outage.wait("settle", error).await,
             _ => {
                 outage.works("settle");
                 return answer;

@@ -9,9 +9,19 @@ use crate::queue::{Maintained, QueueBackend, Retention};
 /// The longest time between two rounds: what a dead process held is taken back within a second (product 8.2).
 const EVERY: Duration = Duration::from_millis(900);
 
+/// How many rounds are left out after an outage, so that what has ended meanwhile is settled before its lease is taken back.
+const MOST_SKIPPED: u32 = 8;
+
 /// Runs until it is dropped.
 pub(super) async fn run(queue: Arc<dyn QueueBackend>, retention: Retention, outage: Arc<Outage>) {
+    let mut skipped = 0;
     loop {
+        if skipped < MOST_SKIPPED && outage.keeps_leases_waiting() {
+            skipped += 1;
+            tokio::time::sleep(EVERY).await;
+            continue;
+        }
+        skipped = 0;
         let wait = match queue.maintain(retention).await {
             Ok(done) => {
                 outage.works("maintain");
