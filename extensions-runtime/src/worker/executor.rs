@@ -185,7 +185,7 @@ impl Executor {
                 Within::Committed => return self.note_committed(job),
                 Within::Lost => return self.note_lost(job),
                 Within::Open if matches!(ended, Ended::Returned(Ok(()))) => {
-                    let message = "the job was completed within a transaction that was not committed";
+                    let message = "the handler completed the job in a transaction that was not committed";
                     return self.failed(runner, job, ErrorKind::Failed, message.to_owned()).await;
                 }
                 Within::Open => {}
@@ -256,7 +256,10 @@ impl Executor {
         match records.pop().flatten() {
             None => Within::Committed,
             Some(record) if record.state == JobState::Completed => Within::Committed,
-            Some(record) if record.state == JobState::Running && record.worker == Some(self.worker) => {
+            Some(record)
+                if record.state == JobState::Running
+                    && (record.attempt, record.worker) == (job.attempt(), Some(self.worker)) =>
+            {
                 Within::Open
             }
             Some(_) => Within::Lost,
