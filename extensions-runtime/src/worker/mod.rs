@@ -5,6 +5,7 @@
 //! gives up handlers that are stuck and watches the claims; and a task of upkeep for the whole store.
 
 mod builder;
+mod conclude;
 mod executor;
 mod heartbeat;
 mod in_place;
@@ -17,6 +18,7 @@ mod outage;
 mod pulse;
 mod report;
 mod run;
+mod running;
 mod settler;
 mod shutdown;
 mod stuck;

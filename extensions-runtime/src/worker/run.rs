@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use tokio::task::{JoinHandle, JoinSet};
 
 use super::builder::{StopWhen, WorkerBuilder};
-use super::executor::{Executor, LAST_WORDS};
+use super::executor::Executor;
 use super::heartbeat::{BEAT, Beating, Heartbeat};
 use super::job::{Job, Stop};
 use super::leases::Leases;
@@ -18,6 +18,7 @@ use super::order::QueueOrder;
 use super::outage::Outage;
 use super::pulse::Pulse;
 use super::report::{Counts, StopReason, WorkerReport};
+use super::running::LAST_WORDS;
 use super::settler::Settler;
 use super::stuck::StuckJobs;
 use super::upkeep;
