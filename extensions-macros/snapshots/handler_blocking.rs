@@ -43,7 +43,8 @@ const _: () = {
                         .unique(true)
                         .unique_by(["order_id", "email"])
                         .unique_until_start()
-                        .retry_until(__ext::Duration::from_secs(86400u64)),
+                        .retry_until(__ext::Duration::from_secs(86400u64))
+                        .expires_in(__ext::Duration::from_secs(172800u64)),
                     &[],
                 );
         }
@@ -90,7 +91,8 @@ const _: () = {
                         .unique(true)
                         .unique_by(["order_id", "email"])
                         .unique_until_start()
-                        .retry_until(__ext::Duration::from_secs(86400u64)),
+                        .retry_until(__ext::Duration::from_secs(86400u64))
+                        .expires_in(__ext::Duration::from_secs(172800u64)),
                     &[],
                 );
         }

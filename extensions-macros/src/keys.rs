@@ -73,13 +73,14 @@ pub(crate) const ASYNC: &[&str] = &[
     PRIORITY,
     TAGS,
     RETRY_UNTIL,
+    EXPIRES_IN,
     MISSING,
     BLOCKING,
     CRATE,
 ];
 
 /// Options of `#[async_handler(…)]` that are to come.
-pub(crate) const ASYNC_LATER: &[&str] = &[RATE_LIMIT, MAX_CONCURRENCY, LIMIT_BY, ENCRYPT, BATCH, EXPIRES_IN];
+pub(crate) const ASYNC_LATER: &[&str] = &[RATE_LIMIT, MAX_CONCURRENCY, LIMIT_BY, ENCRYPT, BATCH];
 
 /// Conditions of `#[when(…)]`.
 pub(crate) const WHEN: &[&str] = &[ENV, FEATURE, NOT_FEATURE, PREDICATE];
@@ -95,6 +96,7 @@ pub(crate) fn example(key: &str) -> &'static str {
         BACKOFF_SECONDS => "backoff_seconds = 10",
         CRATE => "crate = \"ext\"",
         DELAY => "delay = \"30s\"",
+        EXPIRES_IN => "expires_in = \"10m\"",
         ENV => "env = \"production\"",
         FEATURE => "feature = \"new-billing\"",
         GROUP => "group = \"billing\"",

@@ -221,6 +221,7 @@ pub fn extension_handler(args: TokenStream, item: TokenStream) -> TokenStream {
 /// | `priority = n` | 5 | the job's rank in its queue, 0 (first) to 9 (last) |
 /// | `tags = ["…"]` | none | tags of the handler and its jobs |
 /// | `retry_until = d` | none | the age at which no further attempt is made |
+/// | `expires_in = d` | none | the age at which a job that has not started is dead instead of run |
 /// | `missing = "discard"`, `"fail"` | `"fail"` | whether a job whose subject is gone is cancelled, or dead at once |
 /// | `blocking` | off; on for a plain `fn` | runs on the blocking pool; a struct implements `BlockingHandler<P>` |
 /// | `crate = "…"` | `"extensions"` | the name of the dependency, where it is renamed |

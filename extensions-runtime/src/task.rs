@@ -7,6 +7,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
+use std::time::{Duration, Instant};
 
 struct Unpark(Thread);
 
@@ -29,6 +30,20 @@ pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
     }
 }
 
+/// Runs a future on this thread to its end, or drops it when that takes longer.
+pub(crate) fn block_on_within<F: Future>(future: F, limit: Duration) -> Option<F::Output> {
+    let mut future = pin!(future);
+    let waker = Waker::from(Arc::new(Unpark(thread::current())));
+    let mut cx = Context::from_waker(&waker);
+    let started = Instant::now();
+    loop {
+        if let Poll::Ready(output) = future.as_mut().poll(&mut cx) {
+            return Some(output);
+        }
+        thread::park_timeout(limit.checked_sub(started.elapsed()).filter(|left| !left.is_zero())?);
+    }
+}
+
 /// Runs a future to its end, or to its panic.
 pub(crate) async fn catching<F: Future>(future: F) -> Result<F::Output, Box<dyn Any + Send>> {
     let mut future = pin!(future);
@@ -42,13 +57,21 @@ pub(crate) async fn catching<F: Future>(future: F) -> Result<F::Output, Box<dyn 
 
 #[cfg(test)]
 mod tests {
-    use super::{block_on, catching};
+    use super::{block_on, block_on_within, catching};
+    use std::time::Duration;
 
     #[test]
     fn a_future_that_another_thread_completes_is_awaited() {
         let (send, receive) = tokio::sync::oneshot::channel();
         std::thread::spawn(move || send.send(7));
         assert_eq!(block_on(receive), Ok(7));
+    }
+
+    #[test]
+    fn a_future_that_takes_too_long_is_dropped() {
+        let short = Duration::from_millis(1);
+        assert_eq!(block_on_within(std::future::pending::<u8>(), short), None);
+        assert_eq!(block_on_within(async { 7 }, short), Some(7));
     }
 
     #[test]

@@ -155,6 +155,7 @@ pub mod axum {}
 pub mod sea_orm {}
 
 /// [guarantees]: guarantees
+/// [workers]: workers#stuck-handlers
 #[doc = include_str!("docs/async.md")]
 pub mod async_handlers {}
 

@@ -2,6 +2,7 @@
 
 pub mod crash;
 pub mod kit;
+pub mod moody;
 pub mod os;
 pub mod raw;
 pub mod servers;

@@ -174,7 +174,7 @@ fn keys(list: &str) -> BTreeSet<String> {
             .expect("a constant");
         line.split('"').nth(1).expect("a text").to_owned()
     };
-    let refused = ["REDACT", "RATE_LIMIT", "MAX_CONCURRENCY", "LIMIT_BY", "ENCRYPT", "BATCH", "EXPIRES_IN"];
+    let refused = ["REDACT", "RATE_LIMIT", "MAX_CONCURRENCY", "LIMIT_BY", "ENCRYPT", "BATCH"];
     let names = names.split(',').map(str::trim).filter(|name| !name.is_empty() && !refused.contains(name));
     names.map(value).collect()
 }

@@ -35,7 +35,7 @@ macro_rules! handlers {
 
 handlers! {
     bare();
-    queue(queue = "emails", priority = 9, tags = ["a", "b"], delay = "1h 30m", timeout = "500ms", retry_until = "1d");
+    queue(queue = "emails", priority = 9, tags = ["a", "b"], delay = "1h 30m", timeout = "500ms", retry_until = "1d", expires_in = "2d");
     never(timeout = "none", retries = 1, delay = 30);
     attempts(max_attempts = 10);
     fixed(backoff = "fixed");
@@ -155,7 +155,7 @@ async fn plain_options_arrive() {
     assert_eq!(queue.tags, ["a", "b"]);
     assert_eq!(queue.delay, secs(5_400));
     assert_eq!(queue.timeout, Some(Duration::from_millis(500)));
-    assert_eq!(queue.retry_until, Some(secs(86_400)));
+    assert_eq!((queue.retry_until, queue.expires_in), (Some(secs(86_400)), Some(secs(172_800))));
     let never = options("never").await;
     assert_eq!((never.timeout, never.max_attempts, never.delay), (None, 1, secs(30)));
     assert_eq!(options("attempts").await.max_attempts, 10);

@@ -29,6 +29,7 @@ pub(crate) struct Options {
     pub(crate) unique_by: Vec<String>,
     pub(crate) unique_until_start: bool,
     pub(crate) retry_until: Option<Duration>,
+    pub(crate) expires_in: Option<Duration>,
     pub(crate) discard_missing: Option<bool>,
     pub(crate) on_failure: Option<ExprPath>,
     pub(crate) on_retry: Option<ExprPath>,
@@ -48,6 +49,7 @@ pub(crate) enum Backoff {
 
 pub(crate) fn check(options: AsyncOptions, errors: &mut Errors) -> Options {
     check_unique(&options, errors);
+    check_expiry(&options, errors);
     Options {
         queue: names::queue(options.queue.value(), errors),
         attempts: attempts(&options, errors),
@@ -61,6 +63,7 @@ pub(crate) fn check(options: AsyncOptions, errors: &mut Errors) -> Options {
         unique_for: options.unique_for.into_value().map(|length| length.0),
         unique_until_start: options.unique_until.into_value().is_some_and(|until| until.0),
         retry_until: options.retry_until.into_value().map(|length| length.0),
+        expires_in: options.expires_in.into_value().map(|length| length.0),
         discard_missing: options.missing.into_value().map(|missing| missing.0),
         on_failure: options.on_failure.into_value().map(|path| path.0),
         on_retry: options.on_retry.into_value().map(|path| path.0),
@@ -88,6 +91,16 @@ fn check_unique(options: &AsyncOptions, errors: &mut Errors) {
     let keys = [options.unique_for.key(), options.unique_by.key(), options.unique_until.key()];
     for key in keys.into_iter().flatten() {
         errors.at(key.span(), format!("`{key}` has no effect without uniqueness; add `unique = true`"));
+    }
+}
+
+fn check_expiry(options: &AsyncOptions, errors: &mut Errors) {
+    let (Some(key), Some(expires)) = (options.expires_in.key(), options.expires_in.value()) else { return };
+    if options.delay.value().is_some_and(|delay| delay.0 >= expires.0) {
+        errors.at(
+            key.span(),
+            "its jobs would expire before their `delay` is over; make `expires_in` longer than `delay`",
+        );
     }
 }
 

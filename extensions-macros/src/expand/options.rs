@@ -40,6 +40,7 @@ fn plain(options: &Options) -> Vec<TokenStream> {
     call(list("unique_by", &options.unique_by));
     call(options.unique_until_start.then(|| quote! { .unique_until_start() }));
     call(options.retry_until.map(duration).map(|length| quote! { .retry_until(#length) }));
+    call(options.expires_in.map(duration).map(|length| quote! { .expires_in(#length) }));
     call(options.discard_missing.map(|discard| quote! { .discard_missing(#discard) }));
     calls
 }

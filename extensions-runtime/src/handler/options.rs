@@ -34,6 +34,7 @@ const DEFAULT_JOB_PRIORITY: u8 = 5;
 /// | `timeout` | 60 s |
 /// | `priority` | 5, of 0 (first) to 9 (last) in its queue |
 /// | `unique` | off |
+/// | `expires_in` | never |
 /// | `missing` | fail |
 #[derive(Clone, Default)]
 #[must_use]
@@ -50,6 +51,7 @@ pub struct AsyncOptions {
     pub(crate) unique_by: Option<Vec<String>>,
     pub(crate) unique_until: Option<UniqueUntil>,
     pub(crate) retry_until: Option<Duration>,
+    pub(crate) expires_in: Option<Duration>,
     pub(crate) discard_missing: Option<bool>,
     callbacks: Vec<ErasedCallback>,
 }
@@ -194,6 +196,13 @@ impl AsyncOptions {
         self
     }
 
+    /// A job that has not started an attempt this long after the fire, its delay included, starts none: it is dead with
+    /// [`ErrorKind::Expired`](crate::job::ErrorKind::Expired). No attempt starts later than this.
+    pub fn expires_in(mut self, age: Duration) -> Self {
+        self.expires_in = Some(age);
+        self
+    }
+
     /// Whether a job whose subject is gone ([`HandlerError::missing`](super::HandlerError::missing)) is cancelled instead of dead.
     pub fn discard_missing(mut self, discard: bool) -> Self {
         self.discard_missing = Some(discard);
@@ -248,6 +257,7 @@ impl AsyncOptions {
             ("`backoff`", self.backoff.is_some()),
             ("`timeout`", self.timeout.is_some()),
             ("`retry_until`", self.retry_until.is_some()),
+            ("`expires_in`", self.expires_in.is_some()),
             ("`missing`", self.discard_missing.is_some()),
             ("callbacks", !self.callbacks.is_empty()),
         ];
@@ -298,6 +308,7 @@ impl AsyncOptions {
             unique_by: self.unique_by.or(base.unique_by),
             unique_until: self.unique_until.or(base.unique_until),
             retry_until: self.retry_until.or(base.retry_until),
+            expires_in: self.expires_in.or(base.expires_in),
             discard_missing: self.discard_missing.or(base.discard_missing),
             callbacks: first_set(self.callbacks, base.callbacks),
         }
@@ -322,6 +333,10 @@ impl AsyncOptions {
         if self.timeout == Some(Timeout::After(Duration::ZERO)) {
             wrong
                 .push("`timeout` is 0; write a longer one, or turn it off (`timeout = \"none\"`)".to_owned());
+        }
+        let delay = self.delay.unwrap_or_default();
+        if let Some(expires) = self.expires_in.filter(|expires| *expires <= delay) {
+            wrong.push(format!("`expires_in` is {expires:?} and `delay` {delay:?}, so no job would ever start; make `expires_in` longer"));
         }
         let unique = self.unique.unwrap_or(false);
         let extras = [
@@ -356,6 +371,7 @@ impl AsyncOptions {
             tags: self.handler.tags.clone(),
             unique: None,
             retry_until: self.retry_until,
+            expires_in: self.expires_in,
             discard_missing: self.discard_missing.unwrap_or(false),
             on_failure: self.callbacks.iter().any(|callback| callback.which == Which::Failure),
             on_retry: self.callbacks.iter().any(|callback| callback.which == Which::Retry),
@@ -384,6 +400,7 @@ impl fmt::Debug for AsyncOptions {
             .field("unique_by", &self.unique_by)
             .field("unique_until", &self.unique_until)
             .field("retry_until", &self.retry_until)
+            .field("expires_in", &self.expires_in)
             .field("discard_missing", &self.discard_missing)
             .finish_non_exhaustive()
     }
@@ -418,6 +435,8 @@ pub struct JobOptions {
     pub unique: Option<UniqueOptions>,
     /// The age at which no further attempt is made.
     pub retry_until: Option<Duration>,
+    /// The age at which a job is not started any more.
+    pub expires_in: Option<Duration>,
     /// Whether a job whose subject is gone is cancelled instead of dead.
     pub discard_missing: bool,
     /// Whether there is an `on_failure` callback.

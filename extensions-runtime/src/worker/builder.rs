@@ -30,10 +30,12 @@ pub struct WorkerBuilder {
     pub(super) stop_when: Option<StopWhen>,
     pub(super) max_jobs: Option<u64>,
     pub(super) max_time: Option<Duration>,
+    pub(super) watchdog: Option<Duration>,
     pub(super) in_place: Option<InPlace>,
 }
 
 const LONGEST_LEASE: Duration = Duration::from_secs(24 * 3600);
+const SHORTEST_WATCH: Duration = Duration::from_secs(1);
 const MOST_SLOTS: usize = 100_000;
 
 /// When a worker ends by itself.
@@ -55,6 +57,7 @@ impl WorkerBuilder {
             stop_when: None,
             max_jobs: None,
             max_time: None,
+            watchdog: Some(Duration::from_secs(30)),
             in_place: None,
         }
     }
@@ -121,6 +124,17 @@ impl WorkerBuilder {
     /// Ends after this long.
     pub fn max_time(mut self, time: Duration) -> Self {
         self.max_time = Some(time);
+        self
+    }
+
+    /// How long the worker may do nothing although slots are free and jobs are available on its queues: no claim was answered for so long.
+    /// Then the connection to the queue is rebuilt, and after the same time again the process ends with exit code
+    /// [`WATCHDOG_EXIT`](super::WATCHDOG_EXIT), 70, for whatever started it to start it anew. Default 30 s, at least 1 s;
+    /// `Duration::MAX` turns it off.
+    ///
+    /// A queue that cannot be reached is no reason for either, and neither is a handler that blocks the runtime while it has time.
+    pub fn watchdog(mut self, patience: Duration) -> Self {
+        self.watchdog = (patience < Duration::MAX).then(|| patience.max(SHORTEST_WATCH));
         self
     }
 

@@ -1,17 +1,19 @@
 //! Keeps leases and the worker's own entry alive, on a thread of its own: a handler that blocks its thread, or the whole
 //! runtime, loses nothing.
 
-use std::collections::HashMap;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::job::{Job, Stop};
 use tokio::sync::oneshot;
 
+use super::leases::Leases;
+use super::outage::Outage;
+use super::pulse::Pulse;
+use super::stuck::StuckJobs;
+use super::watchdog::Watchdog;
 use crate::instance::Extensions;
-use crate::job::{JobId, LeaseToken};
-use crate::queue::{Extend, Extended, QueueBackend, WorkerInfo};
+use crate::queue::{QueueBackend, WorkerInfo};
 use crate::task::block_on;
 
 /// How often a worker says that it lives.
@@ -20,92 +22,11 @@ pub(super) const BEAT: Duration = Duration::from_secs(5);
 /// How long a worker waits for its goodbye to be heard.
 const GOODBYE: Duration = Duration::from_secs(10);
 
-/// How soon a failed heartbeat is tried again.
-const AGAIN: Duration = Duration::from_millis(500);
+/// How often leases are extended at least, however long they are: so long does it take a cancellation to reach its handler.
+const EXTEND: Duration = Duration::from_secs(5);
 
-/// The claims that a worker holds.
-#[derive(Debug, Default)]
-pub(super) struct Leases {
-    held: Mutex<HashMap<JobId, Held>>,
-    pub(super) busy: AtomicU32,
-}
-
-#[derive(Debug)]
-struct Held {
-    job: Job,
-    until: Instant,
-}
-
-impl Leases {
-    fn held(&self) -> MutexGuard<'_, HashMap<JobId, Held>> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Takes in jobs that were claimed by a call made at `asked`.
-    pub(super) fn add(&self, jobs: &[Job], asked: Instant, lease: Duration) {
-        let mut held = self.held();
-        for job in jobs {
-            let earlier = held.insert(job.id(), Held { job: job.clone(), until: asked + lease });
-            if let Some(earlier) = earlier {
-                earlier.job.stop(Stop::LeaseLost);
-            }
-        }
-    }
-
-    /// Lets go of claims; a later claim of the same job is another one and stays.
-    pub(super) fn remove(&self, claims: impl IntoIterator<Item = (JobId, LeaseToken)>) {
-        let mut held = self.held();
-        for (job, token) in claims {
-            if held.get(&job).is_some_and(|held| held.job.token() == token) {
-                held.remove(&job);
-            }
-        }
-    }
-
-    /// Whether the claim certainly holds, as far as this process knows.
-    pub(super) fn is_sure(&self, job: &Job) -> bool {
-        let mine = |held: &&Held| held.job.token() == job.token();
-        self.held().get(&job.id()).filter(mine).is_some_and(|held| held.until > Instant::now())
-    }
-
-    /// Tells every handler to stop.
-    pub(super) fn stop_all(&self, why: Stop) {
-        for held in self.held().values() {
-            held.job.stop(why);
-        }
-    }
-
-    fn extensions(&self) -> Vec<Extend> {
-        let extend = |held: &Held| Extend {
-            job: held.job.id(),
-            token: held.job.token(),
-            progress: held.job.take_progress(),
-        };
-        self.held().values().map(extend).collect()
-    }
-
-    fn note(&self, asked: &[Extend], answers: &[Extended], until: Instant) {
-        let mut held = self.held();
-        for (asked, answer) in asked.iter().zip(answers) {
-            let Some(entry) = held.get_mut(&asked.job).filter(|entry| entry.job.token() == asked.token)
-            else {
-                continue;
-            };
-            match answer {
-                Extended::Held => entry.until = until,
-                Extended::CancelRequested => {
-                    entry.until = until;
-                    entry.job.stop(Stop::Cancelled);
-                }
-                Extended::LeaseLost => {
-                    tracing::warn!(job = %asked.job, handler = %entry.job.handler(), "lease lost; its handler is stopped");
-                    entry.job.stop(Stop::LeaseLost);
-                    held.remove(&asked.job);
-                }
-            }
-        }
-    }
-}
+/// How often handlers are looked at that may be out of time.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// The thread that beats, and says goodbye when the worker ends, however it ends.
 #[derive(Debug)]
@@ -125,21 +46,28 @@ impl Shared {
         *self.over.lock().unwrap_or_else(PoisonError::into_inner) = true;
         self.changed.notify_all();
     }
+
+    /// Sleeps; false when the worker is over.
+    fn sleep_until(&self, then: Instant) -> bool {
+        let mut over = self.over.lock().unwrap_or_else(PoisonError::into_inner);
+        while !*over {
+            let Some(left) = then.checked_duration_since(Instant::now()).filter(|left| !left.is_zero())
+            else {
+                return true;
+            };
+            (over, _) = self.changed.wait_timeout(over, left).unwrap_or_else(PoisonError::into_inner);
+        }
+        false
+    }
 }
 
 impl Heartbeat {
-    pub(super) fn start(
-        queue: Arc<dyn QueueBackend>,
-        leases: Arc<Leases>,
-        worker: WorkerInfo,
-        lease: Duration,
-        extensions: Extensions,
-    ) -> std::io::Result<Self> {
+    pub(super) fn start(beating: Beating) -> std::io::Result<Self> {
         let shared = Arc::new(Shared::default());
         let (leaving, left) = oneshot::channel();
-        let beating = Beating { queue, leases, worker, lease, extensions, shared: Arc::clone(&shared) };
+        let over = Arc::clone(&shared);
         std::thread::Builder::new().name("extensions-heartbeat".into()).spawn(move || {
-            beating.run();
+            beating.run(&over);
             let _ = leaving.send(());
         })?;
         Ok(Self { shared, left })
@@ -160,27 +88,40 @@ impl Drop for Heartbeat {
     }
 }
 
-struct Beating {
-    queue: Arc<dyn QueueBackend>,
-    leases: Arc<Leases>,
-    worker: WorkerInfo,
-    lease: Duration,
-    extensions: Extensions,
-    shared: Arc<Shared>,
+/// What the thread does.
+pub(super) struct Beating {
+    pub(super) queue: Arc<dyn QueueBackend>,
+    pub(super) leases: Arc<Leases>,
+    pub(super) outage: Arc<Outage>,
+    pub(super) worker: WorkerInfo,
+    pub(super) lease: Duration,
+    pub(super) extensions: Extensions,
+    pub(super) pulse: Pulse,
+    pub(super) stuck: StuckJobs,
+    pub(super) watchdog: Option<Watchdog>,
 }
 
 impl Beating {
-    fn run(mut self) {
-        let every = self.lease / 3;
-        let mut next_extend = Instant::now() + every;
-        let mut next_beat = Instant::now() + BEAT;
-        while self.sleep_until(next_extend.min(next_beat)) {
+    fn run(mut self, over: &Shared) {
+        let extend_every = (self.lease / 3).min(EXTEND);
+        let look_every = self.watchdog.as_ref().map_or(LOOK, Watchdog::every);
+        let start = Instant::now();
+        let (mut next_extend, mut next_beat, mut next_look) =
+            (start + extend_every, start + BEAT, start + look_every);
+        while over.sleep_until(next_extend.min(next_beat).min(next_look)) {
             let now = Instant::now();
             if now >= next_extend {
-                next_extend = now + if self.extend(now) { every } else { AGAIN.min(every) };
+                next_extend = now + self.extend(now).map_or(extend_every, |wait| wait.min(extend_every));
             }
             if now >= next_beat {
-                next_beat = now + if self.beat() { BEAT } else { AGAIN };
+                next_beat = now + self.beat().map_or(BEAT, |wait| wait.min(BEAT));
+            }
+            if now >= next_look {
+                self.stuck.look(&mut self.pulse);
+                if let Some(watchdog) = &mut self.watchdog {
+                    watchdog.look(&self.worker, &mut self.pulse);
+                }
+                next_look = Instant::now() + look_every;
             }
         }
         if let Err(error) = block_on(self.queue.leave(self.worker.id)) {
@@ -188,41 +129,33 @@ impl Beating {
         }
     }
 
-    /// Sleeps; false when the worker is over.
-    fn sleep_until(&self, then: Instant) -> bool {
-        let mut over = self.shared.over.lock().unwrap_or_else(PoisonError::into_inner);
-        while !*over {
-            let Some(left) = then.checked_duration_since(Instant::now()).filter(|left| !left.is_zero())
-            else {
-                return true;
-            };
-            (over, _) = self.shared.changed.wait_timeout(over, left).unwrap_or_else(PoisonError::into_inner);
-        }
-        false
-    }
-
-    fn extend(&self, asked_at: Instant) -> bool {
+    /// How long to wait before the next try, where this one failed.
+    fn extend(&self, asked_at: Instant) -> Option<Duration> {
         let asked = self.leases.extensions();
-        if asked.is_empty() {
-            return true;
-        }
-        match block_on(self.queue.extend(asked.clone(), self.lease)) {
+        let answers = if asked.is_empty() {
+            Ok(Vec::new())
+        } else {
+            block_on(self.queue.extend(asked.clone(), self.lease))
+        };
+        match answers {
             Ok(answers) => {
+                self.outage.works("extend");
                 self.leases.note(&asked, &answers, asked_at + self.lease);
-                true
+                None
             }
-            Err(error) => {
-                tracing::warn!(%error, leases = asked.len(), "leases could not be extended; trying again");
-                false
-            }
+            Err(error) => Some(self.outage.failed("extend", &error)),
         }
     }
 
-    fn beat(&mut self) -> bool {
+    fn beat(&mut self) -> Option<Duration> {
         self.worker.handlers = self.extensions.registry().known().to_vec();
         self.worker.busy = self.leases.busy.load(Ordering::Relaxed);
-        block_on(self.queue.beat(self.worker.clone()))
-            .inspect_err(|error| tracing::warn!(%error, "the worker's beat failed; trying again"))
-            .is_ok()
+        match block_on(self.queue.beat(self.worker.clone())) {
+            Ok(()) => {
+                self.outage.works("beat");
+                None
+            }
+            Err(error) => Some(self.outage.failed("beat", &error)),
+        }
     }
 }

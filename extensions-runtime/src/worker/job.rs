@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use tokio::sync::Notify;
@@ -30,7 +31,8 @@ struct Inner {
     extensions: Extensions,
     stop: AtomicU8,
     stopped: Notify,
-    begun: OnceLock<()>,
+    claimed_at: Instant,
+    begun: OnceLock<Instant>,
     beginning: Notify,
     progress: Mutex<Option<Progress>>,
     next_attempt_at: OnceLock<Timestamp>,
@@ -46,12 +48,14 @@ struct Inner {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub(crate) enum Stop {
+    /// It ran longer than its time-out.
+    TimedOut = 1,
     /// The worker shuts down and its grace is over.
-    Shutdown = 1,
+    Shutdown = 2,
     /// Someone asked for the job to be cancelled.
-    Cancelled = 2,
+    Cancelled = 3,
     /// The lease is gone: whatever the handler does, it will not count.
-    LeaseLost = 3,
+    LeaseLost = 4,
 }
 
 impl Job {
@@ -62,6 +66,7 @@ impl Job {
             extensions,
             stop: AtomicU8::new(0),
             stopped: Notify::new(),
+            claimed_at: Instant::now(),
             begun: OnceLock::new(),
             beginning: Notify::new(),
             progress: Mutex::default(),
@@ -101,9 +106,10 @@ impl Job {
 
     pub(crate) fn stopping(&self) -> Option<Stop> {
         match self.0.stop.load(Ordering::Acquire) {
-            1 => Some(Stop::Shutdown),
-            2 => Some(Stop::Cancelled),
-            3 => Some(Stop::LeaseLost),
+            1 => Some(Stop::TimedOut),
+            2 => Some(Stop::Shutdown),
+            3 => Some(Stop::Cancelled),
+            4 => Some(Stop::LeaseLost),
             _ => None,
         }
     }
@@ -124,11 +130,21 @@ impl Job {
     /// Says that the handler itself runs now, which is later than its claim where it waits for a thread. A layer that runs it once more
     /// lets it begin anew.
     pub(crate) fn begin(&self) {
-        if self.0.begun.set(()).is_err() {
+        if self.0.begun.set(Instant::now()).is_err() {
             self.0.follow_ups.restart();
             self.take_result();
         }
         self.0.beginning.notify_waiters();
+    }
+
+    /// Since when the handler itself runs, once it does.
+    pub(crate) fn begun_at(&self) -> Option<Instant> {
+        self.0.begun.get().copied()
+    }
+
+    /// How long ago it was pushed: by the store's clock up to its claim, by elapsed time since.
+    pub(crate) fn age(&self) -> Duration {
+        self.0.claimed.age.saturating_add(self.0.claimed_at.elapsed())
     }
 
     /// Waits until the handler itself runs.
@@ -250,8 +266,8 @@ impl Job {
         self.0.claimed.meta.scopes.last().map(String::as_str)
     }
 
-    /// Ends when the handler should stop: the job is cancelled, its lease is lost, or the worker's grace is over. A handler that does
-    /// not heed it is dropped a few seconds later. One that then returns an ordinary error does not count as a failed attempt.
+    /// Ends when the handler should stop: the job is cancelled, its lease is lost, the worker's grace is over, or, for a blocking
+    /// handler, its time-out is. An async handler that does not heed it is dropped a few seconds later. One that then returns an ordinary error does not count as a failed attempt.
     pub async fn cancelled(&self) {
         self.stopped_beyond(None).await;
     }

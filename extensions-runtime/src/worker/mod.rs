@@ -1,24 +1,31 @@
 //! Workers: claim jobs, run their handlers, settle them.
 //!
 //! One worker is a loop (`run`) that claims into a small buffer and starts an executor for each job; a settler that
-//! ends claims in batches; a heartbeat on a thread of its own, so that a handler that blocks its thread keeps its lease; and
-//! a task of upkeep for the whole store.
+//! ends claims in batches; a heartbeat on a thread of its own, so that a handler that blocks its thread keeps its lease, which also
+//! gives up handlers that are stuck and watches the claims; and a task of upkeep for the whole store.
 
 mod builder;
+mod conclude;
 mod executor;
 mod heartbeat;
 mod in_place;
 mod job;
 #[cfg(feature = "tower")]
 mod layer;
+mod leases;
 mod order;
+mod outage;
+mod pulse;
 mod report;
 mod run;
+mod running;
 mod settler;
 mod shutdown;
+mod stuck;
 mod sync;
 mod threads;
 mod upkeep;
+mod watchdog;
 mod window;
 
 pub use self::builder::WorkerBuilder;
@@ -30,3 +37,4 @@ pub(crate) use self::layer::AttemptLayers;
 pub use self::layer::{AttemptService, Layer, Service};
 pub use self::report::{StopReason, WorkerReport};
 pub(crate) use self::sync::SyncMode;
+pub use self::watchdog::WATCHDOG_EXIT;

@@ -4,6 +4,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::Serialize;
 
+use crate::job::ErrorKind;
+use crate::queue::Settle;
+
 /// What a worker did until it ended. Counts are of settlements that took effect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 #[non_exhaustive]
@@ -14,8 +17,12 @@ pub struct WorkerReport {
     pub failed: u64,
     /// Jobs that will be tried again after a failed attempt.
     pub retried: u64,
-    /// Jobs that are dead.
+    /// Jobs that are dead, expired ones included.
     pub dead: u64,
+    /// Jobs that were too old to be started (`expires_in`).
+    pub expired: u64,
+    /// Handlers that did not return within 5 s of their time-out, or that were given up otherwise while their threads go on.
+    pub stuck: u64,
     /// Jobs cancelled.
     pub cancelled: u64,
     /// Jobs that put themselves off.
@@ -26,6 +33,8 @@ pub struct WorkerReport {
     pub lost: u64,
     /// Owed `on_failure` calls made for other workers.
     pub owed_callbacks: u64,
+    /// How often the connection to the queue was lost.
+    pub connection_losses: u64,
     /// Why it ended.
     pub stopped: StopReason,
 }
@@ -37,11 +46,14 @@ impl WorkerReport {
         self.failed += later.failed;
         self.retried += later.retried;
         self.dead += later.dead;
+        self.expired += later.expired;
+        self.stuck += later.stuck;
         self.cancelled += later.cancelled;
         self.snoozed += later.snoozed;
         self.released += later.released;
         self.lost += later.lost;
         self.owed_callbacks += later.owed_callbacks;
+        self.connection_losses += later.connection_losses;
         self.stopped = later.stopped;
     }
 }
@@ -69,6 +81,8 @@ pub(super) struct Counts {
     pub(super) failed: AtomicU64,
     pub(super) retried: AtomicU64,
     pub(super) dead: AtomicU64,
+    pub(super) expired: AtomicU64,
+    pub(super) stuck: AtomicU64,
     pub(super) cancelled: AtomicU64,
     pub(super) snoozed: AtomicU64,
     pub(super) released: AtomicU64,
@@ -81,18 +95,40 @@ pub(super) fn add(count: &AtomicU64) {
 }
 
 impl Counts {
-    pub(super) fn report(&self, stopped: StopReason) -> WorkerReport {
+    /// Counts the end of a claim that took effect.
+    pub(super) fn note(&self, end: &Settle) {
+        match end {
+            Settle::Complete { .. } => add(&self.completed),
+            Settle::Retry { .. } => {
+                add(&self.failed);
+                add(&self.retried);
+            }
+            Settle::Bury { error, .. } => {
+                add(&self.dead);
+                add(if error.kind == ErrorKind::Expired { &self.expired } else { &self.failed });
+            }
+            Settle::Cancel { .. } => add(&self.cancelled),
+            Settle::Snooze { .. } => add(&self.snoozed),
+            Settle::Release => add(&self.released),
+            Settle::CallbackDone => {}
+        }
+    }
+
+    pub(super) fn report(&self, stopped: StopReason, connection_losses: u64) -> WorkerReport {
         let get = |count: &AtomicU64| count.load(Ordering::Relaxed);
         WorkerReport {
             completed: get(&self.completed),
             failed: get(&self.failed),
             retried: get(&self.retried),
             dead: get(&self.dead),
+            expired: get(&self.expired),
+            stuck: get(&self.stuck),
             cancelled: get(&self.cancelled),
             snoozed: get(&self.snoozed),
             released: get(&self.released),
             lost: get(&self.lost),
             owed_callbacks: get(&self.owed_callbacks),
+            connection_losses,
             stopped,
         }
     }

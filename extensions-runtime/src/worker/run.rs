@@ -10,13 +10,19 @@ use std::time::{Duration, Instant};
 use tokio::task::{JoinHandle, JoinSet};
 
 use super::builder::{StopWhen, WorkerBuilder};
-use super::executor::{Executor, LAST_WORDS};
-use super::heartbeat::{BEAT, Heartbeat, Leases};
+use super::executor::Executor;
+use super::heartbeat::{BEAT, Beating, Heartbeat};
 use super::job::{Job, Stop};
+use super::leases::Leases;
 use super::order::QueueOrder;
+use super::outage::Outage;
+use super::pulse::Pulse;
 use super::report::{Counts, StopReason, WorkerReport};
+use super::running::LAST_WORDS;
 use super::settler::Settler;
+use super::stuck::StuckJobs;
 use super::upkeep;
+use super::watchdog::{Claims, Watchdog};
 use super::window::Window;
 use crate::instance::{Around, Extensions};
 use crate::job::WorkerId;
@@ -32,8 +38,8 @@ const FALLBACK_POLL: Duration = Duration::from_secs(5);
 const DRAIN_POLL: Duration = Duration::from_millis(100);
 /// How often a busy worker looks for jobs that were lost before.
 const LOST_LOOK: Duration = Duration::from_millis(100);
-const FIRST_RETRY: Duration = Duration::from_millis(100);
-const LONGEST_RETRY: Duration = Duration::from_secs(5);
+/// The shortest wait for a circuit that may be tried again.
+const CIRCUIT_LOOK: Duration = Duration::from_millis(100);
 /// How long the jobs of dropped handlers may take to be given back.
 const LAST_RELEASES: Duration = Duration::from_secs(2);
 /// How long the last settlements may take at shut-down.
@@ -71,6 +77,9 @@ pub(super) struct Worker {
     window: Window,
     leases: Arc<Leases>,
     counts: Arc<Counts>,
+    outage: Arc<Outage>,
+    claims: Arc<Claims>,
+    watchdog: Option<Duration>,
     extensions: Extensions,
     buffer: VecDeque<Buffered>,
     running: JoinSet<Duration>,
@@ -82,7 +91,6 @@ pub(super) struct Worker {
     next_lost_look: Instant,
     /// Whether a claim is under way that may bring a lost job, for which a slot is kept free.
     keeps_slot: bool,
-    failures: u32,
     clock: Arc<dyn Clock>,
     heeds_breakers: bool,
     /// Whether somebody waits for the jobs, and knows of the worker without a log.
@@ -118,6 +126,9 @@ impl Worker {
             live_for: BEAT * 3,
         };
         Self {
+            outage: Arc::new(Outage::new(Arc::clone(&queue))),
+            claims: Arc::new(Claims::new()),
+            watchdog: options.watchdog.filter(|_| in_place.is_none()),
             queue,
             order,
             info,
@@ -137,7 +148,6 @@ impl Worker {
             last_took: TakeLost::All,
             next_lost_look: Instant::now() + LOST_LOOK,
             keeps_slot: false,
-            failures: 0,
             clock,
             heeds_breakers: in_place.is_none_or(|in_place| in_place.heeds_breakers),
             in_place: in_place.is_some(),
@@ -152,45 +162,71 @@ impl Worker {
         if !self.in_place {
             self.warn_of_mistakes();
         }
-        if let Err(error) = self.queue.beat(self.info.clone()).await {
-            tracing::warn!(%error, "the worker could not announce itself; trying again");
+        match self.queue.beat(self.info.clone()).await {
+            Ok(()) => self.outage.works("beat"),
+            Err(error) => {
+                self.outage.failed("beat", &error);
+            }
         }
         if !self.in_place {
             tracing::info!(worker = %self.info.id, queue = self.queue.describe(), queues = ?self.info.queues, slots = self.concurrency, "worker started");
         }
-        let heartbeat = Heartbeat::start(
-            Arc::clone(&self.queue),
-            Arc::clone(&self.leases),
-            self.info.clone(),
-            self.lease,
-            self.extensions.clone(),
-        )
-        .map_err(|error| {
-            let hint = "the heartbeat's thread could not be started";
-            QueueError::new(crate::queue::QueueErrorKind::Other, "work", hint).with_source(error)
-        })?;
-        let (settler, settling) = Settler::start(Arc::clone(&self.queue), Arc::clone(&self.leases));
+        let (settler, settling) =
+            Settler::start(Arc::clone(&self.queue), Arc::clone(&self.leases), Arc::clone(&self.outage));
         let executor = Arc::new(Executor {
             extensions: self.extensions.clone(),
             worker: self.info.id,
+            queue: Arc::clone(&self.queue),
             settler,
             leases: Arc::clone(&self.leases),
             counts: Arc::clone(&self.counts),
+            outage: Arc::clone(&self.outage),
             retention: self.extensions.settings().retention,
             clock: Arc::clone(&self.clock),
             heeds_breakers: self.heeds_breakers,
             slow: std::sync::Mutex::default(),
         });
-        let upkeep = Upkeep(tokio::spawn(upkeep::run(Arc::clone(&self.queue), executor.retention)));
+        let heartbeat = Heartbeat::start(self.beating(&executor)).map_err(|error| {
+            let hint = "the heartbeat's thread could not be started";
+            QueueError::new(crate::queue::QueueErrorKind::Other, "work", hint).with_source(error)
+        })?;
+        let upkeep = Upkeep(tokio::spawn(upkeep::run(
+            Arc::clone(&self.queue),
+            executor.retention,
+            Arc::clone(&self.outage),
+        )));
         let stopped = self.work(&executor, shutdown).await;
+        self.claims.end();
         drop(upkeep);
         self.finish(executor, settling).await;
         heartbeat.end().await;
-        let report = self.counts.report(stopped);
+        let report = self.counts.report(stopped, self.outage.losses());
         if !self.in_place {
             tracing::info!(worker = %self.info.id, ?report, "worker stopped");
         }
         Ok(report)
+    }
+
+    fn beating(&self, executor: &Arc<Executor>) -> Beating {
+        let (queue, leases) = (|| Arc::clone(&self.queue), || Arc::clone(&self.leases));
+        let watch = |patience| Watchdog::new(queue(), leases(), Arc::clone(&self.claims), patience);
+        Beating {
+            queue: queue(),
+            leases: leases(),
+            outage: Arc::clone(&self.outage),
+            worker: self.info.clone(),
+            lease: self.lease,
+            extensions: self.extensions.clone(),
+            pulse: Pulse::new(tokio::runtime::Handle::current()),
+            stuck: StuckJobs::new(
+                queue(),
+                leases(),
+                Arc::clone(&self.outage),
+                Arc::downgrade(executor),
+                self.info.slots,
+            ),
+            watchdog: self.watchdog.map(watch),
+        }
     }
 
     /// A queue that no handler here uses is most likely misspelt.
@@ -242,6 +278,10 @@ impl Worker {
                         pending = Pending::Nothing;
                     }
                 }
+                () = self.claims.again.notified() => {
+                    pending = Pending::Nothing;
+                    self.keeps_slot = false;
+                }
                 news = pending.news() => {
                     pending = Pending::Nothing;
                     self.keeps_slot = false;
@@ -263,7 +303,12 @@ impl Worker {
     }
 
     fn is_at_rest(&self) -> bool {
-        self.running.is_empty() && self.buffer.is_empty()
+        self.runs_nothing() && self.buffer.is_empty()
+    }
+
+    /// Whether all that still runs has been given up.
+    fn runs_nothing(&self) -> bool {
+        self.running.len() <= self.leases.outlived()
     }
 
     /// Whether a claim may bring now what the last one could not.
@@ -386,10 +431,15 @@ impl Worker {
                 None => self.running.spawn(execution),
             };
         }
+        self.note_busy();
+    }
+
+    fn note_busy(&self) {
         self.leases.busy.store(u32::try_from(self.running.len()).unwrap_or(u32::MAX), Ordering::Relaxed);
     }
 
     fn note_ended(&mut self, ended: Result<Duration, tokio::task::JoinError>) {
+        self.note_busy();
         match ended {
             Ok(took) => self.window.note_ended(took),
             Err(error) => tracing::error!(%error, "an executor died; its job is left to its lease"),
@@ -399,7 +449,7 @@ impl Worker {
     /// What to wait for after a claim that brought nothing; none where the worker is to end.
     async fn after_nothing(&mut self, claimed: &Claimed) -> Option<Step<()>> {
         self.note_success();
-        let circuit = self.next_circuit().map(|retry_in| retry_in.max(FIRST_RETRY));
+        let circuit = self.next_circuit().map(|retry_in| retry_in.max(CIRCUIT_LOOK));
         let due = claimed.next_due.into_iter().chain(circuit).fold(FALLBACK_POLL, Duration::min);
         if !self.is_at_rest() {
             return Some(self.wait(claimed.cursor, due));
@@ -415,12 +465,14 @@ impl Worker {
     async fn is_drained(&self) -> bool {
         let served = |stats: &&QueueStats| self.info.queues.contains(&stats.queue);
         match self.queue.stats().await {
-            Ok(stats) => stats
-                .iter()
-                .filter(served)
-                .all(|stats| stats.unfinished() == stats.count(crate::job::JobState::Unroutable)),
+            Ok(stats) => {
+                self.outage.works("stats");
+                let is_drained =
+                    |stats: &QueueStats| stats.unfinished() == stats.count(crate::job::JobState::Unroutable);
+                stats.iter().filter(served).all(is_drained)
+            }
             Err(error) => {
-                tracing::warn!(%error, "whether the queues are drained could not be seen; trying again");
+                self.outage.failed("stats", &error);
                 false
             }
         }
@@ -428,30 +480,23 @@ impl Worker {
 
     fn wait(&self, cursor: WaitCursor, timeout: Duration) -> Step<()> {
         let request = WaitRequest { queues: self.info.queues.clone(), cursor, timeout };
-        let queue = Arc::clone(&self.queue);
+        let (queue, outage) = (Arc::clone(&self.queue), Arc::clone(&self.outage));
         Box::pin(async move {
-            if let Err(error) = queue.wait(request).await {
-                tracing::warn!(%error, "waiting for jobs failed; asking again");
-                tokio::time::sleep(FIRST_RETRY.max(timeout.min(Duration::from_secs(1)))).await;
+            match queue.wait(request).await {
+                Ok(()) => outage.works("wait"),
+                Err(error) => outage.wait("wait", &error).await,
             }
         })
     }
 
-    fn after_error(&mut self, error: &QueueError) -> Step<()> {
-        if self.failures == 0 {
-            tracing::warn!(%error, "jobs could not be claimed; trying until they can");
-        }
-        self.failures = self.failures.saturating_add(1);
-        let wait =
-            FIRST_RETRY.saturating_mul(2_u32.saturating_pow(self.failures.min(10) - 1)).min(LONGEST_RETRY);
-        Box::pin(tokio::time::sleep(wait.mul_f64(0.5 + 0.5 * fastrand::f64())))
+    fn after_error(&self, error: &QueueError) -> Step<()> {
+        let wait = self.outage.failed("claim", error);
+        Box::pin(tokio::time::sleep(wait))
     }
 
-    fn note_success(&mut self) {
-        if self.failures > 0 {
-            tracing::info!(failures = self.failures, "jobs can be claimed again");
-            self.failures = 0;
-        }
+    fn note_success(&self) {
+        self.claims.note_answered();
+        self.outage.works("claim");
     }
 
     /// Takes in what a claim under way still brings, to give it back.
@@ -463,6 +508,11 @@ impl Worker {
         }
     }
 
+    /// Waits until nothing runs but what was given up.
+    async fn drain(&mut self) {
+        while !self.runs_nothing() && self.running.join_next().await.is_some() {}
+    }
+
     /// Gives back what was not started, waits for what runs, then stops it; then everything is settled.
     async fn finish(&mut self, executor: Arc<Executor>, settling: JoinHandle<()>) {
         for Buffered { job, .. } in std::mem::take(&mut self.buffer) {
@@ -472,10 +522,10 @@ impl Worker {
                 Duration::ZERO
             });
         }
-        if tokio::time::timeout(self.grace, drain(&mut self.running)).await.is_err() {
+        if tokio::time::timeout(self.grace, self.drain()).await.is_err() {
             tracing::warn!(jobs = self.running.len(), "the grace is over; running handlers are told to stop");
             self.leases.stop_all(Stop::Shutdown);
-            let _ = tokio::time::timeout(LAST_WORDS + LAST_RELEASES, drain(&mut self.running)).await;
+            let _ = tokio::time::timeout(LAST_WORDS + LAST_RELEASES, self.drain()).await;
         }
         let stuck = self.running.len();
         if stuck > 0 {
@@ -494,10 +544,6 @@ impl Worker {
             tracing::error!("the last settlements could not be stored; their leases will end");
         }
     }
-}
-
-async fn drain(running: &mut JoinSet<Duration>) {
-    while running.join_next().await.is_some() {}
 }
 
 /// What ended the waiting.

@@ -1,18 +1,16 @@
 //! Ends claims: everything that has come together goes to the queue in one call, and a lone settlement goes at once.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::heartbeat::Leases;
+use super::leases::Leases;
+use super::outage::Outage;
 use crate::job::{JobId, LeaseToken};
-use crate::queue::{QueueBackend, Settled, Settlement};
+use crate::queue::{QueueBackend, QueueError, Settled, Settlement};
 
 /// The most settlements in one call.
 const BATCH: usize = 1_000;
-const FIRST_WAIT: Duration = Duration::from_millis(50);
-const LONGEST_WAIT: Duration = Duration::from_secs(2);
 
 /// A settlement on its way, with where to say what became of it.
 #[derive(Debug)]
@@ -32,9 +30,10 @@ impl Settler {
     pub(super) fn start(
         queue: Arc<dyn QueueBackend>,
         leases: Arc<Leases>,
+        outage: Arc<Outage>,
     ) -> (Self, tokio::task::JoinHandle<()>) {
         let (sender, receiver) = mpsc::unbounded_channel();
-        (Self(sender), tokio::spawn(run(queue, leases, receiver)))
+        (Self(sender), tokio::spawn(run(queue, leases, outage, receiver)))
     }
 
     /// Settles, and says what became of it once it is stored.
@@ -48,12 +47,13 @@ impl Settler {
 async fn run(
     queue: Arc<dyn QueueBackend>,
     leases: Arc<Leases>,
+    outage: Arc<Outage>,
     mut receiver: mpsc::UnboundedReceiver<Settling>,
 ) {
     let mut batch = Vec::with_capacity(BATCH);
     while receiver.recv_many(&mut batch, BATCH).await > 0 {
         let settlements: Vec<_> = batch.iter().map(|settling| settling.settlement.clone()).collect();
-        let settled = settle(&*queue, settlements).await;
+        let settled = settle(&*queue, &outage, settlements).await;
         leases.remove(ended(&batch, &settled));
         for (settling, settled) in batch.drain(..).zip(settled) {
             let _ = settling.reply.send(settled);
@@ -67,20 +67,42 @@ fn ended(batch: &[Settling], settled: &[Settled]) -> impl Iterator<Item = (JobId
     over.map(|(settling, _)| (settling.settlement.job, settling.settlement.token))
 }
 
-/// Tries until the queue has answered: a settlement is never dropped, at worst its lease is lost meanwhile.
-async fn settle(queue: &dyn QueueBackend, settlements: Vec<Settlement>) -> Vec<Settled> {
-    let mut wait = FIRST_WAIT;
-    loop {
-        match queue.settle(settlements.clone()).await {
-            Ok(settled) => return settled,
-            Err(error) if error.is_retryable() => {
-                tracing::warn!(%error, settlements = settlements.len(), "settlements could not be stored; trying again");
-                tokio::time::sleep(wait.mul_f64(0.5 + fastrand::f64())).await;
-                wait = (wait * 2).min(LONGEST_WAIT);
+/// Tries until the queue has answered: a settlement is never dropped, at worst its lease is lost meanwhile. What is refused together is
+/// tried one by one, so that it ends no other's.
+async fn settle(queue: &dyn QueueBackend, outage: &Outage, settlements: Vec<Settlement>) -> Vec<Settled> {
+    match answer(queue, outage, settlements.clone()).await {
+        Ok(settled) => settled,
+        Err(error) if settlements.len() == 1 => vec![refused(&settlements[0], &error)],
+        Err(_) => {
+            let mut settled = Vec::with_capacity(settlements.len());
+            for settlement in settlements {
+                match answer(queue, outage, vec![settlement.clone()]).await {
+                    Ok(alone) => settled.extend(alone),
+                    Err(error) => settled.push(refused(&settlement, &error)),
+                }
             }
-            Err(error) => {
-                tracing::error!(%error, settlements = settlements.len(), "settlements were refused; their leases will end");
-                return vec![Settled::LeaseLost; settlements.len()];
+            settled
+        }
+    }
+}
+
+fn refused(settlement: &Settlement, error: &QueueError) -> Settled {
+    tracing::error!(job = %settlement.job, %error, "a settlement was refused; its lease will end");
+    Settled::LeaseLost
+}
+
+async fn answer(
+    queue: &dyn QueueBackend,
+    outage: &Outage,
+    settlements: Vec<Settlement>,
+) -> Result<Vec<Settled>, QueueError> {
+    loop {
+        let answer = queue.settle(settlements.clone()).await;
+        match &answer {
+            Err(error) if error.is_retryable() => outage.wait("settle", error).await,
+            _ => {
+                outage.works("settle");
+                return answer;
             }
         }
     }

@@ -3,38 +3,42 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::queue::{QueueBackend, Retention};
+use super::outage::Outage;
+use crate::queue::{Maintained, QueueBackend, Retention};
 
 /// The longest time between two rounds: what a dead process held is taken back within a second (product 8.2).
 const EVERY: Duration = Duration::from_millis(900);
 
+/// How many rounds are left out after an outage, so that what has ended meanwhile is settled before its lease is taken back.
+const MOST_SKIPPED: u32 = 8;
+
 /// Runs until it is dropped.
-pub(super) async fn run(queue: Arc<dyn QueueBackend>, retention: Retention) {
-    let mut failing = false;
+pub(super) async fn run(queue: Arc<dyn QueueBackend>, retention: Retention, outage: Arc<Outage>) {
+    let mut skipped = 0;
     loop {
-        match queue.maintain(retention).await {
-            Ok(done) => {
-                if failing {
-                    tracing::info!("the queue's upkeep works again");
-                }
-                failing = false;
-                if done.rescued > 0 {
-                    tracing::warn!(jobs = done.rescued, "took back jobs of workers that are gone");
-                }
-                if done.quarantined > 0 {
-                    tracing::error!(
-                        jobs = done.quarantined,
-                        "jobs were quarantined: their workers died over them"
-                    );
-                }
-            }
-            Err(error) => {
-                if !failing {
-                    tracing::warn!(%error, "the queue's upkeep failed; trying again every second");
-                }
-                failing = true;
-            }
+        if skipped < MOST_SKIPPED && outage.keeps_leases_waiting() {
+            skipped += 1;
+            tokio::time::sleep(EVERY).await;
+            continue;
         }
-        tokio::time::sleep(EVERY.mul_f64(0.7 + 0.3 * fastrand::f64())).await;
+        skipped = 0;
+        let wait = match queue.maintain(retention).await {
+            Ok(done) => {
+                outage.works("maintain");
+                tell(done);
+                Duration::ZERO
+            }
+            Err(error) => outage.failed("maintain", &error),
+        };
+        tokio::time::sleep(EVERY.mul_f64(0.7 + 0.3 * fastrand::f64()).max(wait)).await;
+    }
+}
+
+fn tell(done: Maintained) {
+    if done.rescued > 0 {
+        tracing::warn!(jobs = done.rescued, "took back jobs of workers that are gone");
+    }
+    if done.quarantined > 0 {
+        tracing::error!(jobs = done.quarantined, "jobs were quarantined: their workers died over them");
     }
 }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 struct Q;
 
 #[extension_handler(Q)]
-#[async_handler(rate_limit = "100/m", max_concurrency = 5, limit_by = tenant_id, encrypt, batch = 100, expires_in = "1h")]
+#[async_handler(rate_limit = "100/m", max_concurrency = 5, limit_by = tenant_id, encrypt, batch = 100)]
 struct Later;
 
 fn main() {}

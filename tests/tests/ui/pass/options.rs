@@ -69,6 +69,8 @@ handlers! {
     priority_last(priority = 9);
     tags(tags = ["a", "b"]);
     retry_until(retry_until = "1d");
+    expires_in(expires_in = "10m");
+    expires_in_after_the_delay(delay = "1m", expires_in = "61s");
     missing_discard(missing = "discard");
     missing_fail(missing = "fail");
     trailing_comma(queue = "emails",);

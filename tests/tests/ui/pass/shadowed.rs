@@ -77,7 +77,7 @@ fn always<P>(_: &P, _: &real::Context) -> bool {
 #[real::extension_handler(Q)]
 #[real::async_handler(queue = "a", delay = "500ms", retries = 3, backoff = linear("1s", max = "1h", jitter = "full"),
                       timeout = "none", unique, unique_for = "1h", unique_by = [id], unique_until = "start",
-                      priority = 1, tags = ["a"], retry_until = "1d", on_failure = Callback, on_retry = Callback)]
+                      priority = 1, tags = ["a"], retry_until = "1d", expires_in = "2d", on_failure = Callback, on_retry = Callback)]
 #[deprecated(since = "1", note = "none")]
 struct Async {
     #[inject]

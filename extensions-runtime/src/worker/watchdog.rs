@@ -1,0 +1,143 @@
+//! Looks whether a worker that could do something does nothing.
+
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::Notify;
+
+use super::leases::Leases;
+use super::pulse::Pulse;
+use crate::job::{JobState, WorkerId};
+use crate::queue::{QueueBackend, QueueStats, WorkerInfo};
+use crate::task::block_on_within;
+
+/// The exit code of a process whose worker claimed nothing although jobs waited and slots were free
+/// ([`WorkerBuilder::watchdog`](super::WorkerBuilder::watchdog)): 70, `EX_SOFTWARE` of sysexits.h.
+pub const WATCHDOG_EXIT: i32 = 70;
+
+/// How long the store may take to answer the watchdog.
+const PROMPT: Duration = Duration::from_secs(3);
+
+/// When a claim was answered last.
+#[derive(Debug)]
+pub(super) struct Claims {
+    answered: Mutex<Option<Instant>>,
+    /// Ends a claim under way that is not answered.
+    pub(super) again: Notify,
+}
+
+impl Claims {
+    pub(super) fn new() -> Self {
+        Self { answered: Mutex::new(Some(Instant::now())), again: Notify::new() }
+    }
+
+    fn set(&self, answered: Option<Instant>) {
+        *self.answered.lock().unwrap_or_else(PoisonError::into_inner) = answered;
+    }
+
+    pub(super) fn note_answered(&self) {
+        self.set(Some(Instant::now()));
+    }
+
+    /// Nothing more is to be claimed.
+    pub(super) fn end(&self) {
+        self.set(None);
+    }
+
+    fn last(&self) -> Option<Instant> {
+        *self.answered.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Watchdog {
+    queue: Arc<dyn QueueBackend>,
+    leases: Arc<Leases>,
+    claims: Arc<Claims>,
+    patience: Duration,
+    /// From when on nothing is known that would excuse silence.
+    unexcused: Instant,
+    /// When the connection was rebuilt because of this silence.
+    rebuilt: Option<Instant>,
+    /// Whether jobs waited when it looked last.
+    suspects: bool,
+}
+
+impl Watchdog {
+    pub(super) fn new(
+        queue: Arc<dyn QueueBackend>,
+        leases: Arc<Leases>,
+        claims: Arc<Claims>,
+        patience: Duration,
+    ) -> Self {
+        let unexcused = Instant::now();
+        Self { queue, leases, claims, patience, unexcused, rebuilt: None, suspects: false }
+    }
+
+    /// How often to look.
+    pub(super) fn every(&self) -> Duration {
+        (self.patience / 4).min(Duration::from_secs(1))
+    }
+
+    pub(super) fn look(&mut self, worker: &WorkerInfo, pulse: &mut Pulse) {
+        let now = Instant::now();
+        let busy = self.leases.busy.load(Ordering::Relaxed);
+        let Some(answered) = self.claims.last().filter(|_| busy < worker.slots) else {
+            return self.excuse(now);
+        };
+        if self.rebuilt.is_some_and(|rebuilt| rebuilt < answered) {
+            self.rebuilt = None;
+        }
+        if now.duration_since(answered.max(self.unexcused)) < self.patience {
+            self.suspects = false;
+            return;
+        }
+        // A handler that blocks the runtime may do so for as long as it has time.
+        if pulse.is_missing() && self.leases.has_one_in_time() {
+            return;
+        }
+        if !self.do_jobs_wait(worker) {
+            return self.excuse(now);
+        }
+        if !std::mem::replace(&mut self.suspects, true) {
+            return;
+        }
+        self.act(worker.id, now);
+    }
+
+    fn excuse(&mut self, now: Instant) {
+        (self.unexcused, self.suspects) = (now, false);
+    }
+
+    /// A store that does not answer is no reason to do anything.
+    fn do_jobs_wait(&self, worker: &WorkerInfo) -> bool {
+        let waits = |stats: &QueueStats| {
+            !stats.paused && worker.queues.contains(&stats.queue) && stats.count(JobState::Available) > 0
+        };
+        matches!(block_on_within(self.queue.stats(), PROMPT), Some(Ok(stats)) if stats.iter().any(waits))
+    }
+
+    fn act(&mut self, worker: WorkerId, now: Instant) {
+        let (silent, queue) = (self.patience, self.queue.describe());
+        if self.rebuilt.is_some() {
+            tracing::error!(
+                queue,
+                ?silent,
+                exit_code = WATCHDOG_EXIT,
+                "jobs wait, slots are free, and still no claim was answered; the process ends"
+            );
+            let _ = block_on_within(self.queue.leave(worker), PROMPT);
+            std::process::exit(WATCHDOG_EXIT);
+        }
+        tracing::error!(
+            queue,
+            ?silent,
+            "jobs wait, slots are free, and no claim was answered; the connection is rebuilt"
+        );
+        self.queue.reconnect();
+        self.claims.again.notify_one();
+        self.rebuilt = Some(now);
+        self.excuse(now);
+    }
+}
