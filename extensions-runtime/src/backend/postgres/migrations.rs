@@ -71,9 +71,12 @@ fn newer(place: &Place, found: i32) -> QueueError {
 }
 
 async fn version(conn: &mut PgConnection, place: &Place) -> sqlx::Result<i32> {
-    let table =
-        sqlx::query("SELECT to_regclass($1) IS NOT NULL").persistent(false).bind(place.fill("{p}schema"));
-    if !table.fetch_one(&mut *conn).await?.try_get::<bool, _>(0)? {
+    // Not `to_regclass`: within a transaction it may not see what another has made since.
+    let found = sqlx::query(
+        "SELECT 1 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relname = $2",
+    );
+    let found = found.persistent(false).bind(place.schema()).bind(place.fill("{x}schema"));
+    if found.fetch_optional(&mut *conn).await?.is_none() {
         return Ok(0);
     }
     let sql = place.fill("SELECT coalesce(max(version), 0) FROM {p}schema");

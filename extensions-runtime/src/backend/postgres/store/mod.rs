@@ -42,6 +42,10 @@ impl Place {
         Self { schema: schema.to_owned(), prefix: prefix.to_owned() }
     }
 
+    pub(super) fn schema(&self) -> &str {
+        &self.schema
+    }
+
     /// A text with its gaps filled: `{p}` schema and prefix, `{x}` prefix, `{c}` channel, `{now}` the server's time in ms.
     pub(super) fn fill(&self, text: &str) -> String {
         let qualified = format!("\"{}\".{}", self.schema.replace('"', "\"\""), self.prefix);
