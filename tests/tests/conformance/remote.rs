@@ -5,9 +5,10 @@
 use std::any::Any;
 use std::sync::Arc;
 
-use extensions_runtime::conformance::{Fixture, Part};
+use extensions_runtime::conformance::{Fixture, Part, Work, WorkDone};
 use extensions_runtime::job::JobId;
-use extensions_runtime::queue::{QueueBackend, connect};
+use extensions_runtime::queue::{QueueBackend, QueueError, Transaction, connect};
+use sqlx::{Connection, PgConnection};
 use tests::raw::{self, Raw};
 use tests::servers::{Persistence, Postgres, Proxy, Redis, Server};
 use tokio::sync::OnceCell;
@@ -18,6 +19,8 @@ use crate::{PATIENCE, Step};
 struct Remote {
     proxy: Proxy,
     url: String,
+    /// Of the server, for callers of their own.
+    address: String,
     backend: Arc<dyn QueueBackend>,
     raw: Raw,
 }
@@ -28,7 +31,7 @@ impl Remote {
         let url = format!("{}&timeout={}ms", server.fresh_url_at(proxy.port()), PATIENCE.as_millis());
         let backend = connect(&url).await.expect("the store opens");
         let raw = Raw::of(&url);
-        Self { proxy, url, backend, raw }
+        Self { proxy, url, address: server.url(), backend, raw }
     }
 }
 
@@ -39,6 +42,22 @@ impl Fixture for Remote {
 
     fn reopen(&self) -> Step<'_, Arc<dyn QueueBackend>> {
         Box::pin(async { connect(&self.url).await.expect("the store opens again") })
+    }
+
+    fn can_transact(&self) -> bool {
+        self.backend.capabilities().transactions
+    }
+
+    fn transact<'a>(&'a self, work: Work<'a>) -> Step<'a, Result<WorkDone, QueueError>> {
+        Box::pin(async move {
+            let mut conn = PgConnection::connect(&self.address).await.expect("a connection of the caller's");
+            let mut tx = conn.begin().await.expect("it begins");
+            let pushed = tx.push(&*self.backend, work.push).await?;
+            let settled = tx.settle(&*self.backend, work.settle).await?;
+            work.meanwhile.await;
+            if work.commit { tx.commit().await } else { tx.rollback().await }.expect("it ends");
+            Ok(WorkDone { pushed, settled })
+        })
     }
 
     fn can_spoil(&self) -> bool {

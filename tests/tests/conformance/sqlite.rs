@@ -5,9 +5,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use extensions_runtime::conformance::{Fixture, Part};
+use extensions_runtime::conformance::{Fixture, Part, Work, WorkDone};
 use extensions_runtime::job::{JobId, WorkerId};
-use extensions_runtime::queue::{QueueBackend, Sqlite, Synchronous};
+use extensions_runtime::queue::{QueueBackend, QueueError, Sqlite, Synchronous, Transaction};
+use rusqlite::TransactionBehavior;
+use tokio::runtime::Handle;
 
 use crate::{PATIENCE, Step};
 
@@ -36,6 +38,16 @@ impl SqliteFixture {
         conn.busy_timeout(Duration::from_secs(20)).expect("a time-out");
         conn
     }
+
+    async fn work(&self, work: Work<'_>) -> Result<WorkDone, QueueError> {
+        let mut conn = self.connection();
+        let mut tx = conn.transaction_with_behavior(TransactionBehavior::Immediate).expect("it begins");
+        let pushed = tx.push(&self.backend, work.push).await?;
+        let settled = tx.settle(&self.backend, work.settle).await?;
+        work.meanwhile.await;
+        if work.commit { tx.commit() } else { tx.rollback() }.expect("it ends");
+        Ok(WorkDone { pushed, settled })
+    }
 }
 
 impl Drop for SqliteFixture {
@@ -54,6 +66,15 @@ impl Fixture for SqliteFixture {
             let again = Sqlite::open(self.path()).synchronous(self.synchronous).await;
             Arc::new(again.expect("the database opens again")) as Arc<dyn QueueBackend>
         })
+    }
+
+    fn can_transact(&self) -> bool {
+        true
+    }
+
+    fn transact<'a>(&'a self, work: Work<'a>) -> Step<'a, Result<WorkDone, QueueError>> {
+        // The futures of a transaction of rusqlite stay in their thread.
+        Box::pin(async { tokio::task::block_in_place(|| Handle::current().block_on(self.work(work))) })
     }
 
     fn can_spoil(&self) -> bool {

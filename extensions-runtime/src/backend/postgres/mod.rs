@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::postgres::PgPool;
-use sqlx::{PgConnection, Row};
+use sqlx::{AssertSqlSafe, PgConnection, Row};
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, oneshot};
 use uuid::Uuid;
@@ -194,7 +194,7 @@ async fn open(config: Config, threads: Handle) -> Result<Arc<Core>, QueueError> 
     let driver = Driver::new(server, config.max_connections, config.timeout, pooled, link);
     let connecting = async {
         let mut conn = driver.connect().await.map_err(|error| error::map(&error, "connect"))?;
-        let schema = schema(&mut conn, config.schema.as_deref()).await?;
+        let schema = schema(&mut conn, config.schema.as_deref(), config.migrate).await?;
         let place = Place::new(&schema, &config.prefix);
         migrations::migrate(&mut conn, &place, config.migrate).await?;
         let store = Store::new(place, !pooled);
@@ -218,26 +218,53 @@ async fn open(config: Config, threads: Handle) -> Result<Arc<Core>, QueueError> 
     }))
 }
 
-/// The schema of the tables, which must exist.
-async fn schema(conn: &mut PgConnection, asked: Option<&str>) -> Result<String, QueueError> {
+/// The schema of the tables, made where it is missing and may be made.
+async fn schema(conn: &mut PgConnection, asked: Option<&str>, make: bool) -> Result<String, QueueError> {
+    match (find_schema(conn, asked).await?, asked) {
+        (Some(schema), _) => Ok(schema),
+        (None, Some(asked)) if make => make_schema(conn, asked).await,
+        (None, Some(asked)) => {
+            let hint = format!("there is no schema `{asked}`; create it, or name another by `?schema=`");
+            Err(error::invalid("connect", hint))
+        }
+        (None, None) => {
+            let hint = "the connection has no current schema; name one by `?schema=`";
+            Err(error::invalid("connect", hint))
+        }
+    }
+}
+
+async fn make_schema(conn: &mut PgConnection, asked: &str) -> Result<String, QueueError> {
+    if !is_plain(asked) {
+        return Err(quoted_schema());
+    }
+    let made = format!("CREATE SCHEMA IF NOT EXISTS \"{asked}\"");
+    let made = sqlx::query(AssertSqlSafe(made)).persistent(false).execute(&mut *conn).await;
+    // Of two processes that make it at once, one is told that it is there.
+    if let (Err(made), None) = (made, find_schema(conn, Some(asked)).await?) {
+        return Err(error::map(&made, "connect"));
+    }
+    Ok(asked.to_owned())
+}
+
+fn is_plain(schema: &str) -> bool {
+    !schema.contains(['\'', '"', '$', '\\'])
+}
+
+fn quoted_schema() -> QueueError {
+    let hint = "the schema's name holds a quote, `$` or `\\`; choose another schema";
+    error::invalid("connect", hint)
+}
+
+async fn find_schema(conn: &mut PgConnection, asked: Option<&str>) -> Result<Option<String>, QueueError> {
     let sql = "SELECT CASE WHEN $1 IS NULL THEN current_schema() ELSE (SELECT nspname FROM pg_namespace WHERE nspname = $1) END::text";
     let found = sqlx::query(sql).persistent(false).bind(asked).fetch_one(conn).await;
     let found: Option<String> =
         found.and_then(|row| row.try_get(0)).map_err(|error| error::map(&error, "connect"))?;
-    let is_plain = |schema: &String| !schema.contains(['\'', '"', '$', '\\']);
-    if found.as_ref().is_some_and(|schema| !is_plain(schema)) {
-        return Err(error::invalid(
-            "connect",
-            "the schema's name holds a quote, `$` or `\\`; choose another schema",
-        ));
+    if found.as_deref().is_some_and(|schema| !is_plain(schema)) {
+        return Err(quoted_schema());
     }
-    found.ok_or_else(|| {
-        let why = asked.map_or_else(
-            || "the connection has no current schema; name one by `?schema=`".to_owned(),
-            |asked| format!("there is no schema `{asked}`; create it, or name another by `?schema=`"),
-        );
-        error::invalid("connect", why)
-    })
+    Ok(found)
 }
 
 impl Core {
