@@ -259,6 +259,8 @@ impl Executor {
         job: &Job,
         callback: impl Future<Output = Result<(), String>> + Send,
     ) {
+        // They go with a completion, and there is none.
+        job.take_follow_ups();
         let wrong = match tokio::time::timeout(limit, task::catching(callback)).await {
             Ok(Ok(Ok(()))) => return,
             Ok(Ok(Err(undecodable))) => format!("its point cannot be decoded: {undecodable}"),
