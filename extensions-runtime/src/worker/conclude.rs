@@ -76,8 +76,7 @@ impl Executor {
             }
         }
         let end = Settle::Complete { keep, result, follow_ups: Arc::clone(&follow_ups) };
-        if self.settle(job, end.clone(), false).await == Settled::Done {
-            self.counts.note(&end);
+        if self.end(job, end).await == Settled::Done {
             self.extensions.note_pushed(&follow_ups, &vec![Pushed::Queued; follow_ups.len()]);
         }
     }
@@ -91,7 +90,9 @@ impl Executor {
                 }
                 answer => {
                     self.outage.works("push");
-                    return answer.map(drop);
+                    let pushed = answer?;
+                    self.extensions.note_pushed(follow_ups, &pushed);
+                    return Ok(());
                 }
             }
         }
@@ -225,10 +226,12 @@ impl Executor {
     }
 
     /// Stores the end of a claim after which nothing is called.
-    pub(super) async fn end(&self, job: &Job, end: Settle) {
-        if self.settle(job, end.clone(), false).await == Settled::Done {
+    pub(super) async fn end(&self, job: &Job, end: Settle) -> Settled {
+        let settled = self.settle(job, end.clone(), false).await;
+        if settled == Settled::Done {
             self.counts.note(&end);
         }
+        settled
     }
 
     pub(super) async fn tell_of_retry(&self, runner: &dyn JobRunner, job: &Job, error: &AttemptError) {
@@ -248,7 +251,9 @@ impl Executor {
         self.leases.begin(job, runner, What::Callback(Instant::now()), Some(limit), None);
         self.call_back("on_failure", limit, job, runner.on_failure(job, told)).await;
         match self.leases.end(job) {
-            Returned::InTime(_) => self.end(job, Settle::CallbackDone).await,
+            Returned::InTime(_) => {
+                self.end(job, Settle::CallbackDone).await;
+            }
             Returned::GivenUp => {
                 tracing::info!(job = %job.id(), "a stuck callback has returned; it is called again")
             }
@@ -263,6 +268,7 @@ impl Executor {
         job: &Job,
         callback: impl Future<Output = Result<(), String>> + Send,
     ) {
+        // They go with a completion, and there is none.
         job.take_follow_ups();
         let wrong = match tokio::time::timeout(limit, task::catching(callback)).await {
             Ok(Ok(Ok(()))) => return,

@@ -20,6 +20,8 @@ pub(super) struct Leases {
     state: Mutex<State>,
     /// How many slots are taken.
     pub(super) busy: AtomicU32,
+    /// How many claims of stuck handlers were ended: each may have made a job available.
+    pub(super) given_up: AtomicU32,
 }
 
 type Claim = (JobId, LeaseToken);
@@ -137,6 +139,11 @@ impl Leases {
     pub(super) fn is_sure(&self, job: &Job) -> bool {
         let held = |held: &mut Held| held.until > Instant::now();
         self.state().get((job.id(), job.token())).is_some_and(held)
+    }
+
+    /// Whether no claim is held.
+    pub(super) fn is_empty(&self) -> bool {
+        self.state().held.is_empty()
     }
 
     /// Tells every handler to stop.

@@ -87,6 +87,8 @@ pub(super) struct Worker {
     lost_here: Arc<()>,
     /// Which lost jobs the last claim took in.
     last_took: TakeLost,
+    /// How many claims of stuck handlers had been ended when the last claim was made.
+    given_up_before: u32,
     /// When to look for lost jobs even if every slot could be filled with others.
     next_lost_look: Instant,
     /// Whether a claim is under way that may bring a lost job, for which a slot is kept free.
@@ -146,6 +148,7 @@ impl Worker {
             running: JoinSet::new(),
             lost_here: Arc::default(),
             last_took: TakeLost::All,
+            given_up_before: 0,
             next_lost_look: Instant::now() + LOST_LOOK,
             keeps_slot: false,
             clock,
@@ -330,6 +333,7 @@ impl Worker {
             return Pending::Nothing;
         }
         self.last_took = self.take_lost();
+        self.given_up_before = self.leases.given_up.load(Ordering::Relaxed);
         self.keeps_slot = self.last_took > TakeLost::None;
         if self.keeps_slot {
             self.next_lost_look = Instant::now() + LOST_LOOK;
@@ -456,10 +460,16 @@ impl Worker {
         }
         match self.stop_when {
             None => Some(self.wait(claimed.cursor, due)),
+            Some(_) if self.may_stuck_leave_more() => Some(self.wait(claimed.cursor, due.min(DRAIN_POLL))),
             Some(StopWhen::Empty) => None,
             Some(StopWhen::Drained) if self.is_drained().await => None,
             Some(StopWhen::Drained) => Some(self.wait(claimed.cursor, due.min(DRAIN_POLL))),
         }
+    }
+
+    /// Whether the job of a stuck handler may be there by now, or soon, that the last claim did not see.
+    fn may_stuck_leave_more(&self) -> bool {
+        !self.leases.is_empty() || self.leases.given_up.load(Ordering::Relaxed) != self.given_up_before
     }
 
     async fn is_drained(&self) -> bool {

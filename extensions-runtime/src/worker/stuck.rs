@@ -54,9 +54,7 @@ impl StuckJobs {
         for stuck in self.leases.give_up_stuck(Instant::now()) {
             self.give_up(stuck, &executor);
         }
-        if !self.unsettled.is_empty() {
-            self.settle(&executor, pulse);
-        }
+        while !self.unsettled.is_empty() && self.settle(&executor, pulse) {}
         let blocked = |since: Instant| since.elapsed() >= PATIENCE;
         if self.leases.outlived() > 0 && pulse.missing_since().is_some_and(blocked) {
             self.give_back_waiting(&executor);
@@ -84,13 +82,14 @@ impl StuckJobs {
         self.unsettled.push(Unsettled { job, runner, end });
     }
 
-    fn settle(&mut self, executor: &Arc<Executor>, pulse: &Pulse) {
+    /// Whether the queue has answered.
+    fn settle(&mut self, executor: &Arc<Executor>, pulse: &Pulse) -> bool {
         let settlements = self.unsettled.iter().map(Unsettled::settlement).collect();
         let settled = match block_on(self.queue.settle(settlements)) {
             Ok(settled) => settled,
             Err(error) if error.is_retryable() => {
                 self.outage.failed("settle", &error);
-                return;
+                return false;
             }
             Err(error) => {
                 tracing::error!(%error, "the ends of stuck handlers were refused; their leases will end");
@@ -99,16 +98,23 @@ impl StuckJobs {
         };
         self.outage.works("settle");
         for (unsettled, settled) in std::mem::take(&mut self.unsettled).into_iter().zip(settled) {
-            self.leases.remove([(unsettled.job.id(), unsettled.job.token())]);
+            let claim = (unsettled.job.id(), unsettled.job.token());
             if settled == Settled::Done {
                 self.note_settled(unsettled, executor, pulse);
             }
+            if !self.unsettled.iter().any(|again| (again.job.id(), again.job.token()) == claim) {
+                self.leases.given_up.fetch_add(1, Ordering::Relaxed);
+                self.leases.remove([claim]);
+            }
         }
+        true
     }
 
     fn note_settled(&mut self, settled: Unsettled, executor: &Arc<Executor>, pulse: &Pulse) {
         let Unsettled { job, runner, end } = settled;
-        executor.counts.note(&end);
+        if end != Settle::Release {
+            executor.counts.note(&end);
+        }
         match &end {
             Settle::Retry { error, .. } if runner.options().on_retry => {
                 let told: AttemptError = error.clone();
