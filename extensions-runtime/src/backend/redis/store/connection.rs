@@ -190,7 +190,9 @@ impl Connection {
                 Err(failure) => {
                     self.link.lost(&failure.what());
                     slot.failures += 1;
-                    slot.not_before = Some(Instant::now() + Link::back_off(slot.failures));
+                    // So that every call tries at least once before its time is over.
+                    let pause = Link::back_off(slot.failures).min(self.timeout / 2);
+                    slot.not_before = Some(Instant::now() + pause);
                     if !failure.ends_connection() || Instant::now() >= deadline {
                         return Err(failure);
                     }
