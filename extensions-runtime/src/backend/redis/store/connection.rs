@@ -30,7 +30,7 @@ pub(super) enum Repeat {
 enum Server {
     Single(Client),
     Sentinel(Mutex<SentinelClient>),
-    Cluster(ClusterClient, Client),
+    Cluster(Box<(ClusterClient, Client)>),
 }
 
 #[derive(Clone)]
@@ -83,7 +83,7 @@ impl Connection {
         let first = Client::open(config.nodes[0].as_str())?;
         let server = match config.topology {
             Topology::Single => Server::Single(first),
-            Topology::Cluster => Server::Cluster(ClusterClient::new(nodes())?, first),
+            Topology::Cluster => Server::Cluster(Box::new((ClusterClient::new(nodes())?, first))),
             Topology::Sentinel => {
                 let (nodes, service) = (nodes().collect(), config.service.clone());
                 Server::Sentinel(Mutex::new(SentinelClient::build(
@@ -112,28 +112,25 @@ impl Connection {
         format!("{}:{rest}", self.base_key)
     }
 
-    /// Calls a script with the store's one key. `arguments` come after it.
+    /// Calls a script with the store's one key, by its hash; by its text where the server has forgotten it.
     pub(super) async fn call(
         &self,
         script: &'static Script,
         repeat: Repeat,
-        arguments: impl FnOnce(&mut Cmd),
+        arguments: impl Fn(&mut Cmd),
     ) -> Result<Value, Failure> {
-        let mut cmd = redis::cmd("EVALSHA");
-        cmd.arg(&script.hash).arg(1).arg(&self.base_key);
-        arguments(&mut cmd);
+        let command = |name, script: &str| {
+            let mut cmd = redis::cmd(name);
+            cmd.arg(script).arg(1).arg(&self.base_key);
+            arguments(&mut cmd);
+            cmd
+        };
         let deadline = self.deadline();
-        let mut reloaded = 0;
-        loop {
-            match self.send(&cmd, repeat, deadline).await {
-                Err(failure) if failure.lacks_script() && reloaded < 3 => {
-                    reloaded += 1;
-                    let mut load = redis::cmd("SCRIPT");
-                    load.arg("LOAD").arg(&script.text);
-                    self.send(&load, Repeat::Yes, deadline).await?;
-                }
-                answer => return answer,
+        match self.send(&command("EVALSHA", &script.hash), repeat, deadline).await {
+            Err(failure) if failure.lacks_script() => {
+                self.send(&command("EVAL", &script.text), repeat, deadline).await
             }
+            answer => answer,
         }
     }
 
@@ -193,7 +190,9 @@ impl Connection {
                 Err(failure) => {
                     self.link.lost(&failure.what());
                     slot.failures += 1;
-                    slot.not_before = Some(Instant::now() + Link::back_off(slot.failures));
+                    // So that every call tries at least once before its time is over.
+                    let pause = Link::back_off(slot.failures).min(self.timeout / 2);
+                    slot.not_before = Some(Instant::now() + pause);
                     if !failure.ends_connection() || Instant::now() >= deadline {
                         return Err(failure);
                     }
@@ -225,7 +224,7 @@ impl Connection {
             Server::Sentinel(client) => {
                 Open::Single(client.lock().await.get_async_connection_with_config(&Self::settings()).await?)
             }
-            Server::Cluster(client, _) => Open::Cluster(client.get_async_connection().await?),
+            Server::Cluster(clients) => Open::Cluster(clients.0.get_async_connection().await?),
         })
     }
 
@@ -237,7 +236,8 @@ impl Connection {
     ) -> Result<MultiplexedConnection, Failure> {
         let connect = async {
             let client = match &self.server {
-                Server::Single(client) | Server::Cluster(_, client) => client.clone(),
+                Server::Single(client) => client.clone(),
+                Server::Cluster(clients) => clients.1.clone(),
                 Server::Sentinel(client) => client.lock().await.async_get_client().await?,
             };
             let info = client.get_connection_info();

@@ -194,7 +194,7 @@ impl Store {
     async fn step(
         &self,
         script: &'static script::Script,
-        arguments: impl FnOnce(&mut Cmd),
+        arguments: impl Fn(&mut Cmd),
     ) -> Result<Value, Failure> {
         self.connection.call(script, Repeat::Yes, arguments).await
     }

@@ -69,7 +69,7 @@ impl Store {
         let info = serde_json::to_vec(worker)
             .map_err(|_| Failure::Answer("what the worker says cannot be written down"))?;
         self.step(&script::BEAT, |cmd| {
-            cmd.arg(worker.id.as_bytes().as_slice()).arg(wire::bounded_millis(worker.live_for)).arg(info);
+            cmd.arg(worker.id.as_bytes().as_slice()).arg(wire::bounded_millis(worker.live_for)).arg(&info);
         })
         .await
         .map(drop)

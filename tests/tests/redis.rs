@@ -1,0 +1,360 @@
+//! Redis where the conformance suite does not reach: what operators and accidents do to the server.
+//!
+//! Runs against the server whose URL is in `EXTENSIONS_TEST_REDIS`, which it reconfigures; without one, nothing is tested.
+
+use std::collections::HashSet;
+use std::fmt::Write as _;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, Once};
+use std::time::Duration;
+
+use extensions_runtime::job::{ClaimedJob, FireId, HandlerKey, JobId, JobMeta, NewJob, Payload, WorkerId};
+use extensions_runtime::queue::{
+    ClaimRequest, KnownHandler, Pushed, QueueAdmin, QueueBackend, QueueError, QueueErrorKind, Redis, Settle,
+    Settled, Settlement, TakeLost, WaitRequest,
+};
+use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
+use tokio::time::timeout;
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Tests that change the server for all have it for themselves.
+static SERVER: RwLock<()> = RwLock::const_new(());
+static STORES: AtomicU64 = AtomicU64::new(0);
+
+/// A store with a prefix of its own, whose keys go with it.
+struct Bench {
+    url: String,
+    prefix: String,
+}
+
+impl Bench {
+    fn new() -> Option<Self> {
+        let url = std::env::var("EXTENSIONS_TEST_REDIS").ok()?;
+        let prefix = format!("test-{}-{}", std::process::id(), STORES.fetch_add(1, Ordering::Relaxed));
+        Some(Self { url, prefix })
+    }
+
+    async fn shared() -> Option<(Self, RwLockReadGuard<'static, ()>)> {
+        Some((Self::new()?, SERVER.read().await))
+    }
+
+    async fn exclusive() -> Option<(Self, RwLockWriteGuard<'static, ()>)> {
+        Some((Self::new()?, SERVER.write().await))
+    }
+
+    async fn try_open(&self) -> Result<Redis, QueueError> {
+        Redis::open(&self.url).prefix(&self.prefix).timeout(Duration::from_secs(3)).await
+    }
+
+    async fn open(&self) -> Redis {
+        self.try_open().await.expect("the queue opens")
+    }
+
+    fn run<T: redis::FromRedisValue>(&self, words: &[&str]) -> T {
+        let client = redis::Client::open(&*self.url).expect("a URL");
+        let mut connection = client.get_connection().expect("a connection");
+        redis::cmd(words[0]).arg(&words[1..]).query(&mut connection).expect("the server does it")
+    }
+
+    fn key(&self, name: &str) -> String {
+        format!("{{{}}}:{name}", self.prefix)
+    }
+
+    fn keys(&self) -> Vec<String> {
+        let pattern = self.key("*");
+        self.run::<Vec<Vec<u8>>>(&["KEYS", &pattern])
+            .into_iter()
+            .filter_map(|key| String::from_utf8(key).ok())
+            .collect()
+    }
+
+    fn kill_connections(&self) {
+        for kind in ["normal", "pubsub"] {
+            self.run::<u64>(&["CLIENT", "KILL", "TYPE", kind, "SKIPME", "yes"]);
+        }
+    }
+}
+
+impl Drop for Bench {
+    fn drop(&mut self) {
+        for key in self.keys() {
+            self.run::<u64>(&["UNLINK", &key]);
+        }
+    }
+}
+
+fn handler() -> HandlerKey {
+    HandlerKey::new("OrderPlaced", "send")
+}
+
+fn job() -> NewJob {
+    NewJob {
+        id: JobId::new(),
+        handler: handler(),
+        point_version: 1,
+        payload: Payload::from(b"{}".as_slice()),
+        queue: "default".into(),
+        priority: 5,
+        max_attempts: 3,
+        delay: Duration::ZERO,
+        unique: None,
+        on_failure: false,
+        once: None,
+        meta: JobMeta::new(FireId::new()),
+    }
+}
+
+fn request(max: usize) -> ClaimRequest {
+    ClaimRequest {
+        worker: WorkerId::new(),
+        queues: vec!["default".into()],
+        handlers: vec![KnownHandler { handler: handler(), max_version: 1 }].into(),
+        max,
+        lease: Duration::from_secs(60),
+        lost: TakeLost::All,
+    }
+}
+
+fn ends(jobs: &[ClaimedJob]) -> Vec<Settlement> {
+    let end = |job: &ClaimedJob| Settlement { job: job.id, token: job.token, end: Settle::complete(false) };
+    jobs.iter().map(end).collect()
+}
+
+/// Does it again for as long as that may help.
+async fn insist<T, F: Future<Output = Result<T, QueueError>>>(mut step: impl FnMut() -> F) -> T {
+    let tries = async {
+        loop {
+            match step().await {
+                Ok(answer) => return answer,
+                Err(error) => assert!(error.is_retryable(), "{error:?}"),
+            }
+        }
+    };
+    timeout(PATIENCE, tries).await.expect("the store is back in time")
+}
+
+#[tokio::test]
+async fn scripts_that_the_server_forgot_are_loaded_again() {
+    let Some((bench, _server)) = Bench::shared().await else { return };
+    let queue = bench.open().await;
+    for _ in 0..3 {
+        bench.run::<()>(&["SCRIPT", "FLUSH"]);
+        assert_eq!(queue.push(vec![job()].into()).await.unwrap(), [Pushed::Queued]);
+        bench.run::<()>(&["SCRIPT", "FLUSH"]);
+        let jobs = queue.reserve(request(10)).await.unwrap().jobs;
+        assert_eq!(jobs.len(), 1);
+        bench.run::<()>(&["SCRIPT", "FLUSH"]);
+        assert_eq!(queue.settle(ends(&jobs)).await.unwrap(), [Settled::Done]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_that_are_killed_under_load_lose_and_double_nothing() {
+    let Some((bench, _server)) = Bench::exclusive().await else { return };
+    let queue = bench.open().await;
+    let (over, killed) = (Arc::new(AtomicBool::new(false)), bench.url.clone());
+    let killer = {
+        let (over, bench) =
+            (Arc::clone(&over), Bench { url: killed, prefix: format!("{}-killer", bench.prefix) });
+        std::thread::spawn(move || {
+            while !over.load(Ordering::Relaxed) {
+                bench.kill_connections();
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        })
+    };
+    let pushers: Vec<_> = (0..8)
+        .map(|_| {
+            let queue = queue.clone();
+            tokio::spawn(async move {
+                let mut pushed = Vec::new();
+                for _ in 0..100 {
+                    let batch: Arc<[NewJob]> = vec![job(), job()].into();
+                    insist(|| queue.push(Arc::clone(&batch))).await;
+                    pushed.extend(batch.iter().map(|job| job.id));
+                }
+                pushed
+            })
+        })
+        .collect();
+    let mut pushed = HashSet::new();
+    for pusher in pushers {
+        pushed.extend(pusher.await.unwrap());
+    }
+    let mut done = HashSet::new();
+    let drain = async {
+        while done.len() < pushed.len() {
+            let jobs = insist(|| queue.reserve(request(20))).await.jobs;
+            let settled = insist(|| queue.settle(ends(&jobs))).await;
+            assert!(
+                settled.iter().all(|settled| *settled == Settled::Done),
+                "a repeated settlement is answered as before"
+            );
+            for job in jobs {
+                assert!(done.insert(job.id), "no job is done twice");
+            }
+        }
+    };
+    timeout(PATIENCE, drain).await.expect("claims whose answers were lost come back");
+    over.store(true, Ordering::Relaxed);
+    killer.join().unwrap();
+    assert_eq!(done, pushed);
+    assert!(queue.connection().losses > 0, "the load was hit");
+}
+
+#[tokio::test]
+async fn waits_end_though_their_connection_was_killed() {
+    let Some((bench, _server)) = Bench::exclusive().await else { return };
+    let (queue, other) = (bench.open().await, bench.open().await);
+    for _ in 0..3 {
+        let cursor = insist(|| queue.reserve(request(1))).await.cursor;
+        let waiting = {
+            let queue = queue.clone();
+            let request =
+                WaitRequest { queues: vec!["default".into()], cursor, timeout: Duration::from_secs(600) };
+            tokio::spawn(async move { queue.wait(request).await.unwrap() })
+        };
+        bench.kill_connections();
+        let batch: Arc<[NewJob]> = vec![job()].into();
+        insist(|| other.push(Arc::clone(&batch))).await;
+        timeout(PATIENCE, waiting).await.expect("the wait ends").unwrap();
+        let jobs = insist(|| queue.reserve(request(1))).await.jobs;
+        insist(|| queue.settle(ends(&jobs))).await;
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_password_is_a_wrong_configuration_and_is_not_shown() {
+    let Some((bench, _server)) = Bench::shared().await else { return };
+    let url = bench.url.replacen("://", "://nobody:hunter2@", 1);
+    let error = Redis::open(&url).await.expect_err("nobody is nobody");
+    assert_eq!(error.kind(), QueueErrorKind::InvalidConfig);
+    assert!(!format!("{error} {error:?} {error:#?}").contains("hunter2"), "{error:#?}");
+}
+
+#[tokio::test]
+async fn a_full_server_refuses_pushes_and_lets_workers_go_on() {
+    let Some((bench, _server)) = Bench::exclusive().await else { return };
+    let queue = bench.open().await;
+    queue.push(vec![job(), job()].into()).await.unwrap();
+    queue.reserve(request(0)).await.unwrap();
+    bench.run::<()>(&["CONFIG", "SET", "maxmemory", "1"]);
+    let batch: Arc<[NewJob]> = vec![job(), NewJob { queue: "other".into(), ..job() }].into();
+    let refused = queue.push(Arc::clone(&batch)).await;
+    let jobs = queue.reserve(request(10)).await;
+    let settled = match &jobs {
+        Ok(jobs) => queue.settle(ends(&jobs.jobs)).await,
+        Err(_) => Ok(Vec::new()),
+    };
+    bench.run::<()>(&["CONFIG", "SET", "maxmemory", "0"]);
+    let error = refused.expect_err("there is no room");
+    assert_eq!((error.kind(), error.is_retryable()), (QueueErrorKind::Full, true), "{error:?}");
+    assert!(error.to_string().contains("maxmemory"), "{error}");
+    assert_eq!(settled.unwrap(), [Settled::Done, Settled::Done]);
+    let found = queue.get(batch.iter().map(|job| job.id).collect()).await.unwrap();
+    assert!(found.iter().all(Option::is_none), "nothing is stored half way");
+    assert_eq!(queue.push(batch).await.unwrap(), [Pushed::Queued; 2]);
+}
+
+struct Lines(Mutex<Vec<String>>);
+
+static LINES: Lines = Lines(Mutex::new(Vec::new()));
+
+struct Text(String);
+
+impl tracing::field::Visit for Text {
+    fn record_debug(&mut self, field: &tracing::field::Field, value: &dyn std::fmt::Debug) {
+        let _ = write!(self.0, "{}={value:?} ", field.name());
+    }
+}
+
+impl tracing::Subscriber for &'static Lines {
+    fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
+        *metadata.level() <= tracing::Level::WARN
+    }
+    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        tracing::span::Id::from_u64(1)
+    }
+    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+    fn event(&self, event: &tracing::Event<'_>) {
+        let mut text = Text(String::new());
+        event.record(&mut text);
+        self.0.lock().unwrap().push(text.0);
+    }
+    fn enter(&self, _: &tracing::span::Id) {}
+    fn exit(&self, _: &tracing::span::Id) {}
+}
+
+#[tokio::test]
+async fn a_server_that_evicts_is_warned_of() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| tracing::subscriber::set_global_default(&LINES).expect("no other subscriber"));
+    let Some((bench, _server)) = Bench::exclusive().await else { return };
+    bench.run::<()>(&["CONFIG", "SET", "maxmemory", "1gb", "maxmemory-policy", "allkeys-lru"]);
+    let opened = bench.try_open().await;
+    bench.run::<()>(&["CONFIG", "SET", "maxmemory", "0", "maxmemory-policy", "noeviction"]);
+    opened.unwrap();
+    let lines = LINES.0.lock().unwrap();
+    let own: Vec<_> = lines.iter().filter(|line| line.contains(&bench.prefix)).collect();
+    assert_eq!(
+        own.iter().filter(|line| line.contains("set `maxmemory-policy noeviction`")).count(),
+        1,
+        "{own:?}"
+    );
+}
+
+#[tokio::test]
+async fn queues_with_other_prefixes_and_other_keys_are_left_alone() {
+    let Some((bench, _server)) = Bench::shared().await else { return };
+    let neighbour = Bench::new().unwrap();
+    let strange = format!("{}-own", bench.prefix);
+    bench.run::<()>(&["SET", &strange, "untouched"]);
+    let (queue, other) = (bench.open().await, neighbour.open().await);
+    let own = job();
+    queue.push(vec![own.clone()].into()).await.unwrap();
+    assert!(other.reserve(request(10)).await.unwrap().jobs.is_empty());
+    other.push(vec![own.clone()].into()).await.unwrap();
+    other.pause("default".into()).await.unwrap();
+    let jobs = queue.reserve(request(10)).await.unwrap().jobs;
+    queue.settle(ends(&jobs)).await.unwrap();
+    assert!(other.get(vec![own.id]).await.unwrap()[0].is_some());
+    assert_eq!(bench.run::<String>(&["GETDEL", &strange]), "untouched");
+}
+
+#[tokio::test]
+async fn a_key_of_another_kind_is_named_as_such() {
+    let Some((bench, _server)) = Bench::shared().await else { return };
+    let queue = bench.open().await;
+    bench.run::<()>(&["SET", &bench.key("state"), "garbage"]);
+    let error = queue.push(vec![job()].into()).await.expect_err("the key cannot be used");
+    assert_eq!((error.kind(), error.is_retryable()), (QueueErrorKind::Corrupt, false), "{error:?}");
+    bench.run::<u64>(&["DEL", &bench.key("state")]);
+    assert_eq!(queue.push(vec![job()].into()).await.unwrap(), [Pushed::Queued]);
+}
+
+#[tokio::test]
+async fn a_store_that_was_emptied_is_used_on() {
+    let Some((bench, _server)) = Bench::shared().await else { return };
+    let queue = bench.open().await;
+    for name in ["first", "second", "third"] {
+        let strange = NewJob { handler: HandlerKey::new("OrderPlaced", name), ..job() };
+        queue.push(vec![strange, job()].into()).await.unwrap();
+        let jobs = queue.reserve(request(10)).await.unwrap().jobs;
+        assert_eq!(jobs.iter().map(|job| &job.handler).collect::<Vec<_>>(), [&handler()]);
+        for key in bench.keys() {
+            bench.run::<u64>(&["UNLINK", &key]);
+        }
+        assert_eq!(queue.settle(ends(&jobs)).await.unwrap(), [Settled::LeaseLost]);
+    }
+}
+
+#[tokio::test]
+async fn a_layout_of_a_newer_release_is_refused() {
+    let Some((bench, _server)) = Bench::shared().await else { return };
+    bench.run::<u64>(&["HSET", &bench.key("meta"), "schema", "99"]);
+    let error = bench.try_open().await.expect_err("it cannot be read");
+    assert_eq!(error.kind(), QueueErrorKind::Corrupt);
+    assert!(error.to_string().contains("layout 99"), "{error}");
+}
