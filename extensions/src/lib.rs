@@ -9,6 +9,7 @@
 //! | feature | what it brings |
 //! |---|---|
 //! | `sqlite` | the embedded queue in one file, `sqlite://jobs.db` |
+//! | `postgres` | the queue in a PostgreSQL database, and jobs in transactions of sqlx there |
 //! | `sea-orm` | `ModelRef`: a row of a database as a field of a point |
 //! | `tower` | layers around the attempts of jobs |
 //! | `axum` | an extractor, a layer that enters scopes, and an error that is an answer, for axum; with `tower` |
