@@ -25,7 +25,10 @@ struct Remote {
 impl Remote {
     async fn new(server: &Server) -> Self {
         let proxy = Proxy::before(server.port()).await;
-        let url = format!("{}&timeout={}ms", server.fresh_url_at(proxy.port()), PATIENCE.as_millis());
+        let url = server.fresh_url_at(proxy.port());
+        // What has to be made at first takes longer than calls may.
+        drop(connect(&url).await.expect("the store can be made"));
+        let url = format!("{url}&timeout={}ms", PATIENCE.as_millis());
         let backend = connect(&url).await.expect("the store opens");
         let raw = Raw::of(&url);
         Self { proxy, url, backend, raw }
