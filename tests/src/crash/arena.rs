@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use extensions::job::JobState;
-use extensions::queue::{QueueBackend, QueueStats, connect};
+use extensions::queue::{QueueBackend, QueueError, QueueStats, connect};
 use rustix::process::Signal;
 use tempfile::TempDir;
 
+use super::evidence::all;
 use super::{
     Event, Evidence, FakeClock, Judgement, Ledger, LedgerWriter, Moment, Orders, Release, Role, Site,
     Subject, Terms, judge,
@@ -202,12 +203,12 @@ impl Arena {
     pub async fn drained_within(&mut self, seconds: u64) -> Result<(), String> {
         let deadline = Instant::now() + Duration::from_secs(seconds);
         loop {
-            let left = match self.queue.stats().await {
-                Ok(stats) if stats.iter().all(is_drained) => {
+            let left = match self.left().await {
+                Ok(None) => {
                     self.refresh();
                     return Ok(());
                 }
-                Ok(stats) => format!("{stats:?}"),
+                Ok(Some(left)) => left,
                 Err(error) => error.to_string(),
             };
             if Instant::now() > deadline {
@@ -216,6 +217,18 @@ impl Arena {
             }
             tokio::time::sleep(LOOK * 4).await;
         }
+    }
+
+    /// What is still to be done, calls of `on_failure` included.
+    async fn left(&self) -> Result<Option<String>, QueueError> {
+        let stats = self.queue.stats().await?;
+        if !stats.iter().all(is_drained) {
+            return Ok(Some(format!("{stats:?}")));
+        }
+        let failures = vec![JobState::Dead, JobState::Quarantined];
+        let failed = all(&self.queue, failures).await?;
+        let owing = failed.iter().find(|record| record.owes_on_failure);
+        Ok(owing.map(|record| format!("job {} of {} owes `on_failure`", record.id, record.handler)))
     }
 
     /// Writes an event of the harness's own down.

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use extensions::job::{
-    FireId, HandlerKey, JobId, JobMeta, JobRecord, NewJob, Payload, UniqueKey, UniqueLock, UniqueUntil,
+    FireId, HandlerKey, JobId, JobMeta, JobRecord, JobState, NewJob, Payload, UniqueKey, UniqueLock,
+    UniqueUntil,
 };
 use extensions::queue::{JobFilter, Pushed, QueueBackend, QueueError};
 
@@ -56,17 +57,23 @@ impl Evidence {
     ///
     /// Of the store; also where it lacks the capability `list`.
     pub async fn gather(ledgers: &[Ledger], queue: &Arc<dyn QueueBackend>) -> Result<Self, QueueError> {
-        let records = all(queue).await?;
+        let records = all(queue, Vec::new()).await?;
         let keys_left = keys_left(&records, queue).await?;
         Ok(Self { book: Book::of(ledgers), records, keys_left })
     }
 }
 
-async fn all(queue: &Arc<dyn QueueBackend>) -> Result<Vec<JobRecord>, QueueError> {
+/// Every job in one of these states, or in any.
+pub(super) async fn all(
+    queue: &Arc<dyn QueueBackend>,
+    states: Vec<JobState>,
+) -> Result<Vec<JobRecord>, QueueError> {
     let mut records: Vec<JobRecord> = Vec::new();
     loop {
         let after = records.last().map(|record| record.id);
-        let page = queue.list(JobFilter { after, limit: PAGE, ..JobFilter::default() }).await?;
+        let page = queue
+            .list(JobFilter { after, limit: PAGE, states: states.clone(), ..JobFilter::default() })
+            .await?;
         let is_last = page.len() < PAGE;
         records.extend(page);
         if is_last {

@@ -7,7 +7,9 @@ use extensions::job::{ErrorKind, JobId, JobRecord, JobState, UniqueKey};
 use extensions::time::Timestamp;
 use serde::Deserialize;
 
-use super::{Answer, Counts, Evidence, Fault, Invariant, Judgement, Moment, Outcome, Run, Terms, Verdict};
+use super::{
+    Answer, Counts, Evidence, Fault, Invariant, Judgement, Moment, Outcome, Run, STORE, Terms, Verdict,
+};
 
 /// Holds what a run left against every invariant.
 #[must_use]
@@ -318,9 +320,16 @@ impl<'a> Case<'a> {
         Verdict::of(Invariant::I7, detail, broken)
     }
 
-    /// How long after a fault's begin recovery may take: the promised time, after it is over at the latest.
+    /// How long after a fault's begin recovery may take: the promised time after it is over, and after what happened to the store
+    /// meanwhile is over too.
     fn allowed(&self, fault: &Fault) -> Duration {
-        fault.to.since(fault.from) + self.terms.recovery
+        let mut over = fault.to;
+        for later in self.evidence.book.faults.iter().filter(|fault| fault.process == STORE) {
+            if later.from <= over.after(self.terms.recovery) {
+                over = over.max(later.to);
+            }
+        }
+        over.since(fault.from) + self.terms.recovery
     }
 
     fn next_run(&self, run: &Run) -> Option<&'a Run> {

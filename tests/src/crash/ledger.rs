@@ -190,6 +190,11 @@ impl LedgerWriter {
         let _ = self.send(event).blocking_recv();
     }
 
+    /// The same without waiting until it is on the disk.
+    pub fn write_later(&self, event: Event) {
+        drop(self.send(event));
+    }
+
     fn send(&self, event: Event) -> oneshot::Receiver<()> {
         let entry = Entry { at: Moment::now(), wall: wall_clock(), event };
         let mut text = serde_json::to_vec(&entry).expect("an entry is JSON");

@@ -106,6 +106,13 @@ impl Program for Postgres {
         format!("postgres://postgres:{PASSWORD}@127.0.0.1:{port}/postgres")
     }
 
+    fn make_place(&self, port: u16, number: u64) {
+        let mut psql = self.run("psql");
+        psql.args(["-q", "-c", &format!("CREATE SCHEMA place_{number}"), &self.url(port)]);
+        let made = psql.output().expect("`psql` starts");
+        assert!(made.status.success(), "psql: {}", String::from_utf8_lossy(&made.stderr));
+    }
+
     fn fresh_url(&self, port: u16, number: u64) -> String {
         format!("{}?schema=place_{number}", self.url(port))
     }

@@ -26,7 +26,10 @@ pub(super) trait Program: Debug + Send + Sync {
     /// The URL of its only database, where no test has a place of its own.
     fn url(&self, port: u16) -> String;
 
-    /// The URL of a place in it that nobody else has.
+    /// Makes a place in it that nobody else has, where one has to be made.
+    fn make_place(&self, _port: u16, _number: u64) {}
+
+    /// The URL of such a place.
     fn fresh_url(&self, port: u16, number: u64) -> String;
 
     /// The signal that ends it at once and lets it clear up.

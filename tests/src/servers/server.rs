@@ -85,7 +85,9 @@ impl Server {
     /// The same for a client that comes through another port, such as a proxy's.
     #[must_use]
     pub fn fresh_url_at(&self, port: u16) -> String {
-        self.program.fresh_url(port, self.places.fetch_add(1, Ordering::Relaxed))
+        let number = self.places.fetch_add(1, Ordering::Relaxed);
+        self.program.make_place(self.port, number);
+        self.program.fresh_url(port, number)
     }
 
     /// Kills all of it, as the OOM killer would.

@@ -74,8 +74,11 @@ pub(crate) async fn a_frozen_worker_notices_that_its_leases_are_gone(mut arena: 
     let mut workers = [arena.start(Role::Work(plan.clone())).await, arena.start(Role::Work(plan)).await];
     let mut noticed = Vec::new();
     for round in 0..2 {
+        // All at once, so that both workers are full.
+        arena.queue().pause("held".into()).await.unwrap();
         hold(&mut arena, round * 1000, 4, 5000).await;
         hold(&mut arena, round * 1000 + 100, 16, 400).await;
+        arena.queue().resume("held".into()).await.unwrap();
         noticed.extend(freeze(&mut arena, &workers[0], &workers[1]).await);
         let before = arena.ledger(&workers[0]).starts();
         hold(&mut arena, round * 1000 + 200, 12, 100).await;

@@ -23,8 +23,9 @@ pub(crate) async fn garbage_payloads_stop_nobody_and_stay_as_they_are(mut arena:
     let (evidence, judgement) = arena.judge(&recovery(&arena)).await;
     let records: BTreeMap<_, _> = evidence.records.iter().map(|record| (record.id, record)).collect();
     for Planted { job, becomes } in &all {
-        let record = records[&job.id];
         let start = job.payload.to_text().chars().take(60).collect::<String>();
+        let record = records.get(&job.id);
+        let record = record.unwrap_or_else(|| panic!("{} has vanished: {start}", job.handler));
         assert_eq!(record.state, *becomes, "{} {:?} {start}", record.handler, record.errors);
         assert!(record.payload == job.payload, "the bytes were touched: {start}");
         if *becomes == JobState::Dead {

@@ -29,6 +29,7 @@ impl Load {
             let starts: Vec<_> = self.workers.iter().map(|worker| arena.ledger(worker).starts()).collect();
             (answers(arena.ledger(&self.firer)), starts)
         };
+        arena.until("the ledgers are read", 5, |_| true).await;
         let (answered, started) = progress(arena);
         arena
             .until("fires are answered and both workers work", seconds, |arena| {

@@ -48,9 +48,10 @@ pub(crate) async fn handlers_block_and_never_yield_and_the_job_goes_on_elsewhere
     Found { judgement, note: format!("tried again after {again:.1?}") }
 }
 
-/// Starts another worker whenever one has ended, as a supervisor does, until nothing is left to do; how often.
-async fn supervise(arena: &mut Arena, worker: &mut Subject) -> usize {
-    let (mut seen, mut deaths) = (Moment::now(), 0);
+/// Starts another worker whenever one has ended, as a supervisor does, until nothing is left to do; how often. `seen` is when it was last
+/// known to live.
+async fn supervise(arena: &mut Arena, worker: &mut Subject, mut seen: Moment) -> usize {
+    let mut deaths = 0;
     while arena.drained_within(0).await.is_err() {
         if worker.lives().unwrap() {
             seen = Moment::now();
@@ -71,9 +72,10 @@ pub(crate) async fn handlers_that_end_their_process_are_quarantined_and_panics_a
     mut arena: Arena,
 ) -> Found {
     let mut worker = arena.start(work()).await;
+    let seen = Moment::now();
     fire(&mut arena, wicked(0, &[Wickedness::Panics, Wickedness::Overflows, Wickedness::Aborts])).await;
     fire(&mut arena, FirePlan::of(60, 1000)).await;
-    let deaths = supervise(&mut arena, &mut worker).await;
+    let deaths = supervise(&mut arena, &mut worker, seen).await;
     arena.until_drained(20).await;
     arena.stop(&mut worker).await;
     let (evidence, judgement) = arena.judge(&recovery(&arena)).await;

@@ -80,7 +80,7 @@ impl<'a> Running<'a> {
 
     /// The same where the future is dropped at its next rest.
     pub(super) fn end_late(self, outcome: Outcome) -> HandlerResult {
-        self.ledger.write_blocking(Event::Ended { run: self.id, outcome });
+        self.ledger.write_later(Event::Ended { run: self.id, outcome });
         Ok(())
     }
 
@@ -167,14 +167,23 @@ fn render(page: &Rendered, job: &Job, ledger: Res<LedgerWriter>) -> HandlerResul
 #[async_handler(queue = "held", max_attempts = 3)]
 async fn hold(held: &Held, job: &Job, ledger: Res<LedgerWriter>) -> HandlerResult {
     let run = Running::start(&ledger, job).await;
-    let (started, planned) = (Instant::now(), Duration::from_millis(held.millis));
     tokio::select! {
-        () = tokio::time::sleep(planned) => {
-            let was_frozen = started.elapsed() > planned + Duration::from_millis(1500);
+        was_frozen = slept(Duration::from_millis(held.millis)) => {
             run.end(if was_frozen { Outcome::Permanent } else { Outcome::Done }).await
         }
         () = job.cancelled() => run.end(Outcome::Stopped).await,
     }
+}
+
+/// Sleeps, and whether the process stood still meanwhile.
+async fn slept(long: Duration) -> bool {
+    let (started, mut was_frozen) = (Instant::now(), false);
+    while let Some(left) = long.checked_sub(started.elapsed()).filter(|left| !left.is_zero()) {
+        let slept = Instant::now();
+        tokio::time::sleep(left.min(Duration::from_millis(100))).await;
+        was_frozen |= slept.elapsed() > Duration::from_millis(1500);
+    }
+    was_frozen
 }
 
 #[extension_handler(Stubborn)]
