@@ -15,8 +15,8 @@ pub(super) const NEWEST: i32 = 3;
 const VERSIONS: &str = "CREATE TABLE IF NOT EXISTS {p}schema (version integer PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now());\n";
 const APPLIED: &str = "INSERT INTO {p}schema (version) VALUES ({v});\n";
 
-/// The lock of all who migrate a queue of this database.
-const LOCK: i64 = 0x6578_7465_6e73;
+/// Who migrates one store waits for the others, however long they take.
+const LOCK: &str = "SET LOCAL lock_timeout = 0; SET LOCAL statement_timeout = 0; SELECT pg_advisory_xact_lock(hashtextextended('{c}', 0))";
 
 /// The steps as they are run; each can be run by hand.
 pub(super) fn all(place: &Place) -> Vec<Migration> {
@@ -49,8 +49,7 @@ pub(super) async fn migrate(
         return Err(QueueError::new(QueueErrorKind::InvalidConfig, "connect", context));
     }
     let mut tx = conn.begin().await.map_err(failed)?;
-    let lock = sqlx::query("SELECT pg_advisory_xact_lock($1)").persistent(false).bind(LOCK);
-    lock.execute(&mut *tx).await.map_err(failed)?;
+    sqlx::raw_sql(AssertSqlSafe(place.fill(LOCK))).execute(&mut *tx).await.map_err(failed)?;
     let found = version(&mut tx, place).await.map_err(failed)?;
     if found > NEWEST {
         return Err(newer(place, found));

@@ -31,6 +31,9 @@ use self::store::{Place, Store};
 use crate::job::{HandlerKey, QueueName};
 use crate::queue::{Link, QueueError, QueueErrorKind};
 
+/// How long it may take to migrate, or to wait until another process has.
+const MIGRATING: Duration = Duration::from_secs(60);
+
 /// A queue in a PostgreSQL database, shared by any number of processes. Clones are handles to the same connections.
 ///
 #[doc = include_str!("docs.md")]
@@ -192,10 +195,14 @@ async fn open(config: Config, threads: Handle) -> Result<Arc<Core>, QueueError> 
         if pooled { config.server.clone().statement_cache_capacity(0) } else { config.server.clone() };
     let link = Link::new(format!("postgres {}", config.place()));
     let driver = Driver::new(server, config.max_connections, config.timeout, pooled, link);
-    let connecting = async {
+    let reaching = async {
         let mut conn = driver.connect().await.map_err(|error| error::map(&error, "connect"))?;
         let schema = schema(&mut conn, config.schema.as_deref(), config.migrate).await?;
-        let place = Place::new(&schema, &config.prefix);
+        Ok::<_, QueueError>((conn, Place::new(&schema, &config.prefix)))
+    };
+    let reached = tokio::time::timeout(config.timeout, reaching).await;
+    let (mut conn, place) = reached.map_err(|_| error::timeout("connect"))??;
+    let preparing = async {
         migrations::migrate(&mut conn, &place, config.migrate).await?;
         let store = Store::new(place, !pooled);
         let known = async {
@@ -205,8 +212,8 @@ async fn open(config: Config, threads: Handle) -> Result<Arc<Core>, QueueError> 
         let id = known.await.map_err(|error| error::map(&error, "connect"))?;
         Ok::<_, QueueError>((store, id))
     };
-    let connected = tokio::time::timeout(config.timeout, connecting).await;
-    let (store, id) = connected.map_err(|_| error::timeout("connect"))??;
+    let prepared = tokio::time::timeout(config.timeout.max(MIGRATING), preparing).await;
+    let (store, id) = prepared.map_err(|_| error::timeout("connect"))??;
     Ok(Arc::new(Core {
         threads,
         driver,
