@@ -9,7 +9,7 @@ local found = { #ids == budget and ids[#ids] or '' }
 for i = 1, #ids do
   local s = states[i]
   local mask = s and masks[string.sub(s, 1, 1)]
-  if mask and string.byte(mask, unpk('>I4', s, 4)) == 49 then
+  if mask and string.byte(mask, (unpk('>I4', s, 4))) == 49 then
     found[#found + 1] = ids[i]
     if #found > wanted then
       found[1] = ids[i]
