@@ -168,6 +168,8 @@ pub mod lifecycle {}
 pub mod guarantees {}
 
 /// [testing]: testing
+#[cfg_attr(feature = "postgres", doc = "[postgres]: crate::queue::Postgres")]
+#[cfg_attr(feature = "redis", doc = "[redis]: crate::queue::Redis")]
 #[doc = include_str!("docs/backends.md")]
 pub mod backends {}
 

@@ -9,7 +9,9 @@
 //! | feature | what it brings |
 //! |---|---|
 //! | `sqlite` | the embedded queue in one file, `sqlite://jobs.db` |
-//! | `postgres` | the queue in a PostgreSQL database, and jobs in transactions of sqlx there |
+//! | `sqlx-sqlite` | fires within transactions of sqlx in the SQLite file that is also the queue |
+//! | `postgres` | the queue in a PostgreSQL database, and fires within transactions of sqlx there |
+//! | `redis` | the queue in Redis or Valkey |
 //! | `sea-orm` | `ModelRef`: a row of a database as a field of a point |
 //! | `tower` | layers around the attempts of jobs |
 //! | `axum` | an extractor, a layer that enters scopes, and an error that is an answer, for axum; with `tower` |

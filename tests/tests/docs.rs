@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 
 use extensions::job::JobState;
 use extensions::prelude::*;
-use extensions::queue::{Capabilities, Memory, QueueBackend, Sqlite};
+use extensions::queue::{Capabilities, Memory, QueueBackend, Sqlite, connect};
 use serde::{Deserialize, Serialize};
+use tests::servers::{Persistence, Postgres, Redis};
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace").to_owned()
@@ -127,8 +128,14 @@ fn every_page_is_part_of_the_guide_and_of_the_readme() {
 async fn the_table_of_capabilities_is_what_the_code_declares() {
     let folder = tempfile::tempdir().expect("a folder");
     let sqlite = Sqlite::open(folder.path().join("jobs.db")).await.expect("a database");
-    let backends: [(&str, Capabilities); 2] =
-        [("`memory`", Memory::new().capabilities()), ("`sqlite`", sqlite.capabilities())];
+    let (postgres, redis) = (Postgres::start().await, Redis::start(Persistence::None).await);
+    let (postgres, redis) = (connect(&postgres.url()).await, connect(&redis.url()).await);
+    let backends: [(&str, Capabilities); 4] = [
+        ("`memory`", Memory::new().capabilities()),
+        ("`sqlite`", sqlite.capabilities()),
+        ("`postgres`", postgres.expect("a database").capabilities()),
+        ("`redis`", redis.expect("a store").capabilities()),
+    ];
     let rows = table(&text("docs/backends.md"), "capability");
     let column = |name: &str| {
         rows[0].iter().position(|cell| cell == name).unwrap_or_else(|| panic!("no column {name}"))
