@@ -11,6 +11,7 @@ use extensions::job::{JobState, WorkerId};
 use extensions::queue::{JobFilter, QueueAdmin, QueueBackend, Sqlite};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
+use tests::servers::{Persistence, Postgres, Redis};
 use tokio::io::{AsyncBufReadExt, BufReader};
 
 use crate::data::{Expected, deliveries, many_deliveries};
@@ -310,6 +311,16 @@ async fn jobs_in_flight_at_a_kill_are_taken_up_within_two_seconds() {
 async fn two_of_three_workers_are_killed_and_every_total_is_right_on_sqlite() {
     let folder = tempfile::tempdir().unwrap();
     two_kills_change_no_total_on(&examples::sqlite_url(&folder.path().join("queue.db"))).await;
+}
+
+#[tokio::test]
+async fn two_of_three_workers_are_killed_and_every_total_is_right_on_postgres() {
+    two_kills_change_no_total_on(&Postgres::start().await.fresh_url()).await;
+}
+
+#[tokio::test]
+async fn two_of_three_workers_are_killed_and_every_total_is_right_on_redis() {
+    two_kills_change_no_total_on(&Redis::start(Persistence::Always).await.fresh_url()).await;
 }
 
 /// One process fires, three work, and two of these are killed with -9 with jobs in flight; on an empty store.
