@@ -140,16 +140,14 @@ impl Campaign {
     ///
     /// What cannot, and why.
     pub fn check(&self) -> Result<(), String> {
-        for fault in self.faults.iter().filter(|fault| !fault.suits(&self.target)) {
-            let name = fault.name();
-            return Err(match &self.target {
-                Target::Own(engine) => format!("{name} is about a server, and {} has none", engine.name()),
-                Target::Url(..) => format!(
-                    "{name} needs the server's own process, which chaos has only where it starts it: give `--backend postgres` or `--backend redis` instead of a URL"
-                ),
-            });
-        }
-        Ok(())
+        let Some(fault) = self.faults.iter().find(|fault| !fault.suits(&self.target)) else { return Ok(()) };
+        let name = fault.name();
+        Err(match &self.target {
+            Target::Own(engine) => format!("{name} is about a server, and {} has none", engine.name()),
+            Target::Url(..) => format!(
+                "{name} needs the server's own process, which chaos has only where it starts it: give `--backend postgres` or `--backend redis` instead of a URL"
+            ),
+        })
     }
 
     /// Does it.
