@@ -6,4 +6,5 @@ pub mod moody;
 pub mod os;
 pub mod raw;
 pub mod servers;
+pub mod shop;
 pub mod transactional;

@@ -118,6 +118,7 @@ impl Arena {
     pub async fn start_release(&mut self, release: Release, role: Role) -> Subject {
         let kind = match &role {
             Role::Fire(_) => "fire",
+            Role::Sell { .. } => "sell",
             Role::Work(_) => "work",
             Role::Claim(_) => "claim",
             Role::Race(_) => "race",

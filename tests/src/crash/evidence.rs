@@ -51,6 +51,12 @@ impl Terms {
 }
 
 impl Evidence {
+    /// The fires whose jobs are in the store.
+    #[must_use]
+    pub fn fires_with_jobs(&self) -> BTreeSet<u64> {
+        self.records.iter().filter_map(super::invariants::fire_of).collect()
+    }
+
     /// Looks at a store that is at rest. To see which unique keys are held, it pushes jobs with them, and deletes those again.
     ///
     /// # Errors

@@ -399,7 +399,7 @@ impl<'a> Case<'a> {
 }
 
 /// The number of the fire that a job's payload names.
-fn fire_of(record: &JobRecord) -> Option<u64> {
+pub(super) fn fire_of(record: &JobRecord) -> Option<u64> {
     #[derive(Deserialize)]
     struct Numbered {
         fire: u64,

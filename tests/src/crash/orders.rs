@@ -42,6 +42,11 @@ pub enum Release {
 pub enum Role {
     /// Fires points, until a line on its standard input at the latest.
     Fire(FirePlan),
+    /// Fires in transactions of its own, each with a row of the application's, until it is killed.
+    Sell {
+        /// The first fire's number.
+        first: u64,
+    },
     /// Works until it is told to end.
     Work(WorkPlan),
     /// Claims and settles past the worker, from many tasks at once; starts at a line on its standard input.

@@ -1,8 +1,10 @@
 //! R1 and R2: processes that die at once.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use tests::crash::{Answer, Arena, Engine, Event, FirePlan, Mix, Role, Subject, Terms, WorkPlan};
+use tests::crash::{Answer, Arena, Engine, Event, FirePlan, Ledger, Mix, Role, Subject, Terms, WorkPlan};
+use tests::shop::Shop;
 
 use crate::{Found, recovery, work};
 
@@ -133,4 +135,27 @@ pub(crate) async fn the_firing_application_is_killed(mut arena: Arena) -> Found 
     assert_eq!(at_marker, 4, "every second kill came between inline handlers and push");
     assert!(cut > 8, "only {cut} fires were cut off");
     Found { judgement, note: format!("{cut} fires cut off, {at_marker} of them before their push") }
+}
+
+pub(crate) async fn the_firing_application_is_killed_in_its_own_transactions(mut arena: Arena) -> Found {
+    let mut worker = start_worker(&mut arena).await;
+    for round in 0..8 {
+        let mut seller = arena.start(Role::Sell { first: round * 1_000_000 }).await;
+        let sales = arena.rng.usize(3..30);
+        let answered = |ledger: &Ledger| ledger.count(|event| matches!(event, Event::Answered { .. }));
+        arena.until("the application sells", 30, |arena| answered(arena.ledger(&seller)) >= sales).await;
+        let micros = arena.rng.u64(0..8000);
+        tokio::time::sleep(Duration::from_micros(micros)).await;
+        arena.kill(&mut seller).await;
+    }
+    arena.until_drained(60).await;
+    arena.stop(&mut worker).await;
+    let sold: BTreeSet<u64> = Shop::open(arena.site().url()).await.sold().await.into_iter().collect();
+    let (evidence, judgement) = arena.judge(&terms(&arena)).await;
+    assert_eq!(evidence.fires_with_jobs(), sold, "rows and jobs are there together or not at all");
+    let fires = &evidence.book.fires;
+    let cut: Vec<_> = fires.iter().filter(|(_, fire)| fire.answer == Answer::None).collect();
+    let undone = cut.iter().filter(|(fire, _)| !sold.contains(fire)).count();
+    assert!(fires.iter().all(|(fire, its)| its.answer == Answer::None || sold.contains(fire)));
+    Found { judgement, note: format!("{} sold, {} cut off, {undone} of them undone", sold.len(), cut.len()) }
 }

@@ -56,6 +56,8 @@ enum Needs {
 const ALL: &[Engine] = &Engine::ALL;
 const SERVERS: &[Engine] = &Engine::SERVERS;
 const SQLITE: &[Engine] = &[Engine::Sqlite];
+/// Those in whose transactions an application can fire.
+const DATABASES: &[Engine] = &[Engine::Sqlite, Engine::Postgres];
 
 macro_rules! crashes {
     ($($fault:ident $on:ident $site:ident $module:ident::$name:ident)*) => {
@@ -73,6 +75,7 @@ const CRASHES: &[Crash] = &crashes![
     R1 ALL Store kill::workers_are_killed_under_load
     R1 SQLITE Store kill::a_dead_process_is_noticed_within_about_a_second
     R2 ALL Store kill::the_firing_application_is_killed
+    R2 DATABASES Store kill::the_firing_application_is_killed_in_its_own_transactions
     R3 SERVERS Server servers::the_server_is_killed_and_started_again
     R4 SERVERS Server servers::the_server_is_frozen
     R5 SERVERS Line servers::the_line_is_cut_and_slowed_and_swallows

@@ -7,6 +7,7 @@ mod fire;
 mod handlers;
 mod race;
 mod releases;
+mod sell;
 mod wicked;
 mod work;
 
@@ -29,6 +30,7 @@ pub(crate) async fn run(orders: &str) {
     let input = input();
     match orders.role.clone() {
         Role::Fire(plan) => fire::run(instance(&orders, &ledger).await, plan, &orders, ledger, input).await,
+        Role::Sell { first } => sell::run(instance(&orders, &ledger).await, first, &orders, ledger).await,
         Role::Work(plan) => work::run(instance(&orders, &ledger).await, &plan, &ledger).await,
         Role::Claim(plan) => claim::run(&orders, &plan, ledger, input).await,
         Role::Race(plan) => race::run(instance(&orders, &ledger).await, &plan, ledger, input).await,

@@ -28,12 +28,12 @@ pub(super) mod new {
         pub(crate) kilos: f64,
     }
 
-    fn in_kilos(version: u32, old: serde_json::Value) -> Result<serde_json::Value, BoxError> {
+    fn in_kilos(version: u32, mut old: serde_json::Value) -> Result<serde_json::Value, BoxError> {
         if version != 1 {
             return Err(format!("version {version} was never released").into());
         }
         let grams = old["grams"].as_f64().ok_or("no grams")?;
-        Ok(serde_json::json!({ "fire": old["fire"], "kilos": grams / 1000.0 }))
+        Ok(serde_json::json!({ "fire": old["fire"].take(), "kilos": grams / 1000.0 }))
     }
 }
 
