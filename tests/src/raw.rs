@@ -6,6 +6,9 @@ use std::time::Duration;
 use extensions::job::JobId;
 use sqlx::{AssertSqlSafe, Connection};
 
+/// How long a server may take to answer.
+const PATIENCE: Duration = Duration::from_secs(20);
+
 /// A part of a stored job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Part {
@@ -131,7 +134,10 @@ impl Raw {
     pub async fn redis(&self) -> redis::aio::MultiplexedConnection {
         let Self::Redis(url, _) = self else { panic!("{self:?} is no Redis") };
         let client = redis::Client::open(url.as_str()).expect("the URL is right");
-        client.get_multiplexed_async_connection().await.expect("a second connection")
+        let patient = redis::AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(PATIENCE))
+            .set_response_timeout(Some(PATIENCE));
+        client.get_multiplexed_async_connection_with_config(&patient).await.expect("a second connection")
     }
 }
 

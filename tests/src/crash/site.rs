@@ -60,7 +60,7 @@ pub struct Site {
     proxy: Option<Proxy>,
 }
 
-/// How soon a client gives up on a call, so that short faults outlast it.
+/// How soon a subject gives up on a call to a server, so that short faults outlast it. The harness has more patience.
 const TIME_OUT: &str = "timeout=2s";
 
 impl Site {
@@ -79,7 +79,7 @@ impl Site {
             Engine::Postgres => POSTGRES.get_or_init(Postgres::start).await,
             Engine::Redis => REDIS.get_or_init(|| Redis::start(Persistence::Always)).await,
         };
-        Self::at(engine, format!("{}&{TIME_OUT}", server.fresh_url()))
+        Self::at(engine, server.fresh_url())
     }
 
     /// A fresh store in a folder, or in a server of its own.
@@ -89,7 +89,7 @@ impl Site {
             Engine::Postgres => Postgres::start().await,
             Engine::Redis => Redis::start(persistence).await,
         };
-        let url = format!("{}&{TIME_OUT}", server.fresh_url());
+        let url = server.fresh_url();
         Self { server: Some(server), ..Self::at(engine, url) }
     }
 
@@ -122,14 +122,16 @@ impl Site {
     /// Where subjects find it.
     #[must_use]
     pub fn subjects_url(&self) -> String {
-        match &self.proxy {
+        let url = match &self.proxy {
             Some(proxy) => self.url.replacen(
                 &format!("127.0.0.1:{}", self.own_server().port()),
                 &format!("127.0.0.1:{}", proxy.port()),
                 1,
             ),
             None => self.url.clone(),
-        }
+        };
+        let hasty = self.engine.is_server() && !url.contains("timeout=");
+        if hasty { format!("{url}{}{TIME_OUT}", if url.contains('?') { '&' } else { '?' }) } else { url }
     }
 
     /// The site's own server.
