@@ -1,32 +1,43 @@
-//! What the contract's suite does not reach of the queue in PostgreSQL. `EXTENSIONS_TEST_POSTGRES` names a server.
+//! What the contract's suite does not reach of the queue in PostgreSQL.
 
-use std::sync::Arc;
+use std::collections::HashSet;
+use std::future::Future;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use extensions_runtime::job::{
-    FireId, HandlerKey, JobId, JobMeta, JobState, NewJob, Payload, QueueName, UniqueKey, UniqueLock,
-    UniqueUntil, WorkerId,
+    ClaimedJob, FireId, HandlerKey, JobId, JobMeta, JobState, NewJob, Payload, Progress, QueueName,
+    UniqueKey, UniqueLock, UniqueUntil, WorkerId,
 };
 use extensions_runtime::queue::{
-    ClaimRequest, Claimed, KnownHandler, Memory, Postgres, Pushed, QueueAdmin, QueueBackend, QueueErrorKind,
-    Retention, Settle, Settled, Settlement, TakeLost, Transaction, WaitRequest,
+    ClaimRequest, Claimed, Extend, Extended, JobFilter, KnownHandler, Memory, OpenPostgres, Postgres, Pushed,
+    QueueAdmin, QueueBackend, QueueError, QueueErrorKind, Retention, Settle, Settled, Settlement, TakeLost,
+    Transaction, WaitRequest,
 };
 use sqlx::postgres::PgPoolOptions;
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, Row};
+use tests::kit::{PATIENCE, until};
+use tests::servers::{self, Proxy, Server};
+use tokio::sync::OnceCell;
 
-/// A schema of its own on the server.
+/// A schema of its own on a server.
 struct Schema {
     name: String,
     url: String,
 }
 
 impl Schema {
-    async fn new() -> Option<Self> {
-        let url = std::env::var("EXTENSIONS_TEST_POSTGRES").ok()?;
-        let name = format!("t{}", WorkerId::new().to_string().replace('-', ""));
-        let schema = Self { name, url };
-        schema.run(&format!("CREATE SCHEMA {}", schema.name)).await;
-        Some(schema)
+    /// One on the server that these tests share, which ends with the process.
+    async fn new() -> Self {
+        static SERVER: OnceCell<Server> = OnceCell::const_new();
+        Self::on(SERVER.get_or_init(servers::Postgres::start).await)
+    }
+
+    fn on(server: &Server) -> Self {
+        let url = server.fresh_url();
+        let (_, name) = url.split_once("?schema=").expect("a place is a schema");
+        Self { name: name.to_owned(), url: server.url() }
     }
 
     async fn conn(&self) -> PgConnection {
@@ -37,8 +48,19 @@ impl Schema {
         self.conn().await.execute(AssertSqlSafe(sql.to_owned())).await.expect("the statement works");
     }
 
+    fn opening(&self) -> OpenPostgres {
+        Postgres::connect(&self.url).schema(&*self.name)
+    }
+
     async fn open(&self) -> Postgres {
-        Postgres::connect(&self.url).schema(&*self.name).await.expect("the queue opens")
+        self.opening().await.expect("the queue opens")
+    }
+
+    /// How many rows a table of the queue's has.
+    async fn rows(&self, table: &str) -> i64 {
+        let sql = format!("SELECT count(*) FROM {}.extensions_{table}", self.name);
+        let counted = sqlx::query(AssertSqlSafe(sql)).fetch_one(&mut self.conn().await).await;
+        counted.expect("rows are counted").get(0)
     }
 
     /// Ends every connection of this process's queues but the caller's.
@@ -48,33 +70,8 @@ impl Schema {
     }
 
     fn named_url(&self) -> String {
-        let separator = if self.url.contains('?') { '&' } else { '?' };
-        format!("{}{separator}application_name={}", self.url, self.name)
+        format!("{}?application_name={}", self.url, self.name)
     }
-}
-
-impl Drop for Schema {
-    fn drop(&mut self) {
-        let (url, sql) = (self.url.clone(), format!("DROP SCHEMA {} CASCADE", self.name));
-        let _ = std::thread::spawn(move || {
-            let runtime =
-                tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-            runtime.block_on(async {
-                let mut conn = PgConnection::connect(&url).await.expect("a server");
-                let _ = conn.execute(AssertSqlSafe(sql)).await;
-            });
-        })
-        .join();
-    }
-}
-
-macro_rules! schema {
-    () => {
-        match Schema::new().await {
-            Some(schema) => schema,
-            None => return,
-        }
-    };
 }
 
 fn handler() -> HandlerKey {
@@ -103,21 +100,33 @@ fn unique(key: &str) -> NewJob {
     NewJob { unique: Some(lock), ..job() }
 }
 
-async fn claim(queue: &Postgres, max: usize) -> Claimed {
-    let request = ClaimRequest {
+fn request(max: usize) -> ClaimRequest {
+    ClaimRequest {
         worker: WorkerId::new(),
         queues: vec![QueueName::from("default")],
         handlers: [KnownHandler { handler: handler(), max_version: 1 }].into(),
         max,
         lease: Duration::from_secs(60),
         lost: TakeLost::All,
-    };
-    queue.reserve(request).await.expect("a claim")
+    }
+}
+
+async fn claim(queue: &Postgres, max: usize) -> Claimed {
+    queue.reserve(request(max)).await.expect("a claim")
+}
+
+fn completed(job: &ClaimedJob) -> Settlement {
+    Settlement { job: job.id, token: job.token, end: Settle::complete(true) }
+}
+
+fn extended(jobs: &[ClaimedJob]) -> Vec<Extend> {
+    let progress = || Some(Progress { fraction: 0.5, note: "half".to_owned() });
+    jobs.iter().map(|job| Extend { job: job.id, token: job.token, progress: progress() }).collect()
 }
 
 #[tokio::test]
 async fn jobs_of_a_transaction_are_there_once_it_commits_and_wake_a_worker_then() {
-    let schema = schema!();
+    let schema = Schema::new().await;
     let queue = schema.open().await;
     let mut conn = schema.conn().await;
     queue.push([job()].into()).await.unwrap();
@@ -152,7 +161,7 @@ async fn jobs_of_a_transaction_are_there_once_it_commits_and_wake_a_worker_then(
 
 #[tokio::test]
 async fn a_rolled_back_transaction_leaves_no_job_and_no_lock_and_its_new_lane_works() {
-    let schema = schema!();
+    let schema = Schema::new().await;
     let queue = schema.open().await;
     let mut conn = schema.conn().await;
     let mut tx = conn.begin().await.unwrap();
@@ -165,7 +174,7 @@ async fn a_rolled_back_transaction_leaves_no_job_and_no_lock_and_its_new_lane_wo
 
 #[tokio::test]
 async fn a_claim_ends_with_the_transaction_or_not_at_all() {
-    let schema = schema!();
+    let schema = Schema::new().await;
     let queue = schema.open().await;
     let mut conn = schema.conn().await;
     queue.push([job()].into()).await.unwrap();
@@ -191,7 +200,7 @@ async fn queue_state(queue: &Postgres, id: JobId) -> Option<JobState> {
 
 #[tokio::test]
 async fn a_transaction_elsewhere_is_refused() {
-    let (schema, other) = (schema!(), schema!());
+    let (schema, other) = (Schema::new().await, Schema::new().await);
     let queue = schema.open().await;
     let database = other.name.clone();
     schema.run(&format!("CREATE DATABASE {database}")).await;
@@ -208,7 +217,7 @@ async fn a_transaction_elsewhere_is_refused() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn eight_openers_race_to_migrate_and_the_store_is_whole() {
-    let schema = schema!();
+    let schema = Schema::new().await;
     let openers = (0..8).map(|_| {
         let (url, name) = (schema.url.clone(), schema.name.clone());
         tokio::spawn(async move { Postgres::connect(&url).schema(name).await })
@@ -223,27 +232,27 @@ async fn eight_openers_race_to_migrate_and_the_store_is_whole() {
 
 #[tokio::test]
 async fn a_newer_schema_and_a_missing_one_are_named() {
-    let schema = schema!();
-    let missing = Postgres::connect(&schema.url).schema(&*schema.name).migrate(false).await.unwrap_err();
+    let schema = Schema::new().await;
+    let missing = schema.opening().migrate(false).await.unwrap_err();
     assert_eq!(missing.kind(), QueueErrorKind::InvalidConfig);
     assert!(missing.to_string().contains("run its migrations"), "{missing}");
     let queue = schema.open().await;
     let printed = queue.migrations();
     schema.run(&format!("INSERT INTO {}.extensions_schema (version) VALUES (999)", schema.name)).await;
-    let newer = Postgres::connect(&schema.url).schema(&*schema.name).await.unwrap_err();
+    let newer = schema.opening().await.unwrap_err();
     assert_eq!(newer.kind(), QueueErrorKind::Corrupt);
     assert!(newer.to_string().contains("999"), "{newer}");
     schema.run(&format!("DROP SCHEMA {0} CASCADE; CREATE SCHEMA {0}", schema.name)).await;
     for migration in printed {
         schema.run(&migration.text).await;
     }
-    let by_hand = Postgres::connect(&schema.url).schema(&*schema.name).migrate(false).await.unwrap();
+    let by_hand = schema.opening().migrate(false).await.unwrap();
     assert_eq!(by_hand.push([job()].into()).await.unwrap(), [Pushed::Queued]);
 }
 
 #[tokio::test]
 async fn a_pool_of_the_application_is_enough_to_open_a_queue_also_from_a_blocked_runtime() {
-    let schema = schema!();
+    let schema = Schema::new().await;
     let pool = PgPoolOptions::new().max_connections(1).connect(&schema.url).await.unwrap();
     let _taken = pool.acquire().await.unwrap();
     let queue = Postgres::from_pool(pool.clone()).schema(&*schema.name).prefix("q_").await.unwrap();
@@ -258,8 +267,8 @@ async fn a_pool_of_the_application_is_enough_to_open_a_queue_also_from_a_blocked
 
 #[tokio::test]
 async fn a_queue_that_only_polls_finds_what_another_process_pushed() {
-    let schema = schema!();
-    let open = || Postgres::connect(&schema.url).schema(&*schema.name).poll_only(Duration::from_millis(20));
+    let schema = Schema::new().await;
+    let open = || schema.opening().poll_only(Duration::from_millis(20));
     let (queue, other) = (open().await.unwrap(), open().await.unwrap());
     let cursor = claim(&queue, 1).await.cursor;
     other.push([job()].into()).await.unwrap();
@@ -275,7 +284,7 @@ async fn a_queue_that_only_polls_finds_what_another_process_pushed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn connections_that_are_killed_lose_no_push_and_no_settlement() {
-    let schema = schema!();
+    let schema = Schema::new().await;
     let queue =
         Postgres::connect(&schema.named_url()).schema(&*schema.name).max_connections(3).await.unwrap();
     let pushers = (0..4).map(|_| {
@@ -308,15 +317,7 @@ async fn connections_that_are_killed_lose_no_push_and_no_settlement() {
     let mut done = 0;
     while done < pushed.len() {
         let claimed = loop {
-            let request = ClaimRequest {
-                worker: WorkerId::new(),
-                queues: vec!["default".into()],
-                handlers: [KnownHandler { handler: handler(), max_version: 1 }].into(),
-                max: 20,
-                lease: Duration::from_secs(60),
-                lost: TakeLost::All,
-            };
-            match queue.reserve(request).await {
+            match queue.reserve(request(20)).await {
                 Ok(claimed) => break claimed.jobs,
                 Err(error) => assert!(error.is_retryable(), "{error:?}"),
             }
@@ -341,7 +342,7 @@ async fn connections_that_are_killed_lose_no_push_and_no_settlement() {
 
 #[tokio::test]
 async fn one_bad_push_fails_alone() {
-    let schema = schema!();
+    let schema = Schema::new().await;
     let queue = schema.open().await;
     let pushes = [
         vec![job()],
@@ -365,7 +366,7 @@ async fn one_bad_push_fails_alone() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sixteen_who_push_one_key_from_two_handles_store_one_job() {
-    let schema = schema!();
+    let schema = Schema::new().await;
     let (one, two) = (schema.open().await, schema.open().await);
     for round in 0..10 {
         let key = format!("key {round}");
@@ -391,7 +392,7 @@ async fn sixteen_who_push_one_key_from_two_handles_store_one_job() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_same_jobs_pushed_in_opposite_orders_at_once_are_stored_once() {
-    let schema = schema!();
+    let schema = Schema::new().await;
     let (one, two) = (schema.open().await, schema.open().await);
     for round in 0..20 {
         let jobs: Vec<_> = (0..40)
@@ -422,7 +423,7 @@ async fn a_server_that_is_not_there_is_reported_in_time() {
 
 #[tokio::test]
 async fn upkeep_by_many_at_once_disturbs_nobody() {
-    let schema = schema!();
+    let schema = Schema::new().await;
     let queue = schema.open().await;
     queue.push((0..50).map(|_| job()).collect()).await.unwrap();
     let rounds = (0..8).map(|_| queue.maintain(Retention::default()));
@@ -430,4 +431,240 @@ async fn upkeep_by_many_at_once_disturbs_nobody() {
         round.await.unwrap();
     }
     assert_eq!(claim(&queue, 100).await.jobs.len(), 50);
+}
+
+/// How long a call may take that must not wait for somebody else's transaction: less than that lasts.
+const SHORT: Duration = Duration::from_secs(1);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_transaction_that_completed_a_job_holds_up_nobody_while_it_is_open() {
+    let schema = Schema::new().await;
+    let queue = schema.opening().timeout(SHORT).await.unwrap();
+    queue.push([job(), job(), job()].into()).await.unwrap();
+    let claimed = claim(&queue, 3).await.jobs;
+    let mut conn = schema.conn().await;
+    let mut tx = conn.begin().await.unwrap();
+    assert_eq!(tx.settle(&queue, vec![completed(&claimed[0])]).await.unwrap(), [Settled::Done]);
+    let lease = Duration::from_secs(60);
+    assert_eq!(queue.extend(extended(&claimed), lease).await.unwrap(), [Extended::Held; 3]);
+    queue.maintain(Retention::default()).await.unwrap();
+    assert_eq!(queue.settle(vec![completed(&claimed[1])]).await.unwrap(), [Settled::Done]);
+    queue.push([job()].into()).await.unwrap();
+    assert_eq!(claim(&queue, 10).await.jobs.len(), 1);
+    assert_eq!(queue.stats().await.unwrap()[0].count(JobState::Running), 3);
+    tx.commit().await.unwrap();
+    for (done, state) in claimed.iter().zip([JobState::Completed, JobState::Completed, JobState::Running]) {
+        assert_eq!(queue_state(&queue, done.id).await, Some(state));
+    }
+    let answers = [Extended::LeaseLost, Extended::LeaseLost, Extended::Held];
+    assert_eq!(queue.extend(extended(&claimed), lease).await.unwrap(), answers);
+    assert_eq!(queue.settle(vec![completed(&claimed[2])]).await.unwrap(), [Settled::Done]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_transaction_settles_is_neither_rescued_nor_given_back_before_it_ends() {
+    let schema = Schema::new().await;
+    let queue = schema.opening().timeout(SHORT).await.unwrap();
+    queue.push([job(), job(), job()].into()).await.unwrap();
+    let hasty = ClaimRequest { lease: Duration::from_millis(50), ..request(2) };
+    let claimed = queue.reserve(hasty).await.unwrap().jobs;
+    let leaving = request(1);
+    let given_back = queue.reserve(leaving.clone()).await.unwrap().jobs;
+    let settled = vec![completed(&claimed[0]), completed(&given_back[0])];
+    let mut conn = schema.conn().await;
+    let mut tx = conn.begin().await.unwrap();
+    assert_eq!(tx.settle(&queue, settled).await.unwrap(), [Settled::Done; 2]);
+    queue.leave(leaving.worker).await.unwrap();
+    let rescue =
+        async || Some(queue.maintain(Retention::default()).await.unwrap().rescued).filter(|n| *n > 0);
+    assert_eq!(until("the other job's rescue", &rescue).await, 1);
+    assert_eq!(queue.maintain(Retention::default()).await.unwrap().rescued, 0);
+    assert_eq!(claim(&queue, 10).await.jobs[0].id, claimed[1].id);
+    tx.rollback().await.unwrap();
+    assert_eq!(until("the job's rescue", &rescue).await, 1);
+    assert_eq!(claim(&queue, 10).await.jobs[0].id, claimed[0].id);
+    queue.leave(leaving.worker).await.unwrap();
+    assert_eq!(claim(&queue, 10).await.jobs[0].id, given_back[0].id);
+}
+
+#[tokio::test]
+async fn claims_whose_last_job_a_transaction_completed_are_cleared_away() {
+    let schema = Schema::new().await;
+    let queue = schema.open().await;
+    queue.push([job(), job()].into()).await.unwrap();
+    let hasty = ClaimRequest { lease: Duration::from_millis(50), ..request(2) };
+    let claimed = queue.reserve(hasty).await.unwrap().jobs;
+    assert_eq!(queue.settle(vec![completed(&claimed[0])]).await.unwrap(), [Settled::Done]);
+    let mut conn = schema.conn().await;
+    let mut tx = conn.begin().await.unwrap();
+    assert_eq!(tx.settle(&queue, vec![completed(&claimed[1])]).await.unwrap(), [Settled::Done]);
+    tx.commit().await.unwrap();
+    until("the claim to go", async || {
+        assert_eq!(queue.maintain(Retention::default()).await.unwrap().rescued, 0);
+        (schema.rows("claims").await == 0).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_transaction_that_took_a_key_holds_up_those_who_want_it_and_nobody_else() {
+    let schema = Schema::new().await;
+    let queue = schema.open().await;
+    let mut conn = schema.conn().await;
+    let mut tx = conn.begin().await.unwrap();
+    let (first, again) = (unique("k"), unique("k"));
+    assert_eq!(tx.push(&queue, [first.clone()].into()).await.unwrap(), [Pushed::Queued]);
+    let wanting = tokio::spawn({
+        let queue = queue.clone();
+        async move { queue.push([again].into()).await }
+    });
+    until("somebody to wait for the key", async || {
+        let sql = "SELECT count(*) FROM pg_locks l JOIN pg_locks h USING (transactionid) WHERE NOT l.granted AND h.granted AND h.pid = pg_backend_pid()";
+        let waiting: i64 = sqlx::query(sql).fetch_one(&mut *tx).await.unwrap().get(0);
+        (waiting > 0).then_some(())
+    })
+    .await;
+    assert_eq!(queue.push([job(), job()].into()).await.unwrap(), [Pushed::Queued; 2]);
+    assert_eq!(queue.push([unique("another")].into()).await.unwrap(), [Pushed::Queued]);
+    assert_eq!(claim(&queue, 10).await.jobs.len(), 3);
+    queue.maintain(Retention::default()).await.unwrap();
+    assert!(!wanting.is_finished());
+    tx.commit().await.unwrap();
+    assert_eq!(wanting.await.unwrap().unwrap(), [Pushed::Duplicate { of: first.id }]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_ends_while_a_transaction_is_open_that_was_refused_its_key() {
+    let schema = Schema::new().await;
+    let queue = schema.opening().timeout(SHORT).await.unwrap();
+    let holder = unique("k");
+    queue.push([holder.clone()].into()).await.unwrap();
+    let claimed = claim(&queue, 1).await.jobs;
+    let mut conn = schema.conn().await;
+    let mut tx = conn.begin().await.unwrap();
+    let refused = [Pushed::Duplicate { of: holder.id }];
+    assert_eq!(tx.push(&queue, [unique("k")].into()).await.unwrap(), refused);
+    assert_eq!(queue.settle(vec![completed(&claimed[0])]).await.unwrap(), [Settled::Done]);
+    assert_eq!(queue.push([unique("k")].into()).await.unwrap(), [Pushed::Queued]);
+    tx.commit().await.unwrap();
+}
+
+/// What went on while a server was frozen again and again.
+#[derive(Default)]
+struct Traffic {
+    over: AtomicBool,
+    pushed: Mutex<Vec<JobId>>,
+    done: Mutex<Vec<JobId>>,
+    /// Failed pushes, claims and settlements.
+    failures: [AtomicUsize; 3],
+}
+
+impl Traffic {
+    /// An answered call's value; a failure is counted.
+    async fn answer<T>(&self, kind: usize, call: impl Future<Output = Result<T, QueueError>>) -> Option<T> {
+        match tokio::time::timeout(PATIENCE, call).await.expect("calls are answered within their time-out") {
+            Ok(value) => Some(value),
+            Err(error) => {
+                assert!(error.is_retryable(), "{error:?}");
+                self.failures[kind].fetch_add(1, Ordering::Relaxed);
+                None
+            }
+        }
+    }
+
+    async fn push(&self, queue: &Postgres) {
+        while !self.over.load(Ordering::Relaxed) {
+            let jobs: Arc<[NewJob]> = [job()].into();
+            while self.answer(0, queue.push(Arc::clone(&jobs))).await.is_none() {}
+            self.pushed.lock().unwrap().push(jobs[0].id);
+        }
+    }
+
+    fn is_drained(&self) -> bool {
+        let pushed = self.pushed.lock().unwrap().len();
+        self.over.load(Ordering::Relaxed) && self.done.lock().unwrap().len() >= pushed
+    }
+
+    async fn work(&self, queue: &Postgres) {
+        while !self.is_drained() {
+            let Some(claimed) = self.answer(1, queue.reserve(request(5))).await else { continue };
+            for job in claimed.jobs {
+                let settled = loop {
+                    if let Some(settled) = self.answer(2, queue.settle(vec![completed(&job)])).await {
+                        break settled;
+                    }
+                };
+                assert_eq!(settled, [Settled::Done]);
+                self.done.lock().unwrap().push(job.id);
+            }
+        }
+    }
+
+    fn failures(&self) -> [usize; 3] {
+        self.failures.each_ref().map(|failures| failures.load(Ordering::Relaxed))
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_stands_still_for_a_while_loses_and_doubles_nothing() {
+    let server = servers::Postgres::start().await;
+    let schema = Schema::on(&server);
+    let queue = schema.opening().timeout(SHORT).await.unwrap();
+    let traffic = Arc::new(Traffic::default());
+    let task = |works: bool| {
+        let (traffic, queue) = (Arc::clone(&traffic), queue.clone());
+        tokio::spawn(
+            async move { if works { traffic.work(&queue).await } else { traffic.push(&queue).await } },
+        )
+    };
+    let (pushers, workers) = ([task(false), task(false)], [true; 4].map(task));
+    let deadline = Instant::now() + 2 * PATIENCE;
+    while traffic.failures().contains(&0) {
+        assert!(Instant::now() < deadline, "calls that met the frozen server: {:?}", traffic.failures());
+        let (done, failed) = (traffic.done.lock().unwrap().len(), traffic.failures().iter().sum::<usize>());
+        until("jobs to be done", async || (traffic.done.lock().unwrap().len() > done + 10).then_some(()))
+            .await;
+        server.freeze().await;
+        until("calls to fail", async || {
+            (traffic.failures().iter().sum::<usize>() > failed + 5).then_some(())
+        })
+        .await;
+        server.thaw();
+    }
+    traffic.over.store(true, Ordering::Relaxed);
+    for task in pushers.into_iter().chain(workers) {
+        tokio::time::timeout(2 * PATIENCE, task).await.expect("all is done in the end").unwrap();
+    }
+    let (pushed, done) = (traffic.pushed.lock().unwrap().clone(), traffic.done.lock().unwrap().clone());
+    assert_eq!(done.len(), pushed.len());
+    assert_eq!(done.iter().collect::<HashSet<_>>(), pushed.iter().collect());
+    let all = queue.list(JobFilter { limit: usize::MAX, ..JobFilter::default() }).await.unwrap();
+    assert_eq!(all.len(), pushed.len());
+    assert!(all.iter().all(|record| record.state == JobState::Completed && record.attempt == 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn reconnecting_leaves_dead_connections_behind() {
+    let server = servers::Postgres::start().await;
+    let schema = Schema::on(&server);
+    let proxy = Proxy::before(server.port()).await;
+    let url = schema.url.replace(&server.port().to_string(), &proxy.port().to_string());
+    let open = Postgres::connect(&url).schema(&*schema.name).timeout(2 * PATIENCE).max_connections(4);
+    let queue = open.await.unwrap();
+    let hasty =
+        Postgres::connect(&url).schema(&*schema.name).timeout(Duration::from_millis(300)).await.unwrap();
+    let calls = [(); 4].map(|()| {
+        let queue = queue.clone();
+        tokio::spawn(async move { queue.stats().await })
+    });
+    for call in calls {
+        call.await.unwrap().unwrap();
+    }
+    proxy.half_open();
+    hasty.stats().await.expect_err("nothing passes");
+    proxy.heal();
+    queue.reconnect();
+    let pushed = tokio::time::timeout(PATIENCE, queue.push([job()].into())).await;
+    assert_eq!(pushed.expect("a new connection is made").unwrap(), [Pushed::Queued]);
+    assert_eq!(claim(&queue, 1).await.jobs.len(), 1);
 }

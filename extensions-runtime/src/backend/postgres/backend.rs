@@ -102,8 +102,15 @@ impl Core {
         Ok(Claimed { jobs: Vec::new(), cursor: crate::queue::WaitCursor::default(), next_due: None })
     }
 
-    /// Gives back a claim that nobody knows of, as soon as that can be done.
+    /// Gives back a claim that nobody knows of, as soon as that can be done; and once more, since a server that stood still may
+    /// only begin with the claim when its release is over.
     async fn release_call(self: Arc<Self>, call: i64) {
+        self.try_release(call).await;
+        tokio::time::sleep(self.driver.timeout()).await;
+        self.try_release(call).await;
+    }
+
+    async fn try_release(&self, call: i64) {
         for tries in 1..=RELEASE_TRIES {
             let release = self.driver.run(Call::one("release"), |conn, _| {
                 let store = Arc::clone(&self.store);

@@ -1,4 +1,5 @@
-//! Pushes that wait at the same time go in one statement; each is answered for itself.
+//! Pushes that wait at the same time go in one statement; each is answered for itself. Those that may have to wait for somebody
+//! else's transaction, for a key or an id, go apart from all others.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -22,19 +23,36 @@ struct Waiting {
     reply: Reply,
 }
 
+/// How many statements with keys or ids to be taken are under way at once.
+const TAKING: usize = 4;
+
 /// The pushes that wait.
 #[derive(Debug, Default)]
 pub(super) struct Combiner {
+    plain: Line,
+    taking: Line,
+}
+
+/// Pushes that may share a statement.
+#[derive(Debug, Default)]
+struct Line {
     state: Mutex<State>,
 }
 
 #[derive(Debug, Default)]
 struct State {
     waiting: Vec<Waiting>,
-    busy: bool,
+    /// How many statements are under way.
+    busy: usize,
 }
 
 impl Combiner {
+    const fn line(&self, takes: bool) -> (&Line, usize) {
+        if takes { (&self.taking, TAKING) } else { (&self.plain, 1) }
+    }
+}
+
+impl Line {
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -48,7 +66,9 @@ impl Combiner {
             jobs <= GROUP
         };
         let n = state.waiting.iter().take_while(fits).count();
-        state.busy = n > 0;
+        if n == 0 {
+            state.busy -= 1;
+        }
         state.waiting.drain(..n).collect()
     }
 }
@@ -68,18 +88,21 @@ impl Core {
             });
             return answer;
         }
-        let mut state = self.combiner.state();
+        let takes = jobs.iter().any(|job| job.unique.is_some() || job.once.is_some());
+        let (line, most) = self.combiner.line(takes);
+        let mut state = line.state();
         state.waiting.push(Waiting { jobs, reply });
-        if !std::mem::replace(&mut state.busy, true) {
+        if state.busy < most {
+            state.busy += 1;
             drop(state);
-            self.spawn(async move { core.push_waiting().await });
+            self.spawn(async move { core.push_waiting(takes).await });
         }
         answer
     }
 
-    async fn push_waiting(self: Arc<Self>) {
+    async fn push_waiting(self: Arc<Self>, takes: bool) {
         loop {
-            let group = self.combiner.next();
+            let group = self.combiner.line(takes).0.next();
             if group.is_empty() {
                 return;
             }

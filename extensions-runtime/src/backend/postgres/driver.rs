@@ -3,13 +3,14 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, PgConnection};
 use tokio::runtime::{Builder, Handle, Runtime};
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::futures::OwnedNotified;
+use tokio::sync::{Notify, Semaphore, oneshot};
 
 use super::error::{self, Fate};
 use crate::queue::{Link, QueueError, QueueErrorKind};
@@ -96,6 +97,7 @@ pub(super) struct Driver {
     slots: Semaphore,
     idle: Mutex<Vec<Idle>>,
     epoch: AtomicU64,
+    forgotten: Arc<Notify>,
     pub(super) link: Link,
     timeout: Duration,
     begin: String,
@@ -128,6 +130,7 @@ impl Driver {
             slots: Semaphore::new(connections as usize),
             idle: Mutex::default(),
             epoch: AtomicU64::new(0),
+            forgotten: Arc::default(),
             link,
             timeout,
             begin: if pooled {
@@ -143,10 +146,21 @@ impl Driver {
         &self.server
     }
 
+    /// How long a call may take.
+    pub(super) const fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
     /// Forgets all connections.
     pub(super) fn reconnect(&self) {
         self.epoch.fetch_add(1, Ordering::Relaxed);
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.forgotten.notify_waiters();
+    }
+
+    /// Ends when all connections are forgotten the next time.
+    pub(super) fn forgotten(&self) -> OwnedNotified {
+        Arc::clone(&self.forgotten).notified_owned()
     }
 
     /// Makes a call, again if the connection failed or another transaction was in the way.

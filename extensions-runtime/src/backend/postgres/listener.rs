@@ -13,12 +13,16 @@ pub(super) async fn listen(core: Weak<Core>) {
     let mut failures = 0;
     loop {
         let Some(alive) = core.upgrade() else { return };
+        let forgotten = alive.driver.forgotten();
         let connected = connect(&alive).await;
         drop(alive);
         match connected {
             Ok(listener) => {
                 failures = 0;
-                hear(&core, listener).await;
+                tokio::select! {
+                    () = hear(&core, listener) => {}
+                    () = forgotten => {}
+                }
             }
             Err(error) => {
                 failures += 1;

@@ -36,7 +36,8 @@ CREATE SEQUENCE {p}pushes;
 CREATE SEQUENCE {p}claim_numbers;
 
 -- `shelf` says where a claim finds the job: 1 ready, 2 ready but to be claimed alone, 3 lost before, 4 on_failure owed; nothing
--- if it cannot be claimed now. Times in ms. `limit_key` and `batch` are kept for later.
+-- if it cannot be claimed now. Times in ms. Texts of people are UTF-8 in `bytea`, which unlike `text` holds any character.
+-- `limit_key` and `batch` are kept for later.
 CREATE TABLE {p}jobs (
     id             uuid NOT NULL,
     seq            bigint NOT NULL,
@@ -67,9 +68,9 @@ CREATE TABLE {p}jobs (
     unique_key     text,
     unique_ttl     bigint,
     unique_start   boolean,
-    cancel         text,
-    reason         text,
-    progress       text,
+    cancel         bytea,
+    reason         bytea,
+    progress       bytea,
     errors         bytea[],
     result         bytea,
     limit_key      text,
@@ -87,7 +88,8 @@ CREATE INDEX {x}jobs_due ON {p}jobs (run_at, lane, state) WHERE state IN (0, 3);
 CREATE INDEX {x}jobs_ended ON {p}jobs (state, ended_at, lane) WHERE ended_at IS NOT NULL;
 
 -- One row per claim: a job's token is claim * 4096 + its place in `ids`, from 0. `leases` is there once only some of its jobs
--- were extended; `lease_until` is then the first that ends. `call` finds the claim whose answer never arrived.
+-- were extended; `lease_until` is then the first that ends. `remaining`
+-- is at least how many it still holds: what a transaction of the application's settled stays counted until the lease ends. `call` finds the claim whose answer never arrived.
 CREATE TABLE {p}claims (
     claim       bigint PRIMARY KEY,
     call        bigint NOT NULL,

@@ -23,7 +23,8 @@ BEGIN
         );
 END $$;
 
--- Takes a unique key for a job, or answers with the job that holds it.
+-- Takes a unique key for a job, or answers with the job that holds it. A key that is held is not locked, so that its job can end
+-- while a transaction stays open that asked for the key.
 CREATE FUNCTION {p}take_lock(wanted text, taker uuid, expires bigint, now_ms bigint) RETURNS uuid
 LANGUAGE plpgsql SET enable_seqscan = off AS $$
 DECLARE
@@ -35,9 +36,12 @@ BEGIN
         IF FOUND THEN
             RETURN holder;
         END IF;
-        INSERT INTO {p}locks AS l (key, job, expires_at) VALUES (wanted, taker, expires)
-            ON CONFLICT (key) DO UPDATE SET job = excluded.job, expires_at = excluded.expires_at
-            WHERE l.job = excluded.job OR l.expires_at <= now_ms;
+        INSERT INTO {p}locks AS l (key, job, expires_at) VALUES (wanted, taker, expires) ON CONFLICT (key) DO NOTHING;
+        IF FOUND THEN
+            RETURN NULL;
+        END IF;
+        UPDATE {p}locks l SET job = taker, expires_at = expires
+            WHERE l.key = wanted AND (l.job = taker OR l.expires_at <= now_ms);
         IF FOUND THEN
             RETURN NULL;
         END IF;
@@ -297,7 +301,10 @@ BEGIN
         INSERT INTO {p}claims (claim, call, worker, lease_until, remaining, ids)
         SELECT number, which, taker, now_ms + lease, count(*), array_agg(t.id ORDER BY t.token) FROM took t
     ), freed AS (
-        DELETE FROM {p}locks l USING took t WHERE t.unique_start AND l.key = t.unique_key AND l.job = t.id
+        DELETE FROM {p}locks l WHERE l.ctid = ANY (ARRAY(
+            SELECT o.ctid FROM took t JOIN {p}locks o ON o.key = t.unique_key AND o.job = t.id
+            WHERE t.unique_start FOR UPDATE OF o SKIP LOCKED
+        ))
     )
     SELECT t.id, t.token, t.lane, t.owes, t.priority, t.attempt, t.max_attempts, t.lost_count, t.enqueued_at,
         now_ms - t.enqueued_at, t.on_failure, CASE WHEN t.owes THEN t.errors[cardinality(t.errors)] END, t.meta, t.payload

@@ -30,11 +30,14 @@ BEGIN
     DELETE FROM {p}claims c WHERE c.claim = ANY (left_claims) AND c.remaining <= 0;
 END $$;
 
+-- Lets go of a key. Where it is locked its time is over, and another job is just taking it.
 CREATE FUNCTION {p}unlock(held_key text, holder uuid) RETURNS void
 LANGUAGE plpgsql SET enable_seqscan = off AS $$
 BEGIN
     IF held_key IS NOT NULL THEN
-        DELETE FROM {p}locks l WHERE l.key = held_key AND l.job = holder;
+        DELETE FROM {p}locks l WHERE l.ctid = ANY (ARRAY(
+            SELECT o.ctid FROM {p}locks o WHERE o.key = held_key AND o.job = holder FOR UPDATE SKIP LOCKED
+        ));
     END IF;
 END $$;
 
@@ -47,7 +50,7 @@ END $$;
 -- Ends one claim the long way. Kinds: 0 complete, 1 complete and keep, 2 retry, 3 snooze, 4 release, 5 cancel, 6 cancel and keep,
 -- 7 bury, 8 bury and owe on_failure, 9 callback done. Answers 0 for nothing done, 1 for the claim's end, 2 for the job's alone.
 CREATE FUNCTION {p}settle_one(
-    job uuid, lease bigint, kind smallint, delay bigint, error bytea, why text, outcome bytea, now_ms bigint
+    job uuid, lease bigint, kind smallint, delay bigint, error bytea, why bytea, outcome bytea, now_ms bigint
 ) RETURNS integer
 LANGUAGE plpgsql SET enable_seqscan = off AS $$
 DECLARE
@@ -109,10 +112,11 @@ END $$;
 
 -- Ends claims: completed jobs to be deleted, completed jobs to be kept, and all others one by one. The answer has the tokens of
 -- those that were not current; where a token may stand twice, as for a job buried and its callback done, in `others`, it is
--- the place in `others`, counted from -1 downwards.
+-- the place in `others`, counted from -1 downwards. Without a number the call is part of a transaction of the application's: that
+-- leaves the rows of the claims alone, or the other jobs under them could not be extended or settled until it ends.
 CREATE FUNCTION {p}settle(
     which bigint, drop_ids uuid[], drop_tokens bigint[], keep_ids uuid[], keep_tokens bigint[], keep_results bytea[],
-    ids uuid[], tokens bigint[], kinds smallint[], delays bigint[], errors bytea[], reasons text[]
+    ids uuid[], tokens bigint[], kinds smallint[], delays bigint[], errors bytea[], reasons bytea[]
 ) RETURNS bigint[]
 LANGUAGE plpgsql
 SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET plan_cache_mode = force_generic_plan
@@ -179,30 +183,31 @@ BEGIN
             END IF;
         END LOOP;
     END IF;
-    IF cardinality(left_claims) > 0 THEN
-        PERFORM {p}leave_claims(left_claims);
-    END IF;
     IF which IS NOT NULL THEN
+        IF cardinality(left_claims) > 0 THEN
+            PERFORM {p}leave_claims(left_claims);
+        END IF;
         INSERT INTO {p}settled (call, at, lost) VALUES (which, now_ms, missed);
     END IF;
     RETURN missed;
 END $$;
 
--- Gives back what is still held under a claim.
+-- Gives back what is still held under a claim, but for what a transaction of the application's is settling.
 CREATE FUNCTION {p}release_claim(given bigint) RETURNS void
-LANGUAGE plpgsql SET enable_seqscan = off AS $$
+LANGUAGE plpgsql SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 DECLARE
     one record;
     now_ms constant bigint := {now};
     ended integer;
 BEGIN
     FOR one IN
-        SELECT w.id, w.ord FROM {p}claims c CROSS JOIN LATERAL unnest(c.ids) WITH ORDINALITY AS w (id, ord)
-        WHERE c.claim = given ORDER BY w.ord
+        SELECT j.id, j.token FROM {p}claims c CROSS JOIN LATERAL unnest(c.ids) WITH ORDINALITY AS w (id, ord)
+        JOIN {p}jobs j ON j.id = w.id AND j.token = given * 4096 + w.ord - 1
+        WHERE c.claim = given ORDER BY w.ord FOR UPDATE OF j SKIP LOCKED
     LOOP
-        ended := {p}settle_one(one.id, given * 4096 + one.ord - 1, 4::smallint, 0, NULL, NULL, NULL, now_ms);
+        ended := {p}settle_one(one.id, one.token, 4::smallint, 0, NULL, NULL, NULL, now_ms);
     END LOOP;
-    DELETE FROM {p}claims c WHERE c.claim = given;
+    PERFORM {p}recount(ARRAY[given]);
 END $$;
 
 -- Gives back a claim whose answer did not arrive.
@@ -220,7 +225,7 @@ BEGIN
 END $$;
 
 -- Extends claims; for each 0 held, 1 cancellation asked for, 2 lost. A claim of which all is extended keeps one time for all.
-CREATE FUNCTION {p}extend(ids uuid[], tokens bigint[], notes text[], lease bigint) RETURNS integer[]
+CREATE FUNCTION {p}extend(ids uuid[], tokens bigint[], notes bytea[], lease bigint) RETURNS integer[]
 LANGUAGE plpgsql
 SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET plan_cache_mode = force_generic_plan
 AS $$
@@ -250,8 +255,12 @@ BEGIN
             ) FROM generate_series(1, cardinality(c.ids)) place
         ) WHERE c.claim = part.claim;
     END LOOP;
-    UPDATE {p}jobs j SET progress = w.note FROM unnest(ids, tokens, notes) AS w (id, token, note)
-        WHERE w.note IS NOT NULL AND j.id = w.id AND j.token = w.token;
+    -- Jobs that a transaction is settling go without.
+    UPDATE {p}jobs j SET progress = n.note FROM (
+        SELECT o.ctid AS place, w.note FROM unnest(ids, tokens, notes) AS w (id, token, note)
+        JOIN {p}jobs o ON o.id = w.id AND o.token = w.token
+        WHERE w.note IS NOT NULL FOR UPDATE OF o SKIP LOCKED
+    ) n WHERE j.ctid = n.place;
     RETURN answers;
 END $$;
 
@@ -409,7 +418,7 @@ BEGIN
     END LOOP;
 END $$;
 
-CREATE FUNCTION {p}cancel(asked uuid[], why text) RETURNS TABLE (outcome integer, state smallint, lane integer, other uuid)
+CREATE FUNCTION {p}cancel(asked uuid[], why bytea) RETURNS TABLE (outcome integer, state smallint, lane integer, other uuid)
 LANGUAGE plpgsql SET enable_seqscan = off AS $$
 #variable_conflict use_column
 DECLARE

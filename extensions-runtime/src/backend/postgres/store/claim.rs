@@ -7,10 +7,10 @@ use sqlx::{PgConnection, Row};
 use uuid::Uuid;
 
 use super::row::{error, meta, unsigned};
-use super::{CLAIM_SIZE, Store, job_id, lease_token};
+use super::{CLAIM_SIZE, Store, job_id, lease_token, span};
 use crate::job::{ClaimedJob, Payload, Purpose};
 use crate::queue::{ClaimRequest, Claimed, TakeLost, WaitCursor};
-use crate::time::{Timestamp, millis};
+use crate::time::Timestamp;
 
 pub(super) const CLAIM: &str = "SELECT id, token, lane, owes, priority, attempt, max_attempts, lost_count, enqueued_at, age, on_failure, error, meta, payload FROM {p}claim($1, $2, $3, $4, $5, $6, $7, $8, $9)";
 
@@ -48,7 +48,7 @@ impl Store {
             .bind(lanes)
             .bind(ends)
             .bind(i32::try_from(most).unwrap_or(0))
-            .bind(millis(request.lease))
+            .bind(span(request.lease))
             .bind(lost)
             .bind(newest);
         let rows = claim.fetch_all(conn).await?;

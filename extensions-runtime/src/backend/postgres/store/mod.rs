@@ -12,6 +12,7 @@ mod upkeep;
 use std::fmt;
 use std::fmt::Write as _;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 use sqlx::postgres::PgArguments;
@@ -23,7 +24,7 @@ pub(super) use self::operate::Change;
 use self::settle::Unsure;
 pub(super) use self::settle::follow_ups;
 use crate::job::{JobId, JobState, LeaseToken, QueueName};
-use crate::time::Timestamp;
+use crate::time::{Timestamp, millis};
 
 /// How many jobs one claim can hold: a token is the claim's number and the job's place in it.
 const CLAIM_SIZE: i64 = 4096;
@@ -207,7 +208,7 @@ fn state(code: i16) -> Option<JobState> {
     JobState::ALL.into_iter().find(|state| self::code(*state) == code)
 }
 
-/// A text that the server can store.
-fn storable(text: &str) -> String {
-    text.replace('\0', "\u{fffd}")
+/// A span of time as stored: the longest leaves room for the time it is added to.
+fn span(duration: Duration) -> i64 {
+    millis(duration).min(i64::MAX / 4)
 }

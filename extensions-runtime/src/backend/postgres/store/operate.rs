@@ -4,7 +4,7 @@ use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row};
 use uuid::Uuid;
 
-use super::{Store, job_id, state, storable, uuid};
+use super::{Store, job_id, state, uuid};
 use crate::job::{JobId, JobState, QueueName};
 use crate::queue::AdminOutcome;
 
@@ -26,7 +26,7 @@ impl Store {
         let ids: Vec<Uuid> = ids.iter().copied().map(uuid).collect();
         let query = match change {
             Change::Retry => self.query(&self.sql.retry).bind(ids),
-            Change::Cancel(reason) => self.query(&self.sql.cancel).bind(ids).bind(storable(reason)),
+            Change::Cancel(reason) => self.query(&self.sql.cancel).bind(ids).bind(reason.as_bytes()),
             Change::Forget => self.query(&self.sql.forget).bind(ids),
         };
         let rows = query.fetch_all(&mut *conn).await?;

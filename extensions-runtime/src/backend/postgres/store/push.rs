@@ -3,10 +3,9 @@
 use sqlx::{PgConnection, Row};
 use uuid::Uuid;
 
-use super::{Store, job_id, uuid};
+use super::{Store, job_id, span, uuid};
 use crate::job::{NewJob, UniqueUntil};
 use crate::queue::Pushed;
-use crate::time::millis;
 
 pub(super) const PUSH: &str = "SELECT {p}push($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)";
 
@@ -38,15 +37,15 @@ impl Columns {
         self.ids.push(uuid(job.id));
         self.lanes.push(lane);
         self.priorities.push(job.priority.into());
-        self.delays.push(millis(job.delay));
+        self.delays.push(span(job.delay));
         self.max_attempts.push(job.max_attempts.into());
         self.on_failures.push(job.on_failure);
         self.metas.push(serde_json::to_vec(&job.meta).unwrap_or_default());
         self.payloads.push(job.payload.as_bytes().to_vec());
         self.keys.push(unique.map(|unique| unique.key.as_str().to_owned()));
-        self.ttls.push(unique.and_then(|unique| unique.ttl.map(millis)));
+        self.ttls.push(unique.and_then(|unique| unique.ttl.map(span)));
         self.starts.push(unique.map(|unique| unique.until == UniqueUntil::Start));
-        self.onces.push(job.once.map(millis));
+        self.onces.push(job.once.map(span));
         self.special |= unique.is_some() || job.once.is_some();
         if !self.touched.contains(&queue) {
             self.touched.push(queue);

@@ -8,7 +8,7 @@ use sqlx::{AssertSqlSafe, PgConnection, Row};
 use uuid::Uuid;
 
 use super::names::Lane;
-use super::row::{error, meta, unsigned};
+use super::row::{error, meta, text, unsigned};
 use super::{Store, code, job_id, state, uuid};
 use crate::backend::rules::Routes;
 use crate::job::{JobId, JobRecord, JobState, Payload, QueueName, UniqueKey, WorkerId};
@@ -91,7 +91,7 @@ impl View {
         }
         entered.extend(seen.unroutable_at(&entered, state).map(|at| (JobState::Unroutable, at)));
         let errors: Option<Vec<Option<Vec<u8>>>> = row.try_get(22)?;
-        let progress: Option<&str> = row.try_get(21)?;
+        let progress: Option<&[u8]> = row.try_get(21)?;
         Ok(Some(JobRecord {
             id: job_id(row.try_get(0)?),
             state,
@@ -107,10 +107,10 @@ impl View {
             enqueued_at: Timestamp::from_millis(row.try_get(10)?),
             entered,
             errors: errors.unwrap_or_default().iter().flatten().filter_map(|bytes| error(bytes)).collect(),
-            reason: row.try_get(20)?,
+            reason: row.try_get::<Option<&[u8]>, _>(20)?.map(text),
             unique: row.try_get::<Option<&str>, _>(19)?.map(UniqueKey::from),
             worker: row.try_get::<Option<Uuid>, _>(9)?.map(|worker| WorkerId::from_bytes(*worker.as_bytes())),
-            progress: progress.and_then(|text| serde_json::from_str(text).ok()),
+            progress: progress.and_then(|bytes| serde_json::from_slice(bytes).ok()),
             result: row.try_get::<Option<&[u8]>, _>(25)?.map(Payload::from),
             owes_on_failure: row.try_get(7)?,
             meta: meta(row.try_get(23)?),

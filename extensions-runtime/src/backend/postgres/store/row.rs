@@ -20,3 +20,8 @@ pub(super) fn error_tail(error: &AttemptError) -> Vec<u8> {
 pub(super) fn unsigned(number: i64) -> u32 {
     u32::try_from(number).unwrap_or(0)
 }
+
+/// A text that was stored as bytes, since the server's own cannot hold all characters.
+pub(super) fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}

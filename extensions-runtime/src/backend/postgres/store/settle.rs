@@ -8,10 +8,9 @@ use sqlx::{PgConnection, Row};
 use uuid::Uuid;
 
 use super::row::error_tail;
-use super::{Store, storable, stored, uuid};
+use super::{Store, span, stored, uuid};
 use crate::job::{JobId, NewJob};
 use crate::queue::{Extend, Extended, Settle, Settled, Settlement};
-use crate::time::millis;
 
 pub(super) const SETTLE: &str = "SELECT {p}settle($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)";
 
@@ -41,7 +40,7 @@ struct Columns {
     kinds: Vec<i16>,
     delays: Vec<i64>,
     errors: Vec<Option<Vec<u8>>>,
-    reasons: Vec<Option<String>>,
+    reasons: Vec<Option<Vec<u8>>>,
 }
 
 impl Columns {
@@ -80,14 +79,16 @@ impl Columns {
             Settle::Retry { delay, error } => (2, Some(*delay), Some(error), None),
             Settle::Snooze { delay } => (3, Some(*delay), None, None),
             Settle::Release => (4, None, None, None),
-            Settle::Cancel { reason, keep } => (5 + i16::from(*keep), None, None, Some(storable(reason))),
+            Settle::Cancel { reason, keep } => {
+                (5 + i16::from(*keep), None, None, Some(reason.as_bytes().to_vec()))
+            }
             Settle::Bury { error, owe_on_failure } => {
                 (7 + i16::from(*owe_on_failure), None, Some(error), None)
             }
             Settle::CallbackDone => (9, None, None, None),
         };
         self.kinds.push(kind);
-        self.delays.push(delay.map_or(0, millis));
+        self.delays.push(delay.map_or(0, span));
         self.errors.push(error.map(error_tail));
         self.reasons.push(reason);
     }
@@ -229,15 +230,14 @@ impl Store {
         claims: &Arc<[Extend]>,
         lease: Duration,
     ) -> sqlx::Result<Vec<Extended>> {
-        let note = |claim: &Extend| {
-            claim.progress.as_ref().and_then(|progress| serde_json::to_string(progress).ok())
-        };
+        let note =
+            |claim: &Extend| claim.progress.as_ref().and_then(|progress| serde_json::to_vec(progress).ok());
         let extend = self
             .query(&self.sql.extend)
             .bind(claims.iter().map(|claim| uuid(claim.job)).collect::<Vec<_>>())
             .bind(claims.iter().map(|claim| stored(claim.token)).collect::<Vec<_>>())
             .bind(claims.iter().map(note).collect::<Vec<_>>())
-            .bind(millis(lease));
+            .bind(span(lease));
         let answers: Vec<i32> = extend.fetch_one(conn).await?.try_get(0)?;
         let answer = |answer| match answer {
             0 => Extended::Held,

@@ -4,12 +4,12 @@ use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row};
 use uuid::Uuid;
 
-use super::Store;
 use super::row::{error_tail, unsigned};
+use super::{Store, span};
 use crate::backend::rules::{self, AfterLoss, Routes};
 use crate::job::WorkerId;
 use crate::queue::{Maintained, Retention, WorkerInfo};
-use crate::time::{Timestamp, millis};
+use crate::time::Timestamp;
 
 pub(super) const ENDED_CLAIMS: &str =
     "SELECT claim FROM {p}claims WHERE lease_until <= {now} ORDER BY claim LIMIT 64 FOR UPDATE SKIP LOCKED";
@@ -125,9 +125,9 @@ impl Store {
         let step = limit.min(PRUNE_STEP);
         let prune = self
             .query(&self.sql.prune)
-            .bind(millis(retention.completed))
-            .bind(millis(retention.cancelled))
-            .bind(millis(retention.dead))
+            .bind(span(retention.completed))
+            .bind(span(retention.cancelled))
+            .bind(span(retention.dead))
             .bind(i64::try_from(step).unwrap_or(i64::MAX));
         let pruned: i64 = prune.fetch_one(conn).await?.try_get(0)?;
         let pruned = u64::try_from(pruned).unwrap_or(0);
@@ -146,7 +146,7 @@ impl Store {
     ) -> sqlx::Result<()> {
         let info = serde_json::to_string(worker).unwrap_or_default();
         let beat = self.query(&self.sql.beat).bind(Uuid::from_bytes(*worker.id.as_bytes()));
-        beat.bind(info).bind(millis(worker.live_for)).execute(conn).await.map(drop)
+        beat.bind(info).bind(span(worker.live_for)).execute(conn).await.map(drop)
     }
 
     pub(in super::super) async fn leave(
