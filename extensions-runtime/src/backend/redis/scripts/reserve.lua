@@ -86,9 +86,10 @@ end
 local function merge(sources)
   if #sources == 1 and not alone(sources[1]) then
     local source, want = sources[1], max - #ids
-    local popped = call('ZPOPMIN', source.key, want)
-    for i = 1, #popped, 2 do choose(popped[i], source) end
-    if #popped < 2 * want then emptied(source) end
+    local first = call('ZRANGE', source.key, 0, want - 1)
+    for i = 1, #first do choose(first[i], source) end
+    if #first > 0 then call('ZREMRANGEBYRANK', source.key, 0, #first - 1) end
+    if #first < want then emptied(source) end
     return #ids >= max
   end
   local step = math.max(4, math.ceil(2 * (max - #ids) / #sources))
@@ -166,10 +167,9 @@ if #ids > 0 then
     local id, s, source = ids[i], states[i], sources_of[i]
     if s then
       local flags = string.byte(s, 2)
-      local token = pack('>I8', base + i - 1)
       local errors = ''
       if source.kind == 'o' or source.kind == 'p' then
-        s = string.sub(s, 1, 31) .. token .. worker .. string.sub(s, 56)
+        s = string.sub(s, 1, 31) .. pack('>I8', base + i - 1) .. worker .. string.sub(s, 56)
         errors = call('HGET', P .. 'extras', id .. 'e') or ''
       else
         if flags ~= 0 then
@@ -182,7 +182,7 @@ if #ids > 0 then
         local first, attempt, rest = unpk('>c5I4c20', s, 3)
         -- One that was only in one state was not running before.
         local states = #s == 62 and string.sub(s, 56) .. running or entered(string.sub(s, 56), 'r')
-        s = pack('>c1Bc5I4c20', 'r', flags, first, attempt + 1, rest) .. token .. worker .. states
+        s = pack('>c1Bc5I4c20I8', 'r', flags, first, attempt + 1, rest, base + i - 1) .. worker .. states
       end
       local n = #changed
       changed[n + 1], changed[n + 2] = id, s
