@@ -1,10 +1,8 @@
 //! Redis where the conformance suite does not reach: what operators and accidents do to the server.
-//!
-//! Runs against the server whose URL is in `EXTENSIONS_TEST_REDIS`, which it reconfigures; without one, nothing is tested.
 
 use std::collections::HashSet;
 use std::fmt::Write as _;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Once};
 use std::time::Duration;
 
@@ -13,10 +11,13 @@ use extensions_runtime::queue::{
     ClaimRequest, KnownHandler, Pushed, QueueAdmin, QueueBackend, QueueError, QueueErrorKind, Redis, Settle,
     Settled, Settlement, TakeLost, WaitRequest,
 };
-use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
+use tests::kit::until;
+use tests::servers::{PASSWORD, Persistence, Server};
+use tokio::sync::{OnceCell, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Tests that change the server for all have it for themselves.
 static SERVER: RwLock<()> = RwLock::const_new(());
@@ -29,22 +30,27 @@ struct Bench {
 }
 
 impl Bench {
-    fn new() -> Option<Self> {
-        let url = std::env::var("EXTENSIONS_TEST_REDIS").ok()?;
-        let prefix = format!("test-{}-{}", std::process::id(), STORES.fetch_add(1, Ordering::Relaxed));
-        Some(Self { url, prefix })
+    /// A store in the server that the tests share; it ends with the process, which its watchdog sees to.
+    async fn new() -> Self {
+        static SHARED: OnceCell<Server> = OnceCell::const_new();
+        Self::on(SHARED.get_or_init(|| tests::servers::Redis::start(Persistence::None)).await)
     }
 
-    async fn shared() -> Option<(Self, RwLockReadGuard<'static, ()>)> {
-        Some((Self::new()?, SERVER.read().await))
+    fn on(server: &Server) -> Self {
+        let prefix = format!("test-{}", STORES.fetch_add(1, Ordering::Relaxed));
+        Self { url: server.url(), prefix }
     }
 
-    async fn exclusive() -> Option<(Self, RwLockWriteGuard<'static, ()>)> {
-        Some((Self::new()?, SERVER.write().await))
+    async fn shared() -> (Self, RwLockReadGuard<'static, ()>) {
+        (Self::new().await, SERVER.read().await)
+    }
+
+    async fn exclusive() -> (Self, RwLockWriteGuard<'static, ()>) {
+        (Self::new().await, SERVER.write().await)
     }
 
     async fn try_open(&self) -> Result<Redis, QueueError> {
-        Redis::open(&self.url).prefix(&self.prefix).timeout(Duration::from_secs(3)).await
+        Redis::from_url(&self.url).prefix(&self.prefix).timeout(Duration::from_secs(3)).await
     }
 
     async fn open(&self) -> Redis {
@@ -72,14 +78,6 @@ impl Bench {
     fn kill_connections(&self) {
         for kind in ["normal", "pubsub"] {
             self.run::<u64>(&["CLIENT", "KILL", "TYPE", kind, "SKIPME", "yes"]);
-        }
-    }
-}
-
-impl Drop for Bench {
-    fn drop(&mut self) {
-        for key in self.keys() {
-            self.run::<u64>(&["UNLINK", &key]);
         }
     }
 }
@@ -136,7 +134,7 @@ async fn insist<T, F: Future<Output = Result<T, QueueError>>>(mut step: impl FnM
 
 #[tokio::test]
 async fn scripts_that_the_server_forgot_are_loaded_again() {
-    let Some((bench, _server)) = Bench::shared().await else { return };
+    let (bench, _server) = Bench::shared().await;
     let queue = bench.open().await;
     for _ in 0..3 {
         bench.run::<()>(&["SCRIPT", "FLUSH"]);
@@ -149,63 +147,177 @@ async fn scripts_that_the_server_forgot_are_loaded_again() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn connections_that_are_killed_under_load_lose_and_double_nothing() {
-    let Some((bench, _server)) = Bench::exclusive().await else { return };
-    let queue = bench.open().await;
-    let (over, killed) = (Arc::new(AtomicBool::new(false)), bench.url.clone());
-    let killer = {
-        let (over, bench) =
-            (Arc::clone(&over), Bench { url: killed, prefix: format!("{}-killer", bench.prefix) });
-        std::thread::spawn(move || {
-            while !over.load(Ordering::Relaxed) {
-                bench.kill_connections();
-                std::thread::sleep(Duration::from_millis(20));
+/// Pushes, claims and settlements without end, each made again until it is answered.
+struct Load {
+    calls: Arc<Calls>,
+    pushers: Vec<JoinHandle<Vec<JobId>>>,
+    workers: Vec<JoinHandle<()>>,
+}
+
+struct Calls {
+    queue: Redis,
+    over: AtomicBool,
+    /// How many jobs there are to do, once that is known.
+    all: AtomicUsize,
+    done: Mutex<HashSet<JobId>>,
+    failed_pushes: AtomicU64,
+    failed_claims: AtomicU64,
+    failed_settlements: AtomicU64,
+}
+
+impl Calls {
+    async fn insist<T, F: Future<Output = Result<T, QueueError>>>(
+        &self,
+        failed: &AtomicU64,
+        mut step: impl FnMut() -> F,
+    ) -> T {
+        insist(|| {
+            let call = timeout(PATIENCE, step());
+            async move {
+                let answer = call.await.expect("every call is answered");
+                answer.inspect_err(|_| _ = failed.fetch_add(1, Ordering::Relaxed))
             }
         })
-    };
-    let pushers: Vec<_> = (0..8)
-        .map(|_| {
-            let queue = queue.clone();
-            tokio::spawn(async move {
-                let mut pushed = Vec::new();
-                for _ in 0..100 {
-                    let batch: Arc<[NewJob]> = vec![job(), job()].into();
-                    insist(|| queue.push(Arc::clone(&batch))).await;
-                    pushed.extend(batch.iter().map(|job| job.id));
-                }
-                pushed
-            })
-        })
-        .collect();
-    let mut pushed = HashSet::new();
-    for pusher in pushers {
-        pushed.extend(pusher.await.unwrap());
+        .await
     }
-    let mut done = HashSet::new();
-    let drain = async {
-        while done.len() < pushed.len() {
-            let jobs = insist(|| queue.reserve(request(20))).await.jobs;
-            let settled = insist(|| queue.settle(ends(&jobs))).await;
+
+    async fn push(self: Arc<Self>) -> Vec<JobId> {
+        let mut pushed = Vec::new();
+        while !self.over.load(Ordering::Relaxed) {
+            let batch: Arc<[NewJob]> = vec![job(), job()].into();
+            self.insist(&self.failed_pushes, || self.queue.push(Arc::clone(&batch))).await;
+            pushed.extend(batch.iter().map(|job| job.id));
+        }
+        pushed
+    }
+
+    async fn work(self: Arc<Self>) {
+        while self.done() < self.all.load(Ordering::Relaxed) {
+            let jobs = self.insist(&self.failed_claims, || self.queue.reserve(request(20))).await.jobs;
+            let settled = self.insist(&self.failed_settlements, || self.queue.settle(ends(&jobs))).await;
             assert!(
                 settled.iter().all(|settled| *settled == Settled::Done),
                 "a repeated settlement is answered as before"
             );
+            let mut done = self.done.lock().unwrap();
             for job in jobs {
                 assert!(done.insert(job.id), "no job is done twice");
             }
         }
+    }
+
+    fn done(&self) -> usize {
+        self.done.lock().unwrap().len()
+    }
+
+    fn failed(&self) -> [u64; 3] {
+        [&self.failed_pushes, &self.failed_claims, &self.failed_settlements]
+            .map(|failed| failed.load(Ordering::Relaxed))
+    }
+
+    /// Until a call fails that was under way.
+    async fn fails(&self, before: [u64; 3]) {
+        until("a call that fails", async || (self.failed() != before).then_some(())).await;
+    }
+
+    /// Until jobs are done again.
+    async fn goes_on(&self) {
+        let before = self.done();
+        until("jobs that are done", async || (self.done() > before).then_some(())).await;
+    }
+
+    fn all_have_failed(&self) -> bool {
+        self.failed().iter().all(|failed| *failed > 0)
+    }
+}
+
+impl Load {
+    fn on(queue: &Redis) -> Self {
+        let calls = Arc::new(Calls {
+            queue: queue.clone(),
+            over: AtomicBool::new(false),
+            all: AtomicUsize::new(usize::MAX),
+            done: Mutex::default(),
+            failed_pushes: AtomicU64::new(0),
+            failed_claims: AtomicU64::new(0),
+            failed_settlements: AtomicU64::new(0),
+        });
+        let pushers = (0..4).map(|_| tokio::spawn(Arc::clone(&calls).push())).collect();
+        let workers = (0..4).map(|_| tokio::spawn(Arc::clone(&calls).work())).collect();
+        Self { calls, pushers, workers }
+    }
+
+    /// All that was pushed is done, once.
+    async fn ends_well(self) {
+        self.calls.over.store(true, Ordering::Relaxed);
+        let mut pushed = HashSet::new();
+        for pusher in self.pushers {
+            pushed.extend(pusher.await.unwrap());
+        }
+        self.calls.all.store(pushed.len(), Ordering::Relaxed);
+        for worker in self.workers {
+            timeout(PATIENCE, worker).await.expect("claims whose answers were lost come back").unwrap();
+        }
+        assert_eq!(*self.calls.done.lock().unwrap(), pushed);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_that_are_killed_under_load_lose_and_double_nothing() {
+    let (bench, _server) = Bench::exclusive().await;
+    let queue = bench.open().await;
+    let load = Load::on(&queue);
+    let hit = async || {
+        bench.kill_connections();
+        (queue.connection().losses >= 20).then_some(())
     };
-    timeout(PATIENCE, drain).await.expect("claims whose answers were lost come back");
-    over.store(true, Ordering::Relaxed);
-    killer.join().unwrap();
-    assert_eq!(done, pushed);
-    assert!(queue.connection().losses > 0, "the load was hit");
+    until("twenty lost connections", hit).await;
+    load.calls.goes_on().await;
+    load.ends_well().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_stands_still_under_load_loses_and_doubles_nothing() {
+    let server = tests::servers::Redis::start(Persistence::Always).await;
+    let bench = Bench::on(&server);
+    let queue = Redis::from_url(&bench.url).prefix(&bench.prefix).timeout(Duration::from_secs(1)).await;
+    let load = Load::on(&queue.unwrap());
+    let rounds = async {
+        while !load.calls.all_have_failed() {
+            load.calls.goes_on().await;
+            let before = load.calls.failed();
+            server.freeze().await;
+            load.calls.fails(before).await;
+            server.thaw();
+        }
+        load.calls.goes_on().await;
+    };
+    timeout(PATIENCE, rounds).await.expect("a push, a claim and a settlement are hit");
+    load.ends_well().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_killed_under_load_loses_and_doubles_nothing() {
+    let mut server = tests::servers::Redis::start(Persistence::Always).await;
+    let bench = Bench::on(&server);
+    let load = Load::on(&bench.open().await);
+    let rounds = async {
+        while !load.calls.all_have_failed() {
+            load.calls.goes_on().await;
+            let before = load.calls.failed();
+            server.kill().await;
+            load.calls.fails(before).await;
+            server.restart().await;
+        }
+        load.calls.goes_on().await;
+    };
+    timeout(PATIENCE, rounds).await.expect("a push, a claim and a settlement are hit");
+    load.ends_well().await;
 }
 
 #[tokio::test]
 async fn waits_end_though_their_connection_was_killed() {
-    let Some((bench, _server)) = Bench::exclusive().await else { return };
+    let (bench, _server) = Bench::exclusive().await;
     let (queue, other) = (bench.open().await, bench.open().await);
     for _ in 0..3 {
         let cursor = insist(|| queue.reserve(request(1))).await.cursor;
@@ -226,16 +338,16 @@ async fn waits_end_though_their_connection_was_killed() {
 
 #[tokio::test]
 async fn a_wrong_password_is_a_wrong_configuration_and_is_not_shown() {
-    let Some((bench, _server)) = Bench::shared().await else { return };
-    let url = bench.url.replacen("://", "://nobody:hunter2@", 1);
-    let error = Redis::open(&url).await.expect_err("nobody is nobody");
+    let (bench, _server) = Bench::shared().await;
+    let url = bench.url.replace(PASSWORD, "hunter2");
+    let error = Redis::from_url(&url).await.expect_err("it is not the password");
     assert_eq!(error.kind(), QueueErrorKind::InvalidConfig);
     assert!(!format!("{error} {error:?} {error:#?}").contains("hunter2"), "{error:#?}");
 }
 
 #[tokio::test]
 async fn a_full_server_refuses_pushes_and_lets_workers_go_on() {
-    let Some((bench, _server)) = Bench::exclusive().await else { return };
+    let (bench, _server) = Bench::exclusive().await;
     let queue = bench.open().await;
     queue.push(vec![job(), job()].into()).await.unwrap();
     queue.reserve(request(0)).await.unwrap();
@@ -291,7 +403,7 @@ impl tracing::Subscriber for &'static Lines {
 async fn a_server_that_evicts_is_warned_of() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| tracing::subscriber::set_global_default(&LINES).expect("no other subscriber"));
-    let Some((bench, _server)) = Bench::exclusive().await else { return };
+    let (bench, _server) = Bench::exclusive().await;
     bench.run::<()>(&["CONFIG", "SET", "maxmemory", "1gb", "maxmemory-policy", "allkeys-lru"]);
     let opened = bench.try_open().await;
     bench.run::<()>(&["CONFIG", "SET", "maxmemory", "0", "maxmemory-policy", "noeviction"]);
@@ -307,8 +419,8 @@ async fn a_server_that_evicts_is_warned_of() {
 
 #[tokio::test]
 async fn queues_with_other_prefixes_and_other_keys_are_left_alone() {
-    let Some((bench, _server)) = Bench::shared().await else { return };
-    let neighbour = Bench::new().unwrap();
+    let (bench, _server) = Bench::shared().await;
+    let neighbour = Bench::new().await;
     let strange = format!("{}-own", bench.prefix);
     bench.run::<()>(&["SET", &strange, "untouched"]);
     let (queue, other) = (bench.open().await, neighbour.open().await);
@@ -325,7 +437,7 @@ async fn queues_with_other_prefixes_and_other_keys_are_left_alone() {
 
 #[tokio::test]
 async fn a_key_of_another_kind_is_named_as_such() {
-    let Some((bench, _server)) = Bench::shared().await else { return };
+    let (bench, _server) = Bench::shared().await;
     let queue = bench.open().await;
     bench.run::<()>(&["SET", &bench.key("state"), "garbage"]);
     let error = queue.push(vec![job()].into()).await.expect_err("the key cannot be used");
@@ -336,7 +448,7 @@ async fn a_key_of_another_kind_is_named_as_such() {
 
 #[tokio::test]
 async fn a_store_that_was_emptied_is_used_on() {
-    let Some((bench, _server)) = Bench::shared().await else { return };
+    let (bench, _server) = Bench::shared().await;
     let queue = bench.open().await;
     for name in ["first", "second", "third"] {
         let strange = NewJob { handler: HandlerKey::new("OrderPlaced", name), ..job() };
@@ -352,7 +464,7 @@ async fn a_store_that_was_emptied_is_used_on() {
 
 #[tokio::test]
 async fn a_layout_of_a_newer_release_is_refused() {
-    let Some((bench, _server)) = Bench::shared().await else { return };
+    let (bench, _server) = Bench::shared().await;
     bench.run::<u64>(&["HSET", &bench.key("meta"), "schema", "99"]);
     let error = bench.try_open().await.expect_err("it cannot be read");
     assert_eq!(error.kind(), QueueErrorKind::Corrupt);

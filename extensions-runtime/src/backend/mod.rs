@@ -1,6 +1,8 @@
 //! The stores. Each is re-exported by [`queue`](crate::queue), and only `queue::connect` names them.
 
 pub(crate) mod memory;
+#[cfg(any(feature = "postgres", feature = "redis", feature = "sqlite"))]
+mod options;
 #[cfg(feature = "postgres")]
 pub(crate) mod postgres;
 #[cfg(feature = "redis")]

@@ -38,7 +38,7 @@ pub async fn connect(url: &str) -> Result<Arc<dyn QueueBackend>, QueueError> {
         "postgres" | "postgresql" => Ok(Arc::new(super::Postgres::from_url(url).await?)),
         #[cfg(feature = "redis")]
         "redis" | "rediss" | "redis-cluster" | "rediss-cluster" | "redis-sentinel" | "rediss-sentinel" => {
-            Ok(Arc::new(super::Redis::open(url).await?))
+            Ok(Arc::new(super::Redis::from_url(url).await?))
         }
         SYNC => {
             let hint = "`sync:` is no queue but runs jobs in place; give it to an instance, by `.queue_url(\"sync:\")`";

@@ -8,6 +8,7 @@ use sqlx::ConnectOptions;
 use sqlx::postgres::PgConnectOptions;
 
 use super::error::invalid;
+use crate::backend::options::duration;
 use crate::queue::QueueError;
 
 /// The options of the queue's own.
@@ -176,23 +177,6 @@ fn cause(error: &sqlx::Error) -> String {
     cause.to_string()
 }
 
-fn duration(key: &str, value: &str) -> Result<Duration, QueueError> {
-    let digits = value.len() - value.trim_start_matches(|c: char| c.is_ascii_digit()).len();
-    let (number, unit) = value.split_at(digits);
-    let scale: Option<u64> = match unit {
-        "ms" => Some(1),
-        "s" => Some(1000),
-        "m" => Some(60_000),
-        _ => None,
-    };
-    scale
-        .and_then(|scale| number.parse::<u64>().ok()?.checked_mul(scale))
-        .map(Duration::from_millis)
-        .ok_or_else(|| {
-            invalid("connect", format!("`{key}={value}` is no duration; write it like `5s` or `250ms`"))
-        })
-}
-
 fn switch(key: &str, value: &str) -> Result<bool, QueueError> {
     match value {
         "true" => Ok(true),
@@ -258,7 +242,7 @@ mod tests {
             ("postgres://x/y?shema=z", "there are `schema`"),
             ("postgres://x/y?max_connections=many", "like `10`"),
             ("postgres://x/y?max_connections=0", "at least 1"),
-            ("postgres://x/y?poll=5", "like `5s` or `250ms`"),
+            ("postgres://x/y?poll=5", "like `5s` or `500ms`"),
             ("postgres://x/y?migrate=no", "`true` or `false`"),
             ("postgres://x/y?prefix=Jobs", "`a` to `z`"),
             ("postgres://x/y?prefix=", "`a` to `z`"),

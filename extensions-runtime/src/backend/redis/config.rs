@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::backend::options::duration;
 use crate::queue::{QueueError, QueueErrorKind};
 
 /// How the servers behind a URL are found.
@@ -83,7 +84,7 @@ impl Config {
     fn set(&mut self, key: &str, value: &str) -> Result<(), QueueError> {
         match key {
             "prefix" => value.clone_into(&mut self.prefix),
-            "timeout" => self.timeout = parse_duration(value)?,
+            "timeout" => self.timeout = duration(key, value)?,
             unknown => {
                 return Err(invalid(format!("unknown option `{unknown}`; there are `prefix` and `timeout`")));
             }
@@ -140,21 +141,6 @@ fn without_login(node: &str) -> &str {
 
 fn invalid(context: impl Into<String>) -> QueueError {
     QueueError::new(QueueErrorKind::InvalidConfig, "connect", context)
-}
-
-fn parse_duration(value: &str) -> Result<Duration, QueueError> {
-    let digits = value.len() - value.trim_start_matches(|c: char| c.is_ascii_digit()).len();
-    let (number, unit) = value.split_at(digits);
-    let scale = match unit {
-        "ms" => Some(1),
-        "s" => Some(1000),
-        "m" => Some(60_000),
-        _ => None,
-    };
-    let millis = scale.and_then(|scale: u64| number.parse::<u64>().ok()?.checked_mul(scale));
-    millis
-        .map(Duration::from_millis)
-        .ok_or_else(|| invalid(format!("`timeout={value}` is no duration; write it like `5s` or `500ms`")))
 }
 
 #[cfg(test)]

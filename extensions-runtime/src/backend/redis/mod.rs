@@ -49,7 +49,7 @@ impl Redis {
     ///
     /// When awaited: `InvalidConfig` if the URL, an option, the user or the password is wrong, `Unavailable` if the server cannot
     /// be reached, `Unsupported` if it is older than Redis 7, `Corrupt` if the keys are of a newer release.
-    pub fn open(url: &str) -> OpenRedis {
+    pub fn from_url(url: &str) -> OpenRedis {
         OpenRedis { config: Config::from_url(url).map_err(|error| error.context().into()) }
     }
 }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::backend::options::duration;
 use crate::queue::{QueueError, QueueErrorKind};
 
 /// What a commit promises.
@@ -61,7 +62,7 @@ impl Config {
     fn set(&mut self, key: &str, value: &str) -> Result<(), QueueError> {
         match key {
             "synchronous" => self.synchronous = parse_synchronous(value)?,
-            "busy_timeout" => self.busy_timeout = parse_duration(value)?,
+            "busy_timeout" => self.busy_timeout = duration(key, value)?,
             unknown => {
                 let near = nearest(unknown, OPTIONS);
                 return Err(invalid(format!("unknown option `{unknown}`; did you mean `{near}`?")));
@@ -97,21 +98,6 @@ fn parse_synchronous(value: &str) -> Result<Synchronous, QueueError> {
         "full" => Ok(Synchronous::Full),
         other => Err(invalid(format!("`synchronous={other}` is not known; write `normal` or `full`"))),
     }
-}
-
-fn parse_duration(value: &str) -> Result<Duration, QueueError> {
-    let digits = value.len() - value.trim_start_matches(|c: char| c.is_ascii_digit()).len();
-    let (number, unit) = value.split_at(digits);
-    let scale = match unit {
-        "ms" => Some(1),
-        "s" => Some(1000),
-        "m" => Some(60_000),
-        _ => None,
-    };
-    let millis = scale.and_then(|scale: u64| number.parse::<u64>().ok()?.checked_mul(scale));
-    millis.map(Duration::from_millis).ok_or_else(|| {
-        invalid(format!("`busy_timeout={value}` is no duration; write it like `5s` or `500ms`"))
-    })
 }
 
 fn percent_decoded(path: &str) -> Result<String, QueueError> {

@@ -1,5 +1,5 @@
 -- ARGV: lease, then claims: id, token, progress. Answers a letter for each: h(eld), c(ancellation asked) or l(ost).
-local til = now + tonumber(ARGV[1])
+local til = text(now + tonumber(ARGV[1]))
 local ids = {}
 for at = 2, #ARGV, 3 do ids[#ids + 1] = ARGV[at] end
 local states = fetch('HMGET', P .. 'state', ids)

@@ -33,17 +33,36 @@ local function fetch(command, key, args)
   return all
 end
 
+-- Numbers as arguments are slow: the server writes each with seventeen digits.
+local function text(number)
+  return string.format('%.0f', number)
+end
+
 local counts = {}
 
 local function count(lane, state, by)
-  local field = lane .. state
-  counts[field] = (counts[field] or 0) + by
+  local lanes = counts[state]
+  if not lanes then
+    lanes = {}
+    counts[state] = lanes
+  end
+  lanes[lane] = (lanes[lane] or 0) + by
 end
 
 local function flush_counts()
-  for field, by in pairs(counts) do
-    if by ~= 0 then call('HINCRBY', P .. 'counts', field, by) end
+  for state, lanes in pairs(counts) do
+    for lane, by in pairs(lanes) do
+      if by ~= 0 then call('HINCRBY', P .. 'counts', lane .. state, by) end
+    end
   end
+end
+
+local listed
+
+-- Whether the index of ids is kept now: it is made for those who list, and goes a while after the last of them.
+local function is_listed()
+  if listed == nil then listed = call('HEXISTS', META, 'listed') == 1 end
+  return listed
 end
 
 local queues = {}
@@ -75,7 +94,7 @@ local function flush_wakes()
   for queue in pairs(woken) do
     if call('HDEL', META, 'idle:' .. queue) == 1 then
       local last = tonumber(call('HGET', META, 'gen') or 0)
-      local gen = string.format('%.0f', math.max(last + 1, us))
+      local gen = text(math.max(last + 1, us))
       call('HSET', META, 'gen', gen)
       call('PUBLISH', P .. 'wake', gen .. ' ' .. queue)
     end

@@ -1,7 +1,6 @@
 -- A job's mutable half, and the one index that it stands in.
 local SUSPECT, STARTED, OWES, ON_FAILURE, UNIQUE, UNTIL_START, EXTRAS, CANCEL = 1, 2, 4, 8, 16, 32, 64, 128
 local FORM = '>c1BBI4I4BBI6I6I6I8c16'
-local NOBODY = string.rep('\0', 16)
 local NO_TOKEN = string.rep('\0', 8)
 local FINISHED = { c = 'completed', x = 'cancelled', d = 'dead', q = 'dead' }
 local band = bit.band
@@ -93,15 +92,6 @@ local function index(j)
   end
 end
 
-local function lock(id, key, ttl)
-  local held = call('HGET', P .. 'locks', key)
-  if held and #held == 22 and string.sub(held, 1, 16) ~= id then
-    local til = unpk('>I6', held, 17)
-    if til == 0 or til > now then return string.sub(held, 1, 16) end
-  end
-  call('HSET', P .. 'locks', key, id .. pack('>I6', ttl > 0 and later(ttl - 1) or 0))
-end
-
 local function unlock(j)
   if not has(j, UNIQUE) then return end
   local key = call('HGET', P .. 'extras', j.id .. 'u')
@@ -111,13 +101,13 @@ local function unlock(j)
   if held and string.sub(held, 1, 16) == j.id then call('HDEL', P .. 'locks', key) end
 end
 
-local function keep(j, what, text)
-  call('HSET', P .. 'extras', j.id .. what, text)
+local function keep(j, what, said)
+  call('HSET', P .. 'extras', j.id .. what, said)
   set(j, EXTRAS)
 end
 
 -- Adds an error, the oldest going first; what cannot be read is dropped.
-local function keep_error(j, text)
+local function keep_error(j, said)
   local old = call('HGET', P .. 'extras', j.id .. 'e') or ''
   local kept, at = {}, 1
   while at + 9 <= #old do
@@ -127,7 +117,7 @@ local function keep_error(j, text)
     at = stop + 1
   end
   if at ~= #old + 1 then kept = {} end
-  kept[#kept + 1] = pack('>I6I4', now, #text) .. text
+  kept[#kept + 1] = pack('>I6I4', now, #said) .. said
   keep(j, 'e', table.concat(kept, '', math.max(1, #kept - KEPT_ERRORS + 1)))
 end
 
@@ -136,7 +126,7 @@ local function delete(j)
   unlock(j)
   call('HDEL', P .. 'state', j.id)
   call('HDEL', P .. 'body', j.id)
-  call('ZREM', P .. 'ids', j.id)
+  if is_listed() then call('ZREM', P .. 'ids', j.id) end
   if band(j.flags, EXTRAS + UNIQUE) ~= 0 then
     local id = j.id
     call('HDEL', P .. 'extras', id .. 'e', id .. 'r', id .. 'c', id .. 'p', id .. 'v', id .. 'u')

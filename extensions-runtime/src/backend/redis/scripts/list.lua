@@ -1,6 +1,15 @@
 -- ARGV: after which id, how many to find, how many to look at, then pairs of a state's letter and its lanes (a byte each).
--- Answers { the last id looked at, or empty at the end, ids… }.
+-- Answers { the last id looked at, or empty at the end, ids… }, or { '+' } while the index of ids is being made.
 local after, wanted, budget = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
+local cursor = call('HGET', META, 'listing') or '0'
+call('HSET', META, 'listed', text(now))
+if cursor ~= 'whole' then
+  local part = call('HSCAN', P .. 'state', cursor, 'COUNT', 1000)
+  for i = 1, #part[2], 2 do call('ZADD', P .. 'ids', 0, part[2][i]) end
+  call('HSET', META, 'listing', part[1] == '0' and 'whole' or part[1])
+  if part[1] ~= '0' then return { '+' } end
+end
+
 local masks = {}
 for at = 4, #ARGV, 2 do masks[ARGV[at]] = ARGV[at + 1] end
 local ids = call('ZRANGE', P .. 'ids', after == '' and '-' or '(' .. after, '+', 'BYLEX', 'LIMIT', 0, budget)

@@ -32,10 +32,11 @@ for _, name in ipairs(call('SMEMBERS', P .. 'odd')) do
   end
 end
 
-local chosen = {}
+local ids, sources_of = {}, {}
 
 local function choose(member, source)
-  chosen[#chosen + 1] = { string.sub(member, 7), source }
+  local n = #ids + 1
+  ids[n], sources_of[n] = string.sub(member, 7), source
 end
 
 local function emptied(source)
@@ -84,13 +85,14 @@ end
 -- Takes the first jobs of the sources in their common order. True when nothing more may be taken.
 local function merge(sources)
   if #sources == 1 and not alone(sources[1]) then
-    local source, want = sources[1], max - #chosen
-    local popped = call('ZPOPMIN', source.key, want)
-    for i = 1, #popped, 2 do choose(popped[i], source) end
-    if #popped < 2 * want then emptied(source) end
-    return #chosen >= max
+    local source, want = sources[1], max - #ids
+    local first = call('ZRANGE', source.key, 0, want - 1)
+    for i = 1, #first do choose(first[i], source) end
+    if #first > 0 then call('ZREMRANGEBYRANK', source.key, 0, #first - 1) end
+    if #first < want then emptied(source) end
+    return #ids >= max
   end
-  local step = math.max(4, math.ceil(2 * (max - #chosen) / #sources))
+  local step = math.max(4, math.ceil(2 * (max - #ids) / #sources))
   local heap = {}
   for _, source in ipairs(sources) do
     source.taken, source.at, source.read = 0, 1, {}
@@ -100,14 +102,14 @@ local function merge(sources)
   local full = false
   while #heap > 0 and not full do
     local source = heap[1]
-    if alone(source) and #chosen > 0 then
+    if alone(source) and #ids > 0 then
       full = true
       break
     end
     choose(source.member, source)
     source.taken = source.taken + 1
     source.at = source.at + 2
-    full = alone(source) or #chosen >= max
+    full = alone(source) or #ids >= max
     if not full then
       if not advance(source, step) then
         heap[1] = heap[#heap]
@@ -156,21 +158,18 @@ end
 if max > 0 then claim_all() end
 
 local claimed = {}
-if #chosen > 0 then
-  local ids = {}
-  for i = 1, #chosen do ids[i] = chosen[i][1] end
+if #ids > 0 then
   local states = fetch('HMGET', P .. 'state', ids)
   local bodies = fetch('HMGET', P .. 'body', ids)
   local changed, held = {}, {}
-  local til = now + lease
+  local til, running = text(now + lease), 'r' .. pack('>I6', now)
   for i = 1, #ids do
-    local id, s, source = ids[i], states[i], chosen[i][2]
+    local id, s, source = ids[i], states[i], sources_of[i]
     if s then
       local flags = string.byte(s, 2)
-      local token = pack('>I8', base + i - 1)
       local errors = ''
       if source.kind == 'o' or source.kind == 'p' then
-        s = string.sub(s, 1, 31) .. token .. worker .. string.sub(s, 56)
+        s = string.sub(s, 1, 31) .. pack('>I8', base + i - 1) .. worker .. string.sub(s, 56)
         errors = call('HGET', P .. 'extras', id .. 'e') or ''
       else
         if flags ~= 0 then
@@ -180,14 +179,15 @@ if #chosen > 0 then
         end
         count(source.lane, 'a', -1)
         count(source.lane, 'r', 1)
-        s = pack('>c1B', 'r', flags) .. string.sub(s, 3, 7) .. pack('>I4', unpk('>I4', s, 8) + 1) .. string.sub(s, 12, 31)
-          .. token .. worker .. entered(string.sub(s, 56), 'r')
+        local first, attempt, rest = unpk('>c5I4c20', s, 3)
+        -- One that was only in one state was not running before.
+        local states = #s == 62 and string.sub(s, 56) .. running or entered(string.sub(s, 56), 'r')
+        s = pack('>c1Bc5I4c20I8', 'r', flags, first, attempt + 1, rest, base + i - 1) .. worker .. states
       end
-      changed[#changed + 1] = id
-      changed[#changed + 1] = s
-      held[#held + 1] = til
-      held[#held + 1] = id
-      local n = #claimed
+      local n = #changed
+      changed[n + 1], changed[n + 2] = id, s
+      held[n + 1], held[n + 2] = til, id
+      n = #claimed
       claimed[n + 1], claimed[n + 2], claimed[n + 3], claimed[n + 4] = id, s, bodies[i] or '', errors
     end
   end

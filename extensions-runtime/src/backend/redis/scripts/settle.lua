@@ -1,5 +1,6 @@
--- ARGV: process, number of the call, number of lanes, their names, then settlements: id, token, end with delay, text, number of
--- follow-ups, their jobs. Answers a letter for each: d(one) or l(ost).
+-- ARGV: process, number of the call, number of lanes, their names, then settlements: id, token, end, delay and more in one. For more
+-- than 0 follow text, mark of an earlier call, number of the follow-ups' arguments, and those. Answers a letter for each: d(one) or
+-- l(ost).
 local function doubted(mark)
   local earlier, at = string.match(mark, '^(%d+):(%d+)$')
   if not earlier then return false end
@@ -12,21 +13,23 @@ local n_lanes = tonumber(ARGV[3])
 local lanes = lanes_at(4, n_lanes)
 local ends, ids, at = {}, {}, 4 + n_lanes
 while at <= #ARGV do
-  local follow_ups = tonumber(ARGV[at + 5])
-  ids[#ids + 1] = ARGV[at]
+  local how = ARGV[at]
+  ids[#ids + 1] = string.sub(how, 1, 16)
   ends[#ends + 1] = at
-  at = at + 6 + 4 * follow_ups
+  at = at + 1
+  if string.byte(how, 32) > 0 then at = at + 3 + tonumber(ARGV[at + 2]) end
 end
 local read = fetch('HMGET', P .. 'state', ids)
 local states = {}
 for i = 1, #ids do states[ids[i]] = read[i] end
 
 local gone, kept, freed, finished = {}, {}, {}, {}
+local ended, NOW = 'c' .. pack('>I6', now), text(now)
 
 local function flush()
   bulk('HDEL', P .. 'state', gone)
   bulk('HDEL', P .. 'body', gone)
-  bulk('ZREM', P .. 'ids', gone)
+  if is_listed() then bulk('ZREM', P .. 'ids', gone) end
   bulk('HSET', P .. 'state', kept)
   bulk('ZADD', P .. 'ended:completed', finished)
   for worker, jobs in pairs(freed) do bulk('ZREM', P .. 'held:' .. worker, jobs) end
@@ -49,26 +52,27 @@ local function complete(id, s, keeps)
     return false
   end
   count(lane, 'c', 1)
-  s = 'c' .. string.sub(s, 2, 31) .. NO_TOKEN .. NOBODY .. entered(string.sub(s, 56), 'c')
-  kept[#kept + 1] = id
-  kept[#kept + 1] = s
-  finished[#finished + 1] = now
-  finished[#finished + 1] = id
+  -- One that was only in two states was in no other than available or scheduled, and running.
+  local states = #s == 69 and string.sub(s, 56) .. ended or entered(string.sub(s, 56), 'c')
+  s = 'c' .. string.sub(s, 2, 31) .. NO_TOKEN .. NOBODY .. states
+  local n = #kept
+  kept[n + 1], kept[n + 2] = id, s
+  finished[n + 1], finished[n + 2] = NOW, id
   return s
 end
 
 local STEPS = {
-  K = function(j, _, text)
+  K = function(j, _, said)
     free(j)
-    keep(j, 'v', text)
+    keep(j, 'v', said)
     enter(j, 'c')
   end,
   k = function(j)
     free(j)
     enter(j, 'c')
   end,
-  t = function(j, delay, text)
-    keep_error(j, text)
+  t = function(j, delay, said)
+    keep_error(j, said)
     wait_until(j, 't', later(delay))
   end,
   s = function(j, delay)
@@ -79,23 +83,23 @@ local STEPS = {
     j.attempt = math.max(j.attempt - 1, 0)
     wait_until(j, 'a', j.run)
   end,
-  x = function(j, _, text)
-    cancel(j, has(j, CANCEL) and asked_reason(j) or text)
+  x = function(j, _, said)
+    cancel(j, has(j, CANCEL) and asked_reason(j) or said)
   end,
-  b = function(j, _, text)
-    keep_error(j, text)
+  b = function(j, _, said)
+    keep_error(j, said)
     free(j)
     enter(j, 'd')
   end,
-  o = function(j, _, text)
-    keep_error(j, text)
+  o = function(j, _, said)
+    keep_error(j, said)
     set(j, OWES)
     enter(j, 'd')
   end,
 }
 
-local function settle(id, s, how, text)
-  local what, delay = string.sub(how, 1, 1), unpk('>I6', how, 2)
+local function settle(id, s, how, said)
+  local what, delay = string.sub(how, 25, 25), unpk('>I6', how, 26)
   local flags = string.byte(s, 2)
   local plain = band(flags, OWES + UNIQUE + EXTRAS + CANCEL) == 0
   if plain and (what == 'z' or what == 'k') then return true, complete(id, s, what == 'k') end
@@ -113,14 +117,14 @@ local function settle(id, s, how, text)
     return true, false
   elseif what == 'o' then
     -- The claim goes on, so its place among the held stays.
-    STEPS.o(j, delay, text)
+    STEPS.o(j, delay, said)
     unlock(j)
     count(j.lane, 'r', -1)
     count(j.lane, 'd', 1)
     call('HSET', P .. 'state', id, encode(j))
   elseif STEPS[what] then
     change(j, function()
-      STEPS[what](j, delay, text)
+      STEPS[what](j, delay, said)
       honour_cancel(j)
     end)
   else
@@ -132,27 +136,29 @@ end
 local answers = {}
 for i = 1, #ids do
   local id, first = ids[i], ends[i]
-  local s, token = states[id], ARGV[first + 1]
+  local how = ARGV[first]
+  local s, token = states[id], string.sub(how, 17, 24)
+  local more = string.byte(how, 32) > 0
   local done, after = false, s
   if s and token ~= NO_TOKEN and string.sub(s, 32, 39) == token then
-    done, after = settle(id, s, ARGV[first + 2], ARGV[first + 3])
+    done, after = settle(id, s, how, more and ARGV[first + 1] or '')
     if done then
       states[id] = after
-      local follow_ups = tonumber(ARGV[first + 5])
+      local follow_ups = more and tonumber(ARGV[first + 3]) or 0
       if follow_ups > 0 then
         flush()
-        store(first + 6, follow_ups, lanes)
+        store(first + 4, first + 3 + follow_ups, lanes)
       end
     end
-  elseif ARGV[first + 4] ~= '' then
-    done = doubted(ARGV[first + 4])
+  elseif more then
+    done = doubted(ARGV[first + 2])
   end
   answers[i] = done and 'd' or 'l'
 end
 flush()
 flush_counts()
 flush_wakes()
-local text = table.concat(answers)
-call('HSET', P .. 'answers:' .. ARGV[1], ARGV[2] % SLOTS, ARGV[2] .. ':' .. text)
+local outcomes = table.concat(answers)
+call('HSET', P .. 'answers:' .. ARGV[1], ARGV[2] % SLOTS, ARGV[2] .. ':' .. outcomes)
 call('PEXPIRE', P .. 'answers:' .. ARGV[1], 600000)
-return text
+return outcomes

@@ -34,6 +34,12 @@ end
 local over = call('ZRANGE', P .. 'taken', '-inf', now, 'BYSCORE', 'LIMIT', 0, limit)
 bulk('ZREM', P .. 'taken', over)
 
+local listed = call('HGET', META, 'listed')
+if listed and tonumber(listed) < now - LISTED_FOR then
+  call('HDEL', META, 'listed', 'listing')
+  call('UNLINK', P .. 'ids')
+end
+
 flush_counts()
 flush_wakes()
 return { rescued, quarantined, promoted }

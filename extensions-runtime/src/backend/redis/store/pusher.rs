@@ -11,7 +11,7 @@ use super::super::error::{self, Failure};
 use super::answer;
 use super::connection::{Connection, Repeat};
 use super::script;
-use super::wire::{Batch, LaneTable};
+use super::wire::{Batch, LaneTable, Runs};
 use crate::queue::{Pushed, QueueError};
 
 /// A call takes no more pushes in when it has this many jobs or bytes, so that no script runs for long.
@@ -97,12 +97,11 @@ async fn send(connection: &Connection, group: &mut Vec<Push>) {
 async fn call(connection: &Connection, group: &[Push]) -> Result<Vec<Vec<Pushed>>, Failure> {
     let mut table = LaneTable::default();
     let places: Vec<_> = group.iter().map(|push| table.places(&push.batch)).collect();
+    let runs = Runs::of(group.iter().map(|push| &push.batch).zip(places.iter().map(Vec::as_slice)));
     let answer = connection
         .call(&script::PUSH, Repeat::Yes, |cmd| {
             table.write(cmd);
-            for (push, places) in group.iter().zip(&places) {
-                push.batch.write(places, cmd);
-            }
+            runs.write(cmd);
         })
         .await?;
     outcomes(answer, group)

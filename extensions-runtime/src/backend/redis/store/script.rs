@@ -8,19 +8,23 @@ use crate::job::{KEPT_ERRORS, LOSSES_TO_QUARANTINE};
 /// How many of a process's last settling calls the server remembers the answers of.
 pub(super) const REMEMBERED: u64 = 256;
 
+/// How many milliseconds after the last list the index of ids is still kept.
+const LISTED_FOR: u64 = 600_000;
+
 pub(in crate::backend::redis) struct Script {
     pub(in crate::backend::redis) text: String,
     pub(super) hash: String,
 }
 
 const HEAD: &str = include_str!("../scripts/head.lua");
+const LOCK: &str = include_str!("../scripts/lock.lua");
 const JOB: &str = include_str!("../scripts/job.lua");
 const STORE: &str = include_str!("../scripts/store.lua");
 
 fn script(flags: &str, parts: &[&str]) -> Script {
     let flags = if flags.is_empty() { String::new() } else { format!(" flags={flags}") };
     let text = format!(
-        "#!lua{flags}\nlocal KEPT_ERRORS, LOSSES_TO_QUARANTINE, CALLBACK_LOSSES, SLOTS = {KEPT_ERRORS}, {LOSSES_TO_QUARANTINE}, {}, {REMEMBERED}\n{}",
+        "#!lua{flags}\nlocal KEPT_ERRORS, LOSSES_TO_QUARANTINE, CALLBACK_LOSSES, SLOTS, LISTED_FOR = {KEPT_ERRORS}, {LOSSES_TO_QUARANTINE}, {}, {REMEMBERED}, {LISTED_FOR}\n{}",
         rules::CALLBACK_LOSSES,
         parts.join("\n"),
     );
@@ -42,18 +46,18 @@ macro_rules! scripts {
 // Only a push is refused when the server's memory is used up: everything else is needed to get out of that.
 scripts! {
     OPEN "allow-oom" [HEAD, include_str!("../scripts/open.lua")];
-    PUSH "" [HEAD, JOB, STORE, include_str!("../scripts/push.lua")];
-    RESERVE "allow-oom" [HEAD, JOB, include_str!("../scripts/reserve.lua")];
-    SETTLE "allow-oom" [HEAD, JOB, STORE, include_str!("../scripts/settle.lua")];
-    EXTEND "allow-oom" [HEAD, JOB, include_str!("../scripts/extend.lua")];
-    UPKEEP "allow-oom" [HEAD, JOB, include_str!("../scripts/upkeep.lua")];
-    PRUNE "allow-oom" [HEAD, JOB, include_str!("../scripts/prune.lua")];
+    PUSH "" [HEAD, LOCK, STORE, include_str!("../scripts/push.lua")];
+    RESERVE "allow-oom" [HEAD, LOCK, JOB, include_str!("../scripts/reserve.lua")];
+    SETTLE "allow-oom" [HEAD, LOCK, JOB, STORE, include_str!("../scripts/settle.lua")];
+    EXTEND "allow-oom" [HEAD, LOCK, JOB, include_str!("../scripts/extend.lua")];
+    UPKEEP "allow-oom" [HEAD, LOCK, JOB, include_str!("../scripts/upkeep.lua")];
+    PRUNE "allow-oom" [HEAD, LOCK, JOB, include_str!("../scripts/prune.lua")];
     BEAT "allow-oom" [HEAD, include_str!("../scripts/beat.lua")];
-    LEAVE "allow-oom" [HEAD, JOB, include_str!("../scripts/leave.lua")];
-    OPERATE "allow-oom" [HEAD, JOB, include_str!("../scripts/operate.lua")];
+    LEAVE "allow-oom" [HEAD, LOCK, JOB, include_str!("../scripts/leave.lua")];
+    OPERATE "allow-oom" [HEAD, LOCK, JOB, include_str!("../scripts/operate.lua")];
     PAUSE "allow-oom" [HEAD, include_str!("../scripts/pause.lua")];
     MARK "allow-oom" [HEAD, include_str!("../scripts/mark.lua")];
     GET "no-writes" [HEAD, include_str!("../scripts/get.lua")];
-    LIST "no-writes" [HEAD, include_str!("../scripts/list.lua")];
+    LIST "allow-oom" [HEAD, include_str!("../scripts/list.lua")];
     VIEW "no-writes" [HEAD, include_str!("../scripts/view.lua")];
 }

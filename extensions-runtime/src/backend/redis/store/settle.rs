@@ -9,7 +9,7 @@ use redis::Cmd;
 
 use super::super::error::Failure;
 use super::connection::Repeat;
-use super::wire::{Batch, LaneTable, bounded_millis, error_json};
+use super::wire::{Batch, LaneTable, Runs, bounded_millis, error_json};
 use super::{Store, answer, script};
 use crate::job::{JobId, LeaseToken, WorkerId};
 use crate::queue::{Settle, Settled, Settlement};
@@ -90,16 +90,8 @@ impl Store {
             cmd.arg(self.doubts.process.as_bytes().as_slice()).arg(call);
             table.write(cmd);
             for (at, end) in settlements.iter().enumerate() {
-                write_end(end, marks[at], cmd);
-                match (&follow_ups[at], &places[at]) {
-                    (Some(batch), Some(places)) => {
-                        cmd.arg(batch.len());
-                        batch.write(places, cmd);
-                    }
-                    _ => {
-                        cmd.arg(0);
-                    }
-                }
+                let runs = follow_ups[at].as_ref().zip(places[at].as_deref()).map(|jobs| Runs::of([jobs]));
+                write_end(end, marks[at], runs.as_ref(), cmd);
             }
         });
         match answer.await {
@@ -125,7 +117,7 @@ fn follow_ups(settlement: &Settlement) -> Option<Batch> {
     }
 }
 
-fn write_end(settlement: &Settlement, doubt: Option<Doubt>, cmd: &mut Cmd) {
+fn write_end(settlement: &Settlement, doubt: Option<Doubt>, follow_ups: Option<&Runs<'_>>, cmd: &mut Cmd) {
     let none = Duration::ZERO;
     let (letter, delay, text) = match &settlement.end {
         Settle::Complete { keep: true, result: Some(result), .. } => (b'K', none, result.as_bytes().to_vec()),
@@ -139,9 +131,18 @@ fn write_end(settlement: &Settlement, doubt: Option<Doubt>, cmd: &mut Cmd) {
         Settle::Bury { error, owe_on_failure: true } => (b'o', none, error_json(error)),
         Settle::CallbackDone => (b'c', none, Vec::new()),
     };
-    let mut how = [letter; 7];
-    how[1..].copy_from_slice(&bounded_millis(delay).to_be_bytes()[2..]);
-    cmd.arg(settlement.job.as_bytes().as_slice()).arg(settlement.token.0.to_be_bytes().as_slice());
-    cmd.arg(how.as_slice()).arg(text);
-    cmd.arg(doubt.map(|doubt| format!("{}:{}", doubt.call, doubt.at)).unwrap_or_default());
+    let more = !text.is_empty() || doubt.is_some() || follow_ups.is_some();
+    let mut how = [u8::from(more); 32];
+    how[..16].copy_from_slice(settlement.job.as_bytes());
+    how[16..24].copy_from_slice(&settlement.token.0.to_be_bytes());
+    how[24] = letter;
+    how[25..31].copy_from_slice(&bounded_millis(delay).to_be_bytes()[2..]);
+    cmd.arg(how.as_slice());
+    if more {
+        let mark = doubt.map(|doubt| format!("{}:{}", doubt.call, doubt.at)).unwrap_or_default();
+        cmd.arg(text).arg(mark).arg(follow_ups.map_or(0, Runs::arguments));
+        if let Some(runs) = follow_ups {
+            runs.write(cmd);
+        }
+    }
 }

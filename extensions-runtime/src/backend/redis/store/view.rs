@@ -17,6 +17,8 @@ use crate::time::Timestamp;
 
 /// How many records are looked at in one step.
 const LOOK: usize = 500;
+/// What a script answers while the index for lists is being made.
+const MAKING_INDEX: &[u8] = b"+";
 /// How often a process looks which lanes no live worker can serve.
 const MARK_EVERY: Duration = Duration::from_secs(5);
 
@@ -274,11 +276,11 @@ impl Store {
                 }
             });
             let mut listed = answer::array(listed.await?)?.into_iter();
-            after = listed
-                .next()
-                .map(|last| answer::bytes(&last).map(<[u8]>::to_vec))
-                .transpose()?
-                .unwrap_or_default();
+            let last = listed.next().unwrap_or(Value::Nil);
+            match answer::bytes(&last)? {
+                MAKING_INDEX => continue,
+                last => last.clone_into(&mut after),
+            }
             for id in listed {
                 found.push(answer::id(&id)?);
             }

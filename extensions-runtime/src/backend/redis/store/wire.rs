@@ -143,22 +143,62 @@ impl Batch {
         self.jobs.len()
     }
 
-    /// Adds the jobs as arguments; `lanes` says which place each of this batch's lanes has in the call's table.
-    pub(super) fn write(&self, lanes: &[usize], cmd: &mut redis::Cmd) {
-        for job in &self.jobs {
-            let mut shape = [0; 24];
+    /// The jobs as they are sent; `lanes` says which place each of this batch's lanes has in the call's table.
+    fn pieces<'a>(&'a self, lanes: &'a [usize]) -> impl Iterator<Item = Piece<'a>> {
+        self.jobs.iter().map(|job| {
+            let mut shape = [0; SHAPE];
             shape.copy_from_slice(&self.bytes[job.shape.clone()]);
             let own = u32::from_be_bytes([shape[0], shape[1], shape[2], shape[3]]) as usize;
             let place = u32::try_from(lanes[own - 1]).unwrap_or_default();
             shape[..4].copy_from_slice(&place.to_be_bytes());
-            cmd.arg(job.id.as_bytes().as_slice()).arg(shape.as_slice());
-            cmd.arg(&self.bytes[job.key.clone()]).arg(&self.bytes[job.body.clone()]);
-        }
+            let (key, body) = (&self.bytes[job.key.clone()], &self.bytes[job.body.clone()]);
+            Piece { shape, key, id: job.id, body }
+        })
     }
 
     /// How many bytes the jobs have.
     pub(super) fn size(&self) -> usize {
         self.bytes.len() + 64 * self.jobs.len()
+    }
+}
+
+const SHAPE: usize = 24;
+
+/// One job of a call.
+#[derive(Debug)]
+struct Piece<'a> {
+    shape: [u8; SHAPE],
+    key: &'a [u8],
+    id: JobId,
+    body: &'a [u8],
+}
+
+/// The jobs of a call in runs: what they have in common goes before them once.
+#[derive(Debug)]
+pub(super) struct Runs<'a>(Vec<Piece<'a>>);
+
+impl<'a> Runs<'a> {
+    pub(super) fn of(batches: impl IntoIterator<Item = (&'a Batch, &'a [usize])>) -> Self {
+        Self(batches.into_iter().flat_map(|(batch, lanes)| batch.pieces(lanes)).collect())
+    }
+
+    fn each(&self) -> impl Iterator<Item = &[Piece<'a>]> {
+        let alike = |a: &Piece<'_>, b: &Piece<'_>| a.shape == b.shape && a.key.is_empty() && b.key.is_empty();
+        self.0.chunk_by(alike)
+    }
+
+    /// How many arguments they take.
+    pub(super) fn arguments(&self) -> usize {
+        3 * self.each().count() + 2 * self.0.len()
+    }
+
+    pub(super) fn write(&self, cmd: &mut redis::Cmd) {
+        for run in self.each() {
+            cmd.arg(run[0].shape.as_slice()).arg(run[0].key).arg(run.len());
+            for job in run {
+                cmd.arg(job.id.as_bytes().as_slice()).arg(job.body);
+            }
+        }
     }
 }
 
