@@ -552,5 +552,5 @@ async fn another_process() {
 
 fn say(line: &str) {
     use std::io::Write as _;
-    writeln!(std::io::stdout(), "{line}").unwrap();
+    std::io::stdout().lock().write_all(format!("{line}\n").as_bytes()).unwrap();
 }
