@@ -184,7 +184,9 @@ impl Calls {
     async fn push(self: Arc<Self>) -> Vec<JobId> {
         let mut pushed = Vec::new();
         while !self.over.load(Ordering::Relaxed) {
-            let batch: Arc<[NewJob]> = vec![job(), job()].into();
+            // A push that is repeated after its jobs were done and dropped would store them again.
+            let once = || NewJob { once: Some(Duration::from_secs(3600)), ..job() };
+            let batch: Arc<[NewJob]> = vec![once(), once()].into();
             self.insist(&self.failed_pushes, || self.queue.push(Arc::clone(&batch))).await;
             pushed.extend(batch.iter().map(|job| job.id));
         }

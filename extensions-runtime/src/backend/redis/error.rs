@@ -15,6 +15,8 @@ pub(super) enum Failure {
     Silent(Duration),
     /// The answer is not what the script gives.
     Answer(&'static str),
+    /// The call never left: there was no connection in time.
+    Unsent(Box<Failure>),
 }
 
 impl From<RedisError> for Failure {
@@ -29,6 +31,7 @@ impl Failure {
         match self {
             Self::Silent(_) => true,
             Self::Answer(_) => false,
+            Self::Unsent(why) => why.ends_connection(),
             Self::Redis(error) => {
                 error.is_unrecoverable_error() || error.is_io_error() || error.code() == Some("READONLY")
             }
@@ -45,6 +48,7 @@ impl Failure {
             Self::Redis(error) => error.to_string(),
             Self::Silent(timeout) => format!("no answer within {timeout:?}"),
             Self::Answer(what) => (*what).to_owned(),
+            Self::Unsent(why) => why.what(),
         }
     }
 }
@@ -58,6 +62,7 @@ pub(super) fn map(failure: &Failure, operation: &'static str) -> QueueError {
             format!("the server gave no answer within {timeout:?}"),
         ),
         Failure::Answer(what) => QueueError::new(QueueErrorKind::Corrupt, operation, *what),
+        Failure::Unsent(why) => map(why, operation),
         Failure::Redis(error) => {
             let (kind, what) = classify(error);
             QueueError::new(kind, operation, what).with_source(error.to_string())

@@ -1,12 +1,13 @@
 -- ARGV: process, number of the call, number of lanes, their names, then settlements: id, token, end, delay and more in one. For more
--- than 0 follow text, mark of an earlier call, number of the follow-ups' arguments, and those. Answers a letter for each: d(one) or
+-- than 0 follow text, marks of earlier calls, number of the follow-ups' arguments, and those. Answers a letter for each: d(one) or
 -- l(ost).
 local function doubted(mark)
-  local earlier, at = string.match(mark, '^(%d+):(%d+)$')
-  if not earlier then return false end
-  local answer = call('HGET', P .. 'answers:' .. ARGV[1], earlier % SLOTS)
-  local number, outcomes = string.match(answer or '', '^(%d+):(.*)$')
-  return number == earlier and string.sub(outcomes, at + 1, at + 1) == 'd'
+  for earlier, at in string.gmatch(mark, '(%d+):(%d+)') do
+    local answer = call('HGET', P .. 'answers:' .. ARGV[1], earlier % SLOTS)
+    local number, outcomes = string.match(answer or '', '^(%d+):(.*)$')
+    if number == earlier and string.sub(outcomes, at + 1, at + 1) == 'd' then return true end
+  end
+  return false
 end
 
 local n_lanes = tonumber(ARGV[3])

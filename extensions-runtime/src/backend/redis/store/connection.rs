@@ -140,7 +140,8 @@ impl Connection {
 
     async fn send(&self, cmd: &Cmd, repeat: Repeat, deadline: Instant) -> Result<Value, Failure> {
         loop {
-            let (number, mut open) = self.opened(deadline).await?;
+            let (number, mut open) =
+                self.opened(deadline).await.map_err(|why| Failure::Unsent(Box::new(why)))?;
             let answer = match timeout_at(deadline, open.send(cmd)).await {
                 Ok(answer) => answer.map_err(Failure::from),
                 Err(_) => Err(Failure::Silent(self.timeout)),

@@ -17,16 +17,21 @@ use crate::queue::{Settle, Settled, Settlement};
 /// For how long the server remembers what it answered.
 const REMEMBERED_FOR: Duration = Duration::from_secs(600);
 
-/// A place in an earlier call.
-#[derive(Debug, Clone, Copy)]
+/// The places in earlier calls, any of which may have taken effect.
+#[derive(Debug, Clone)]
 struct Doubt {
-    call: u64,
-    at: usize,
+    places: Vec<(u64, usize)>,
     since: Instant,
 }
 
+impl Doubt {
+    fn mark(&self) -> String {
+        self.places.iter().map(|(call, at)| format!("{call}:{at} ")).collect()
+    }
+}
+
 /// The settlements of this process that were sent and not answered: each may have taken effect. When one is repeated, it names its
-/// earlier call, and the server looks up what it answered then.
+/// earlier calls, and the server looks up what it answered then.
 #[derive(Debug)]
 pub(super) struct Doubts {
     process: WorkerId,
@@ -44,15 +49,15 @@ impl Doubts {
         if open.is_empty() {
             return vec![None; settlements.len()];
         }
-        settlements.iter().map(|end| open.get(&(end.job, end.token)).copied()).collect()
+        settlements.iter().map(|end| open.get(&(end.job, end.token)).cloned()).collect()
     }
 
-    /// A first doubt stays: it is the call that may have taken effect.
     fn remember(&self, call: u64, settlements: &[Settlement]) {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         open.retain(|_, doubt| doubt.since.elapsed() < REMEMBERED_FOR);
         for (at, end) in settlements.iter().enumerate() {
-            open.entry((end.job, end.token)).or_insert_with(|| Doubt { call, at, since: Instant::now() });
+            let doubt = || Doubt { places: Vec::new(), since: Instant::now() };
+            open.entry((end.job, end.token)).or_insert_with(doubt).places.push((call, at));
         }
     }
 
@@ -72,9 +77,7 @@ impl Store {
         settlements: &[Settlement],
     ) -> Result<Vec<Settled>, Failure> {
         match self.settle_once(settlements).await {
-            Err(failure) if failure.ends_connection() && !matches!(failure, Failure::Silent(_)) => {
-                self.settle_once(settlements).await
-            }
+            Err(failure) if may_repeat_at_once(&failure) => self.settle_once(settlements).await,
             answer => answer,
         }
     }
@@ -91,7 +94,7 @@ impl Store {
             table.write(cmd);
             for (at, end) in settlements.iter().enumerate() {
                 let runs = follow_ups[at].as_ref().zip(places[at].as_deref()).map(|jobs| Runs::of([jobs]));
-                write_end(end, marks[at], runs.as_ref(), cmd);
+                write_end(end, marks[at].as_ref(), runs.as_ref(), cmd);
             }
         });
         match answer.await {
@@ -101,13 +104,18 @@ impl Store {
                 Ok(answer::bytes(&letters)?.iter().map(done).collect())
             }
             Err(failure) => {
-                if failure.ends_connection() {
+                if failure.ends_connection() && !matches!(failure, Failure::Unsent(_)) {
                     self.doubts.remember(call, settlements);
                 }
                 Err(failure)
             }
         }
     }
+}
+
+/// Not where the time-out is over.
+fn may_repeat_at_once(failure: &Failure) -> bool {
+    failure.ends_connection() && !matches!(failure, Failure::Silent(_) | Failure::Unsent(_))
 }
 
 fn follow_ups(settlement: &Settlement) -> Option<Batch> {
@@ -117,7 +125,7 @@ fn follow_ups(settlement: &Settlement) -> Option<Batch> {
     }
 }
 
-fn write_end(settlement: &Settlement, doubt: Option<Doubt>, follow_ups: Option<&Runs<'_>>, cmd: &mut Cmd) {
+fn write_end(settlement: &Settlement, doubt: Option<&Doubt>, follow_ups: Option<&Runs<'_>>, cmd: &mut Cmd) {
     let none = Duration::ZERO;
     let (letter, delay, text) = match &settlement.end {
         Settle::Complete { keep: true, result: Some(result), .. } => (b'K', none, result.as_bytes().to_vec()),
@@ -139,7 +147,7 @@ fn write_end(settlement: &Settlement, doubt: Option<Doubt>, follow_ups: Option<&
     how[25..31].copy_from_slice(&bounded_millis(delay).to_be_bytes()[2..]);
     cmd.arg(how.as_slice());
     if more {
-        let mark = doubt.map(|doubt| format!("{}:{}", doubt.call, doubt.at)).unwrap_or_default();
+        let mark = doubt.map(Doubt::mark).unwrap_or_default();
         cmd.arg(text).arg(mark).arg(follow_ups.map_or(0, Runs::arguments));
         if let Some(runs) = follow_ups {
             runs.write(cmd);
