@@ -38,7 +38,7 @@ struct Case<'a> {
 }
 
 /// How much longer than the longest settlement that was seen one may take that nobody saw the end of.
-const UNSEEN: Duration = Duration::from_millis(100);
+const UNSEEN: Duration = Duration::from_millis(500);
 
 impl<'a> Case<'a> {
     fn new(evidence: &'a Evidence, terms: &'a Terms) -> Self {

@@ -53,8 +53,9 @@ pub(crate) async fn handlers_block_and_never_yield_and_the_job_goes_on_elsewhere
 async fn supervise(arena: &mut Arena, worker: &mut Subject, mut seen: Moment) -> usize {
     let mut deaths = 0;
     while arena.drained_within(0).await.is_err() {
+        let looked = Moment::now();
         if worker.lives().unwrap() {
-            seen = Moment::now();
+            seen = looked;
             tokio::time::sleep(Duration::from_millis(5)).await;
             continue;
         }
