@@ -421,6 +421,18 @@ impl ExtensionsBuilder {
         }
     }
 
+    /// The queue that was given itself, not by URL.
+    #[cfg(feature = "console")]
+    pub(crate) const fn given_queue(&self) -> Option<&Arc<dyn QueueBackend>> {
+        self.queue.as_ref()
+    }
+
+    /// The URL that [`build`](Self::build) would open.
+    #[cfg(feature = "console")]
+    pub(crate) fn chosen_queue_url(&self) -> Option<String> {
+        self.queue_url.clone().or_else(|| non_empty_variable(QUEUE_URL))
+    }
+
     async fn open_queue(&mut self) -> Result<Option<Arc<dyn QueueBackend>>, QueueError> {
         if let Some(queue) = self.queue.take() {
             return Ok(Some(queue));

@@ -15,6 +15,7 @@
 //! | `sea-orm` | `ModelRef`: a row of a database as a field of a point |
 //! | `tower` | layers around the attempts of jobs |
 //! | `axum` | an extractor, a layer that enters scopes, and an error that is an answer, for axum; with `tower` |
+//! | `console` | the console, for an application's own binary, and the binary `extensions` |
 //! | `testing` | for authors of backends: the conformance suite |
 //!
 //! The memory queue is always there.
@@ -44,6 +45,10 @@ pub use extensions_runtime::{
 
 #[doc(inline)]
 pub use extensions_runtime::{breaker, features, handler, job, point, queue, registry, scope, time, worker};
+
+#[cfg(feature = "console")]
+#[doc(inline)]
+pub use extensions_runtime::console;
 
 #[cfg(feature = "sea-orm")]
 #[doc(inline)]
