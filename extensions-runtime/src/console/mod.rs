@@ -46,7 +46,8 @@ where
     let arguments: Vec<OsString> = arguments.into_iter().map(Into::into).collect();
     let name = arguments.first().and_then(|path| Path::new(path).file_name()?.to_str());
     let name = name.unwrap_or(NAMELESS).to_owned();
-    let read = if app.has_code() { read::<Cli>(&name, arguments) } else { read::<StoreCli>(&name, arguments) };
+    let read =
+        if app.has_code() { read::<Cli>(&name, arguments) } else { read::<StoreCli>(&name, arguments) };
     let (global, command, grammar) = match read {
         Ok(read) => read,
         Err(error) => {
@@ -80,7 +81,10 @@ impl Grammar for StoreCli {
     }
 }
 
-fn read<G: Grammar>(name: &str, arguments: Vec<OsString>) -> Result<(Global, Command, clap::Command), clap::Error> {
+fn read<G: Grammar>(
+    name: &str,
+    arguments: Vec<OsString>,
+) -> Result<(Global, Command, clap::Command), clap::Error> {
     let grammar = G::command().name(name.to_owned()).bin_name(name.to_owned());
     let matches = grammar.clone().try_get_matches_from(arguments)?;
     let (global, command) = G::from_arg_matches(&matches)?.parts();

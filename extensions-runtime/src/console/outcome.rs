@@ -57,7 +57,9 @@ impl Failure {
 impl From<QueueError> for Failure {
     fn from(error: QueueError) -> Self {
         let outcome = match error.kind() {
-            QueueErrorKind::Unavailable | QueueErrorKind::Timeout | QueueErrorKind::NotFound => Outcome::NoStore,
+            QueueErrorKind::Unavailable | QueueErrorKind::Timeout | QueueErrorKind::NotFound => {
+                Outcome::NoStore
+            }
             QueueErrorKind::InvalidConfig => Outcome::Usage,
             _ => Outcome::Failed,
         };

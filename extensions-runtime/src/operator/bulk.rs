@@ -59,7 +59,12 @@ pub(crate) struct Trouble {
 
 impl Bulk {
     /// Acts on everything that is selected; `now` is what ages are counted from.
-    pub(crate) async fn run(queue: &dyn QueueAdmin, selection: &Selection, act: &Act, now: Timestamp) -> Self {
+    pub(crate) async fn run(
+        queue: &dyn QueueAdmin,
+        selection: &Selection,
+        act: &Act,
+        now: Timestamp,
+    ) -> Self {
         let mut bulk = Self::default();
         bulk.stopped = bulk.each_page(queue, selection, act, now).await.err();
         bulk
@@ -86,7 +91,12 @@ impl Bulk {
         Ok(())
     }
 
-    async fn act_on(&mut self, queue: &dyn QueueAdmin, jobs: &[JobRecord], act: &Act) -> Result<(), QueueError> {
+    async fn act_on(
+        &mut self,
+        queue: &dyn QueueAdmin,
+        jobs: &[JobRecord],
+        act: &Act,
+    ) -> Result<(), QueueError> {
         if jobs.is_empty() {
             return Ok(());
         }
@@ -109,7 +119,12 @@ impl Bulk {
     }
 
     /// Finds the job that spoils a call for the others.
-    async fn one_by_one(&mut self, queue: &dyn QueueAdmin, jobs: &[JobRecord], act: &Act) -> Result<(), QueueError> {
+    async fn one_by_one(
+        &mut self,
+        queue: &dyn QueueAdmin,
+        jobs: &[JobRecord],
+        act: &Act,
+    ) -> Result<(), QueueError> {
         for job in jobs {
             Box::pin(self.act_on(queue, std::slice::from_ref(job), act)).await?;
         }
@@ -161,6 +176,9 @@ impl Act {
 fn ends_all(error: &QueueError) -> bool {
     matches!(
         error.kind(),
-        QueueErrorKind::Unavailable | QueueErrorKind::Timeout | QueueErrorKind::Unsupported | QueueErrorKind::Full
+        QueueErrorKind::Unavailable
+            | QueueErrorKind::Timeout
+            | QueueErrorKind::Unsupported
+            | QueueErrorKind::Full
     )
 }

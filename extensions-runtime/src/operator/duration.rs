@@ -19,9 +19,7 @@ pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
         Ok(seconds) => Some(Duration::from_secs(seconds)),
         Err(_) => sum_of_parts(text)?,
     };
-    total
-        .filter(|total| *total <= LONGEST)
-        .ok_or_else(|| format!("`{text}` is longer than 100 years"))
+    total.filter(|total| *total <= LONGEST).ok_or_else(|| format!("`{text}` is longer than 100 years"))
 }
 
 /// `None` where the sum is too large to be counted.
@@ -75,7 +73,9 @@ mod tests {
 
     #[test]
     fn seconds_and_units_are_read() {
-        for (text, seconds) in [("90", 90), ("10s", 10), ("1h 30m", 5_400), ("1h30m", 5_400), (" 2 d ", 172_800)] {
+        for (text, seconds) in
+            [("90", 90), ("10s", 10), ("1h 30m", 5_400), ("1h30m", 5_400), (" 2 d ", 172_800)]
+        {
             assert_eq!(parse_duration(text), Ok(Duration::from_secs(seconds)), "{text}");
         }
         assert_eq!(parse_duration("250ms"), Ok(Duration::from_millis(250)));
@@ -83,7 +83,8 @@ mod tests {
 
     #[test]
     fn what_is_no_duration_is_told_what_to_write() {
-        for text in ["", "soon", "-5s", "1.5h", "5 minutes", "1h 2h", "5", "40000d", "99999999999999999999s"] {
+        for text in ["", "soon", "-5s", "1.5h", "5 minutes", "1h 2h", "5", "40000d", "99999999999999999999s"]
+        {
             match parse_duration(text) {
                 Ok(duration) => assert_eq!((text, duration), ("5", Duration::from_secs(5))),
                 Err(message) => assert!(message.contains(text), "{message}"),

@@ -122,9 +122,10 @@ impl HandlerFilter {
         let matches = |pattern: &String, text: &str| WildMatch::new(pattern).matches(text);
         self.handler.as_ref().is_none_or(|pattern| matches(pattern, &handler.name))
             && self.tag.as_ref().is_none_or(|pattern| handler.tags.iter().any(|tag| matches(pattern, tag)))
-            && self.group.as_ref().is_none_or(|pattern| {
-                handler.group.as_deref().is_some_and(|group| matches(pattern, group))
-            })
+            && self
+                .group
+                .as_ref()
+                .is_none_or(|pattern| handler.group.as_deref().is_some_and(|group| matches(pattern, group)))
     }
 }
 
@@ -240,10 +241,6 @@ impl From<&JobOptions> for BackoffView {
 
 impl From<&UniqueOptions> for UniqueView {
     fn from(unique: &UniqueOptions) -> Self {
-        Self {
-            by: unique.by.clone(),
-            ttl: unique.ttl.map(|ttl| ttl.as_secs_f64()),
-            until: unique.until,
-        }
+        Self { by: unique.by.clone(), ttl: unique.ttl.map(|ttl| ttl.as_secs_f64()), until: unique.until }
     }
 }

@@ -113,7 +113,8 @@ impl From<WorkerInfo> for WorkerView {
 /// deleting came to.
 pub(crate) async fn clear(queue: &dyn QueueAdmin, name: &QueueName, now: Timestamp) -> (Bulk, Bulk) {
     const REASON: &str = "the queue was cleared";
-    let of_queue = |states: &[JobState]| Selection { queue: Some(name.clone()), ..Selection::in_states(states) };
+    let of_queue =
+        |states: &[JobState]| Selection { queue: Some(name.clone()), ..Selection::in_states(states) };
     let cancelled = Bulk::run(queue, &of_queue(WAITING), &Act::Cancel(REASON.to_owned()), now).await;
     let cleared = Selection { error: Some(REASON.to_owned()), ..of_queue(&[JobState::Cancelled]) };
     let forgotten = Bulk::run(queue, &cleared, &Act::Forget, now).await;

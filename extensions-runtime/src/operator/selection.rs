@@ -61,8 +61,7 @@ impl Selection {
 
     /// Whether a job that the queue has found is meant.
     fn takes(&self, job: &JobRecord, now: Timestamp) -> bool {
-        let handler =
-            |name: &String| job.handler.handler() == name || job.handler.as_str() == name;
+        let handler = |name: &String| job.handler.handler() == name || job.handler.as_str() == name;
         self.handler.as_ref().is_none_or(handler)
             && self.error.as_ref().is_none_or(|text| says(job, &text.to_lowercase()))
             && self.older_than.is_none_or(|age| now.since(since(job)) >= age)

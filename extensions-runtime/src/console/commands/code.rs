@@ -47,7 +47,12 @@ fn check_names(registry: &Registry, filter: &HandlerFilter) -> Result<(), Failur
     check("group", filter.group.as_deref(), registry.groups().into_iter().collect(), || false)
 }
 
-fn check(what: &str, name: Option<&str>, names: Vec<&str>, otherwise: impl Fn() -> bool) -> Result<(), Failure> {
+fn check(
+    what: &str,
+    name: Option<&str>,
+    names: Vec<&str>,
+    otherwise: impl Fn() -> bool,
+) -> Result<(), Failure> {
     let Some(name) = name.filter(|name| !name.contains(['*', '?'])) else { return Ok(()) };
     if names.contains(&name) || otherwise() { Ok(()) } else { Err(unknown(what, name, names)) }
 }
@@ -58,7 +63,12 @@ fn unknown<'a>(what: &str, name: &str, names: impl IntoIterator<Item = &'a str>)
 }
 
 fn table_of_points(points: &[PointView]) -> Table {
-    let mut table = Table::new([Column::text("POINT"), Column::text("KIND"), Column::long("TYPE"), Column::long("DEFINED AT")]);
+    let mut table = Table::new([
+        Column::text("POINT"),
+        Column::text("KIND"),
+        Column::long("TYPE"),
+        Column::long("DEFINED AT"),
+    ]);
     for point in points {
         table.row([
             named(&point.name, point.deprecated),
@@ -120,7 +130,10 @@ fn kind(point: &PointView) -> &'static str {
 fn found(registry: &Registry, name: &str) -> Result<PointView, Failure> {
     find_point(registry, name).map_err(|(several, names)| {
         if several {
-            return Failure::not_found(format!("`{name}` is the type of several points; write one of {}", names.join(", ")));
+            return Failure::not_found(format!(
+                "`{name}` is the type of several points; write one of {}",
+                names.join(", ")
+            ));
         }
         unknown("point", name, names.iter().map(String::as_str))
     })
@@ -165,21 +178,31 @@ fn inspect_handler(handler: &HandlerView, screen: &Screen) -> Result<(), Failure
     add("aliases", list(&handler.aliases));
     add("only where", list(&handler.conditions));
     add("unavailable", handler.on_unavailable.map(|answer| format!("{answer:?}").to_lowercase()));
-    add("breaker", Some(handler.breaker.as_ref().map_or_else(|| "off".to_owned(), |breaker| {
-        let open = span(breaker.timeout);
-        format!("open for {open} after {} failures in a row", breaker.threshold)
-    })));
+    add(
+        "breaker",
+        Some(handler.breaker.as_ref().map_or_else(
+            || "off".to_owned(),
+            |breaker| {
+                let open = span(breaker.timeout);
+                format!("open for {open} after {} failures in a row", breaker.threshold)
+            },
+        )),
+    );
     if let Some(job) = &handler.job {
         add("queue", Some(format!("{}, priority {}", job.queue, job.priority)));
         add("delay", (job.delay > 0.0).then(|| span(job.delay)));
         add("attempts", Some(job.max_attempts.to_string()));
         add("back-off", Some(backoff(&job.backoff.strategy, &job.backoff.waits)));
         add("time-out", Some(job.timeout.map_or_else(|| "none".to_owned(), span)));
-        add("unique", job.unique.as_ref().map(|unique| {
-            let by = if unique.by.is_empty() { "the whole payload".to_owned() } else { unique.by.join(", ") };
-            let ttl = unique.ttl.map(|ttl| format!(", for at most {}", span(ttl))).unwrap_or_default();
-            format!("by {by}, until its {:?}{ttl}", unique.until).to_lowercase()
-        }));
+        add(
+            "unique",
+            job.unique.as_ref().map(|unique| {
+                let by =
+                    if unique.by.is_empty() { "the whole payload".to_owned() } else { unique.by.join(", ") };
+                let ttl = unique.ttl.map(|ttl| format!(", for at most {}", span(ttl))).unwrap_or_default();
+                format!("by {by}, until its {:?}{ttl}", unique.until).to_lowercase()
+            }),
+        );
         add("retry until", job.retry_until.map(span));
         add("expires in", job.expires_in.map(span));
         add("missing", (job.missing != "fail").then(|| job.missing.to_owned()));
@@ -223,13 +246,17 @@ fn read(registry: &Registry, data: &DataArgs) -> Result<Box<dyn QueuedPoint>, Fa
     if !point.queued {
         return Err(Failure::new(
             Outcome::Failed,
-            format!("`{name}` cannot be read from JSON: it is no queued point; add `#[extension_point(queued)]` to {}", point.path),
+            format!(
+                "`{name}` cannot be read from JSON: it is no queued point; add `#[extension_point(queued)]` to {}",
+                point.path
+            ),
         ));
     }
     let wrong = |why: String| Failure::usage(format!("`--with-data` is no `{name}`: {why}"));
     let text = text(&data.with_data)?;
     let mut value: Value = serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))?;
-    let fields = value.as_object_mut().ok_or_else(|| wrong("write an object, such as {\"id\": 7}".to_owned()))?;
+    let fields =
+        value.as_object_mut().ok_or_else(|| wrong("write an object, such as {\"id\": 7}".to_owned()))?;
     fields.insert("type".to_owned(), declared.into());
     serde_json::from_value(value).map_err(|error| wrong(error.to_string()))
 }
@@ -299,14 +326,19 @@ pub(super) async fn test(data: &DataArgs, session: Session<'_>) -> Done {
         screen.json(&report_json(report, success, error.as_deref()))?;
     } else {
         people(report, success, screen)?;
-        error.iter().try_for_each(|error| screen.line(Line::styled(Style::Bad, error)))?;
+        // What a handler said stands in the report already.
+        let untold = error.filter(|_| report.errors.is_empty());
+        untold.iter().try_for_each(|error| screen.line(Line::styled(Style::Bad, format!("  {error}"))))?;
     }
     Ok(if success { Outcome::Done } else { Outcome::Failed })
 }
 
 fn report_json(report: &FireReport, success: bool, error: Option<&str>) -> Value {
     let ran = report.durations.iter();
-    let queued = report.queued.iter().map(|job| json!({ "id": job.id(), "handler": job.handler(), "queue": job.queue() }));
+    let queued = report
+        .queued
+        .iter()
+        .map(|job| json!({ "id": job.id(), "handler": job.handler(), "queue": job.queue() }));
     let duplicates = report.duplicates.iter().map(|job| json!({ "handler": job.handler(), "of": job.of() }));
     let skipped = report.skipped.iter();
     json!({
@@ -340,7 +372,10 @@ fn people(report: &FireReport, success: bool, screen: &Screen) -> Result<(), Fai
         screen.line(format!("  skipped  {}: {}", skipped.handler.name, skipped.reason))?;
     }
     for failure in &report.errors {
-        screen.line(Line::styled(Style::Bad, format!("  failed   {}: {}", failure.handler.name, failure.error)))?;
+        screen.line(Line::styled(
+            Style::Bad,
+            format!("  failed   {}: {}", failure.handler.name, failure.error),
+        ))?;
     }
     if let Some(veto) = &report.veto {
         screen.line(Line::styled(Style::Bad, format!("  vetoed   {}: {}", veto.by(), veto.reason())))?;

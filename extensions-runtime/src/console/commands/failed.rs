@@ -30,7 +30,8 @@ pub(super) async fn run(command: Failed, queue: &dyn QueueBackend, screen: &Scre
         }
         Failed::Prune { older_than, sure } => {
             let age = short(older_than);
-            let question = format!("This deletes the records of jobs that failed more than {age} ago. Go on?");
+            let question =
+                format!("This deletes the records of jobs that failed more than {age} ago. Go on?");
             screen.confirm(&question, sure.yes)?;
             report::pruned(prune_failed(queue, older_than).await?, screen)
         }

@@ -38,13 +38,24 @@ pub(super) async fn run(command: Jobs, queue: &dyn QueueBackend, screen: &Screen
     }
 }
 
-async fn treat(selection: &Selection, act: Act, dry_run: bool, queue: &dyn QueueBackend, screen: &Screen) -> Done {
+async fn treat(
+    selection: &Selection,
+    act: Act,
+    dry_run: bool,
+    queue: &dyn QueueBackend,
+    screen: &Screen,
+) -> Done {
     let act = if dry_run { Act::Look } else { act };
     let bulk = Bulk::run(queue, selection, &act, SystemClock.now()).await;
     report::bulk(bulk, &act, screen)
 }
 
-pub(super) async fn list(selection: &Selection, limit: u32, queue: &dyn QueueBackend, screen: &Screen) -> Done {
+pub(super) async fn list(
+    selection: &Selection,
+    limit: u32,
+    queue: &dyn QueueBackend,
+    screen: &Screen,
+) -> Done {
     let (now, limit) = (SystemClock.now(), usize::try_from(limit).unwrap_or(usize::MAX));
     // One more than is shown says whether there are more.
     let mut found = Pages::new(queue, selection, now).first(limit.saturating_add(1)).await?;
@@ -101,7 +112,9 @@ pub(super) async fn show(id: JobId, states: &[JobState], queue: &dyn QueueBacken
     let job = found.ok_or_else(|| Failure::not_found(format!("there is no job {id}")))?;
     if !states.contains(&job.state) {
         let state = job.state;
-        return Err(Failure::not_found(format!("job {id} has not failed: it is {state}; `jobs show` shows it")));
+        return Err(Failure::not_found(format!(
+            "job {id} has not failed: it is {state}; `jobs show` shows it"
+        )));
     }
     let view = JobView::from(job);
     if screen.is_json() {
@@ -133,7 +146,12 @@ fn people(job: &JobView, screen: &Screen) -> Result<(), Failure> {
         ("lost", (job.lost_count > 0).then(|| format!("{} times with its worker", job.lost_count))),
         ("reason", job.reason.clone()),
         ("worker", job.worker.map(|worker| worker.to_string())),
-        ("progress", job.progress.as_ref().map(|progress| format!("{:.0} % {}", progress.fraction * 100.0, progress.note))),
+        (
+            "progress",
+            job.progress
+                .as_ref()
+                .map(|progress| format!("{:.0} % {}", progress.fraction * 100.0, progress.note)),
+        ),
         ("unique key", job.unique.as_ref().map(ToString::to_string)),
         ("owes", job.owes_on_failure.then(|| "its on_failure is still to be called".to_owned())),
         ("tags", (!job.meta.tags.is_empty()).then(|| job.meta.tags.join(", "))),
@@ -144,13 +162,13 @@ fn people(job: &JobView, screen: &Screen) -> Result<(), Failure> {
         ("trace", job.meta.traceparent.clone()),
     ];
     fields.extend(optional.into_iter().filter_map(|(name, value)| Some((name, value?.into()))));
+    fields.extend(job.entered.iter().map(|(state, at)| (state.as_str(), format!("since {at}").into())));
     screen.fields(fields)?;
-    for (state, at) in &job.entered {
-        screen.line(Line::styled(Style::Dim, format!("  {state:<11} since {at}")))?;
-    }
     for error in &job.errors {
-        let took = error.took.map(|took| format!(" after {}", short(std::time::Duration::from_secs_f64(took))));
-        let head = format!("attempt {} {}{}, {}", error.attempt, error.kind, took.unwrap_or_default(), error.at);
+        let took =
+            error.took.map(|took| format!(" after {}", short(std::time::Duration::from_secs_f64(took))));
+        let head =
+            format!("attempt {} {}{}, {}", error.attempt, error.kind, took.unwrap_or_default(), error.at);
         screen.line(Line::styled(Style::Bad, head))?;
         screen.block(2, &error.message)?;
     }

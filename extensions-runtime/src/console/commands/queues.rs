@@ -19,7 +19,10 @@ pub(super) async fn run(command: Queue, queue: &dyn QueueBackend, screen: &Scree
         Queue::Pause(names) => pause(names.names, queue, screen).await,
         Queue::Resume(names) => resume(names.names, queue, screen).await,
         Queue::Clear { name, sure } => {
-            screen.confirm(&format!("This deletes every waiting job of the queue `{name}`. Go on?"), sure.yes)?;
+            screen.confirm(
+                &format!("This deletes every waiting job of the queue `{name}`. Go on?"),
+                sure.yes,
+            )?;
             let (cancelled, forgotten) = clear(queue, &name, SystemClock.now()).await;
             report::cleared(cancelled, forgotten, screen)
         }
@@ -111,7 +114,9 @@ async fn pause(names: Vec<QueueName>, queue: &dyn QueueBackend, screen: &Screen)
         return Ok(Outcome::Done);
     }
     for name in &names {
-        screen.line(format!("paused `{name}`: running jobs go on, no new one starts until `queue resume {name}`"))?;
+        screen.line(format!(
+            "paused `{name}`: running jobs go on, no new one starts until `queue resume {name}`"
+        ))?;
     }
     note_unknown(&unknown, screen);
     Ok(Outcome::Done)
@@ -164,10 +169,17 @@ async fn monitor(
 }
 
 /// One look. A store that cannot be reached for a while does not end a monitor that has seen it.
-async fn look(names: &[QueueName], looks: u64, queue: &dyn QueueBackend, screen: &Screen) -> Result<(), Failure> {
+async fn look(
+    names: &[QueueName],
+    looks: u64,
+    queue: &dyn QueueBackend,
+    screen: &Screen,
+) -> Result<(), Failure> {
     let at = SystemClock.now();
     let views: Vec<_> = match views(queue).await {
-        Ok(views) => views.into_iter().filter(|view| names.is_empty() || names.contains(&view.queue)).collect(),
+        Ok(views) => {
+            views.into_iter().filter(|view| names.is_empty() || names.contains(&view.queue)).collect()
+        }
         Err(failure) if looks > 0 && failure.outcome == Outcome::NoStore => {
             screen.note(&format!("{at}  {}", failure.message.unwrap_or_default()));
             return Ok(());
@@ -178,7 +190,8 @@ async fn look(names: &[QueueName], looks: u64, queue: &dyn QueueBackend, screen:
         return screen.json(&json!({ "at": at.to_string(), "queues": views }));
     }
     if screen.is_live() {
-        let head = Line::styled(Style::Bold, queue.describe()).and(Style::Dim, format!("  {at}  Ctrl-C ends"));
+        let head =
+            Line::styled(Style::Bold, queue.describe()).and(Style::Dim, format!("  {at}  Ctrl-C ends"));
         return screen.redraw(head, table(&views));
     }
     views.iter().try_for_each(|view| screen.line(appended(&at.to_string(), view)))

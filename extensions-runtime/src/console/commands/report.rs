@@ -56,7 +56,9 @@ fn people(bulk: &Bulk, act: &Act, screen: &Screen) -> Result<(), Failure> {
         let ids: Vec<_> = trouble.first.iter().map(ToString::to_string).collect();
         let more = if trouble.count > ids.len() as u64 { ", …" } else { "" };
         let left = format!("{} left as they are: {}", jobs(trouble.count), trouble.what);
-        screen.line(Line::styled(Style::Warning, left).and(Style::Dim, format!(" ({}{more})", ids.join(", "))))?;
+        screen.line(
+            Line::styled(Style::Warning, left).and(Style::Dim, format!(" ({}{more})", ids.join(", "))),
+        )?;
     }
     Ok(())
 }

@@ -75,7 +75,10 @@ impl Screen {
     }
 
     /// Names and values for people.
-    pub(super) fn fields(&self, fields: impl IntoIterator<Item = (&'static str, Line)>) -> Result<(), Failure> {
+    pub(super) fn fields(
+        &self,
+        fields: impl IntoIterator<Item = (&'static str, Line)>,
+    ) -> Result<(), Failure> {
         let fields: Vec<_> = fields.into_iter().collect();
         let width = fields.iter().map(|(name, _)| name.len()).max().unwrap_or_default();
         fields.into_iter().try_for_each(|(name, value)| {

@@ -87,7 +87,8 @@ impl Table {
         let gaps = GAP.len() * widths.len().saturating_sub(1);
         while widths.iter().sum::<usize>() + gaps > most {
             // The widest of those that may give way, one column at a time.
-            let candidates = self.columns.iter().zip(widths.iter_mut()).filter(|(column, _)| column.gives_way);
+            let candidates =
+                self.columns.iter().zip(widths.iter_mut()).filter(|(column, _)| column.gives_way);
             let widest = candidates.map(|(_, width)| width).max_by_key(|width| **width);
             match widest {
                 Some(width) if *width > NARROWEST => *width -= 1,

@@ -103,7 +103,8 @@ impl From<String> for Line {
 
 /// Whether a terminal would do something else with a character than show it.
 fn is_harmful(c: char) -> bool {
-    let turns_text_around = matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let turns_text_around =
+        matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     c.is_control() || turns_text_around || matches!(c, '\u{2028}' | '\u{2029}' | '\u{feff}')
 }
 
