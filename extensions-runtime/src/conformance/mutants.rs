@@ -569,7 +569,7 @@ impl QueueAdmin for Mutant {
         self.inner.list(filter)
     }
 
-    forward!(get retry cancel forget prune workers);
+    forward!(get retry cancel forget prune workers history check now);
 
     fn resume(&self, queue: QueueName) -> QueueFuture<'_, ()> {
         self.notes().paused = [false; 2];

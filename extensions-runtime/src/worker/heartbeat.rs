@@ -150,7 +150,7 @@ impl Beating {
     fn beat(&mut self) -> Option<Duration> {
         self.worker.handlers = self.extensions.registry().known().to_vec();
         self.worker.busy = self.leases.busy.load(Ordering::Relaxed);
-        match block_on(self.queue.beat(self.worker.clone())) {
+        match block_on(self.queue.beat(self.worker.clone(), Vec::new())) {
             Ok(()) => {
                 self.outage.works("beat");
                 None

@@ -14,8 +14,8 @@ use self::state::State;
 use crate::job::{JobId, JobRecord, NewJob, QueueName, WorkerId};
 use crate::queue::{
     AdminOutcome, Capabilities, ClaimRequest, Claimed, Extend, Extended, JobFilter, Maintained, Migration,
-    Pushed, QueueAdmin, QueueBackend, QueueFuture, QueueStats, Retention, Settled, Settlement, WaitRequest,
-    WorkerInfo,
+    Pushed, QueueAdmin, QueueBackend, QueueFuture, QueueStats, Retention, Settled, Settlement, Tally,
+    WaitRequest, WorkerInfo,
 };
 use crate::time::{Clock, SystemClock, Timestamp};
 
@@ -148,8 +148,8 @@ impl QueueBackend for Memory {
         })
     }
 
-    fn beat(&self, worker: WorkerInfo) -> QueueFuture<'_, ()> {
-        self.call(move |state, now| state.beat(worker, now))
+    fn beat(&self, worker: WorkerInfo, done: Vec<Tally>) -> QueueFuture<'_, ()> {
+        self.call(move |state, now| state.beat(worker, &done, now))
     }
 
     fn leave(&self, worker: WorkerId) -> QueueFuture<'_, ()> {
@@ -196,6 +196,10 @@ impl QueueAdmin for Memory {
 
     fn workers(&self) -> QueueFuture<'_, Vec<WorkerInfo>> {
         self.call(|state, now| state.live_workers(now))
+    }
+
+    fn now(&self) -> QueueFuture<'_, Timestamp> {
+        self.call(|_, now| now)
     }
 
     fn migrations(&self) -> Vec<Migration> {

@@ -11,7 +11,7 @@ use crate::job::{
 };
 use crate::queue::{
     AdminOutcome, ClaimRequest, Claimed, Extend, Extended, JobFilter, Pushed, QueueStats, Retention, Settle,
-    Settled, Settlement, TakeLost, WaitCursor, WorkerInfo,
+    Settled, Settlement, TakeLost, Tally, WaitCursor, WorkerInfo,
 };
 use crate::time::Timestamp;
 
@@ -490,7 +490,7 @@ impl State {
         ids.len() as u64
     }
 
-    pub(super) fn beat(&mut self, mut worker: WorkerInfo, now: Timestamp) {
+    pub(super) fn beat(&mut self, mut worker: WorkerInfo, _done: &[Tally], now: Timestamp) {
         worker.last_beat = now;
         self.workers.insert(worker.id, worker);
     }

@@ -15,7 +15,7 @@ use crate::job::{JobId, JobRecord, NewJob, QueueName, WorkerId};
 use crate::queue::{
     AdminOutcome, Capabilities, ClaimRequest, Claimed, Connection, Extend, Extended, JobFilter, Maintained,
     Migration, Pushed, QueueAdmin, QueueBackend, QueueError, QueueFuture, QueueStats, Retention, Settled,
-    Settlement, WaitRequest, WorkerInfo,
+    Settlement, Tally, WaitRequest, WorkerInfo,
 };
 
 /// The longest wait while changes are heard of at once: one of them may have been lost on the way.
@@ -353,11 +353,11 @@ impl QueueBackend for Postgres {
         Box::pin(async move { answer("maintain", core.start(Arc::clone(core).maintain(retention))).await })
     }
 
-    fn beat(&self, worker: WorkerInfo) -> QueueFuture<'_, ()> {
-        let worker = Arc::new(worker);
+    fn beat(&self, worker: WorkerInfo, done: Vec<Tally>) -> QueueFuture<'_, ()> {
+        let (worker, done) = (Arc::new(worker), Arc::<[Tally]>::from(done));
         self.inner.core.call(Call::one("beat"), move |store, conn| {
-            let worker = Arc::clone(&worker);
-            Box::pin(async move { store.beat(conn, &worker).await })
+            let (worker, done) = (Arc::clone(&worker), Arc::clone(&done));
+            Box::pin(async move { store.beat(conn, &worker, &done).await })
         })
     }
 

@@ -9,13 +9,13 @@ use tokio::sync::oneshot::{self, Receiver};
 use tokio::time::{Instant, sleep_until};
 
 use super::error::{self, Failure};
-use super::store::{LAYOUT, Store, operate::Act, script};
+use super::store::{Store, operate::Act, script};
 use super::{Inner, Redis};
 use crate::job::{JobId, JobRecord, NewJob, QueueName, WorkerId};
 use crate::queue::{
     AdminOutcome, Capabilities, ClaimRequest, Claimed, Connection, Extend, Extended, JobFilter, Maintained,
     Migration, Pushed, QueueAdmin, QueueBackend, QueueError, QueueFuture, QueueStats, Retention, Settled,
-    Settlement, WaitRequest, WorkerInfo,
+    Settlement, Tally, WaitRequest, WorkerInfo,
 };
 
 /// How long a wait lasts at most where wake-ups are not heard.
@@ -159,8 +159,8 @@ impl QueueBackend for Redis {
         self.inner.call("maintain", move |store| async move { store.maintain(retention).await })
     }
 
-    fn beat(&self, worker: WorkerInfo) -> QueueFuture<'_, ()> {
-        self.inner.call("beat", |store| async move { store.beat(&worker).await })
+    fn beat(&self, worker: WorkerInfo, done: Vec<Tally>) -> QueueFuture<'_, ()> {
+        self.inner.call("beat", |store| async move { store.beat(&worker, &done).await })
     }
 
     fn leave(&self, worker: WorkerId) -> QueueFuture<'_, ()> {
@@ -218,7 +218,6 @@ impl QueueAdmin for Redis {
     }
 
     fn migrations(&self) -> Vec<Migration> {
-        let texts = script::all().into_iter().map(|(name, script)| format!("-- {name}\n{}", script.text));
-        vec![Migration { version: LAYOUT.unsigned_abs() as u32, text: texts.collect::<Vec<_>>().join("\n") }]
+        script::migrations()
     }
 }

@@ -13,8 +13,8 @@ use super::{Inner, Sqlite, error, migrations};
 use crate::job::{JobId, JobRecord, NewJob, QueueName, WorkerId};
 use crate::queue::{
     AdminOutcome, Capabilities, ClaimRequest, Claimed, Extend, Extended, JobFilter, Maintained, Migration,
-    Pushed, QueueAdmin, QueueBackend, QueueFuture, QueueStats, Retention, Settled, Settlement, WaitRequest,
-    WorkerInfo,
+    Pushed, QueueAdmin, QueueBackend, QueueFuture, QueueStats, Retention, Settled, Settlement, Tally,
+    WaitRequest, WorkerInfo,
 };
 use crate::time::{Clock, SystemClock};
 
@@ -143,8 +143,8 @@ impl QueueBackend for Sqlite {
         })
     }
 
-    fn beat(&self, worker: WorkerInfo) -> QueueFuture<'_, ()> {
-        Box::pin(async move { self.inner.writer.call("beat", move |tx| tx.beat(&worker)).await })
+    fn beat(&self, worker: WorkerInfo, done: Vec<Tally>) -> QueueFuture<'_, ()> {
+        Box::pin(async move { self.inner.writer.call("beat", move |tx| tx.beat(&worker, &done)).await })
     }
 
     fn leave(&self, worker: WorkerId) -> QueueFuture<'_, ()> {

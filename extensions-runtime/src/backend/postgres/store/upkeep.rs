@@ -8,7 +8,7 @@ use super::row::{error_tail, unsigned};
 use super::{Store, span};
 use crate::backend::rules::{self, AfterLoss, Routes};
 use crate::job::WorkerId;
-use crate::queue::{Maintained, Retention, WorkerInfo};
+use crate::queue::{Maintained, Retention, Tally, WorkerInfo};
 use crate::time::Timestamp;
 
 pub(super) const ENDED_CLAIMS: &str =
@@ -143,6 +143,7 @@ impl Store {
         &self,
         conn: &mut PgConnection,
         worker: &WorkerInfo,
+        _done: &[Tally],
     ) -> sqlx::Result<()> {
         let info = serde_json::to_string(worker).unwrap_or_default();
         let beat = self.query(&self.sql.beat).bind(Uuid::from_bytes(*worker.id.as_bytes()));

@@ -5,7 +5,7 @@ use rusqlite::params;
 use super::{Tx, read};
 use crate::backend::rules;
 use crate::job::WorkerId;
-use crate::queue::{Maintained, Retention, WorkerInfo};
+use crate::queue::{Maintained, Retention, Tally, WorkerInfo};
 use crate::time::{Timestamp, millis};
 
 /// How many jobs one round takes back at most, give or take the last claim.
@@ -158,7 +158,7 @@ impl Tx<'_> {
         Ok(Pruned { jobs, all: jobs < limit && ids < limit })
     }
 
-    pub(crate) fn beat(&mut self, worker: &WorkerInfo) -> rusqlite::Result<()> {
+    pub(crate) fn beat(&mut self, worker: &WorkerInfo, _done: &[Tally]) -> rusqlite::Result<()> {
         let now = super::now();
         let is_new = self.presence.enter(worker.id);
         let info = serde_json::to_string(worker).unwrap_or_default();
