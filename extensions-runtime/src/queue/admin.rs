@@ -131,6 +131,12 @@ impl JobFilter {
     pub const fn page(&self) -> usize {
         if self.limit == 0 { 100 } else { self.limit }
     }
+
+    /// Whether a job of this id comes after the last id of the page before.
+    #[must_use]
+    pub fn is_beyond(&self, id: JobId) -> bool {
+        self.after.is_none_or(|after| if self.newest { id < after } else { id > after })
+    }
 }
 
 impl QueueStats {

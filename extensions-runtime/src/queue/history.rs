@@ -26,7 +26,7 @@ pub struct Tally {
     pub dead: u64,
     /// Jobs cancelled.
     pub cancelled: u64,
-    /// How long the attempts ran, together.
+    /// How long the attempts ran that completed a job or failed, together.
     pub run_time: Duration,
     /// How long the longest of them ran.
     pub longest: Duration,
@@ -79,7 +79,7 @@ impl Tally {
         self.wait = self.wait.saturating_add(more.wait);
     }
 
-    /// How many attempts were made that ended a job or failed.
+    /// How many attempts completed a job or failed.
     #[must_use]
     pub const fn attempts(&self) -> u64 {
         self.completed.saturating_add(self.failed)

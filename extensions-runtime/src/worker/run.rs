@@ -219,6 +219,7 @@ impl Worker {
             outage: Arc::clone(&self.outage),
             worker: self.info.clone(),
             lease: self.lease,
+            counts: Arc::clone(&self.counts),
             extensions: self.extensions.clone(),
             pulse: Pulse::new(tokio::runtime::Handle::current()),
             stuck: StuckJobs::new(

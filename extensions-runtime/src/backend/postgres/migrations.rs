@@ -6,11 +6,15 @@ use super::error;
 use super::store::Place;
 use crate::queue::{Migration, QueueError, QueueErrorKind};
 
-const MIGRATIONS: &[&str] =
-    &[include_str!("schema/0001.sql"), include_str!("schema/0002.sql"), include_str!("schema/0003.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("schema/0001.sql"),
+    include_str!("schema/0002.sql"),
+    include_str!("schema/0003.sql"),
+    include_str!("schema/0004.sql"),
+];
 
 /// The newest schema that this program knows.
-pub(super) const NEWEST: i32 = 3;
+pub(super) const NEWEST: i32 = 4;
 
 const VERSIONS: &str = "CREATE TABLE IF NOT EXISTS {p}schema (version integer PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now());\n";
 const APPLIED: &str = "INSERT INTO {p}schema (version) VALUES ({v});\n";

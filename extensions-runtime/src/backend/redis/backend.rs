@@ -13,10 +13,11 @@ use super::store::{Store, operate::Act, script};
 use super::{Inner, Redis};
 use crate::job::{JobId, JobRecord, NewJob, QueueName, WorkerId};
 use crate::queue::{
-    AdminOutcome, Capabilities, ClaimRequest, Claimed, Connection, Extend, Extended, JobFilter, Maintained,
-    Migration, Pushed, QueueAdmin, QueueBackend, QueueError, QueueFuture, QueueStats, Retention, Settled,
-    Settlement, Tally, WaitRequest, WorkerInfo,
+    AdminOutcome, Capabilities, ClaimRequest, Claimed, Connection, Extend, Extended, Finding, HistoryEntry,
+    JobFilter, Maintained, Migration, Pushed, QueueAdmin, QueueBackend, QueueError, QueueFuture, QueueStats,
+    Retention, Settled, Settlement, Tally, WaitRequest, WorkerInfo,
 };
+use crate::time::Timestamp;
 
 /// How long a wait lasts at most where wake-ups are not heard.
 const POLL: Duration = Duration::from_secs(1);
@@ -215,6 +216,18 @@ impl QueueAdmin for Redis {
 
     fn workers(&self) -> QueueFuture<'_, Vec<WorkerInfo>> {
         self.inner.call("workers", |store| async move { store.workers().await })
+    }
+
+    fn history(&self, since: Duration) -> QueueFuture<'_, Vec<HistoryEntry>> {
+        self.inner.call("history", move |store| async move { store.history(since).await })
+    }
+
+    fn check(&self) -> QueueFuture<'_, Vec<Finding>> {
+        self.inner.call("check", |store| async move { store.check().await })
+    }
+
+    fn now(&self) -> QueueFuture<'_, Timestamp> {
+        self.inner.call("now", |store| async move { store.now().await })
     }
 
     fn migrations(&self) -> Vec<Migration> {

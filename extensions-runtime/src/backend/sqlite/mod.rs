@@ -5,6 +5,7 @@ mod busy;
 mod config;
 mod doorbell;
 mod error;
+mod health;
 mod lease_clock;
 mod migrations;
 mod presence;

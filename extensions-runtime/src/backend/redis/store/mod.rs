@@ -3,6 +3,7 @@
 mod answer;
 mod connection;
 mod health;
+mod history;
 mod lanes;
 mod news;
 pub(super) mod operate;

@@ -61,6 +61,8 @@ scripts! {
     UPKEEP "allow-oom" [HEAD, LOCK, JOB, include_str!("../scripts/upkeep.lua")];
     PRUNE "allow-oom" [HEAD, LOCK, JOB, include_str!("../scripts/prune.lua")];
     BEAT "allow-oom" [HEAD, include_str!("../scripts/beat.lua")];
+    HISTORY "no-writes" [HEAD, include_str!("../scripts/history.lua")];
+    ORPHANS "no-writes" [HEAD, include_str!("../scripts/orphans.lua")];
     LEAVE "allow-oom" [HEAD, LOCK, JOB, include_str!("../scripts/leave.lua")];
     OPERATE "allow-oom" [HEAD, LOCK, JOB, include_str!("../scripts/operate.lua")];
     PAUSE "allow-oom" [HEAD, include_str!("../scripts/pause.lua")];
