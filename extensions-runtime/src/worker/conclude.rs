@@ -125,7 +125,7 @@ impl Executor {
 
     fn note_committed(&self, job: &Job) {
         self.leases.remove([(job.id(), job.token())]);
-        add(&self.counts.completed);
+        self.counts.note_completed(job);
     }
 
     fn note_lost(&self, job: &Job) {
@@ -213,7 +213,7 @@ impl Executor {
         if self.settle(job, end.clone(), owes).await == Settled::LeaseLost {
             return;
         }
-        self.counts.note(&end);
+        self.counts.note(job, &end);
         match end {
             Settle::Retry { error, .. } if runner.options().on_retry => {
                 self.tell_of_retry(&**runner, job, &error).await;
@@ -229,7 +229,7 @@ impl Executor {
     pub(super) async fn end(&self, job: &Job, end: Settle) -> Settled {
         let settled = self.settle(job, end.clone(), false).await;
         if settled == Settled::Done {
-            self.counts.note(&end);
+            self.counts.note(job, &end);
         }
         settled
     }

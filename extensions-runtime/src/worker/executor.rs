@@ -109,6 +109,7 @@ impl Executor {
             self.leases.begin(job, runner, What::Attempt, runner.options().timeout, pass);
             let started = Instant::now();
             let (ended, goes_on) = run(&**runner, job).await;
+            job.note_ended();
             self.warn_if_slow(job, started.elapsed());
             match self.leases.end(job) {
                 Returned::InTime(pass) => {

@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 use super::leases::Leases;
 use super::outage::Outage;
 use super::pulse::Pulse;
+use super::report::Counts;
 use super::stuck::StuckJobs;
 use super::watchdog::Watchdog;
 use crate::instance::Extensions;
@@ -95,6 +96,7 @@ pub(super) struct Beating {
     pub(super) outage: Arc<Outage>,
     pub(super) worker: WorkerInfo,
     pub(super) lease: Duration,
+    pub(super) counts: Arc<Counts>,
     pub(super) extensions: Extensions,
     pub(super) pulse: Pulse,
     pub(super) stuck: StuckJobs,
@@ -124,6 +126,18 @@ impl Beating {
                 next_look = Instant::now() + look_every;
             }
         }
+        self.say_goodbye();
+    }
+
+    /// A last beat where something was done since the one before, and the goodbye.
+    fn say_goodbye(&mut self) {
+        let done = self.counts.tallies.take();
+        self.worker.busy = self.leases.busy.load(Ordering::Relaxed);
+        if !done.is_empty()
+            && let Err(error) = block_on(self.queue.beat(self.worker.clone(), done))
+        {
+            tracing::warn!(%error, "what was done since the last beat is missing in the queue's history");
+        }
         if let Err(error) = block_on(self.queue.leave(self.worker.id)) {
             tracing::warn!(%error, "the worker could not say goodbye; its entry will time out");
         }
@@ -150,12 +164,16 @@ impl Beating {
     fn beat(&mut self) -> Option<Duration> {
         self.worker.handlers = self.extensions.registry().known().to_vec();
         self.worker.busy = self.leases.busy.load(Ordering::Relaxed);
-        match block_on(self.queue.beat(self.worker.clone())) {
+        let done = self.counts.tallies.take();
+        match block_on(self.queue.beat(self.worker.clone(), done.clone())) {
             Ok(()) => {
                 self.outage.works("beat");
                 None
             }
-            Err(error) => Some(self.outage.failed("beat", &error)),
+            Err(error) => {
+                self.counts.tallies.add(&done);
+                Some(self.outage.failed("beat", &error))
+            }
         }
     }
 }

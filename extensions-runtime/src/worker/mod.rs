@@ -23,6 +23,7 @@ mod settler;
 mod shutdown;
 mod stuck;
 mod sync;
+mod tallies;
 mod threads;
 mod upkeep;
 mod watchdog;

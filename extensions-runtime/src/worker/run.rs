@@ -165,7 +165,7 @@ impl Worker {
         if !self.in_place {
             self.warn_of_mistakes();
         }
-        match self.queue.beat(self.info.clone()).await {
+        match self.queue.beat(self.info.clone(), Vec::new()).await {
             Ok(()) => self.outage.works("beat"),
             Err(error) => {
                 self.outage.failed("beat", &error);
@@ -219,6 +219,7 @@ impl Worker {
             outage: Arc::clone(&self.outage),
             worker: self.info.clone(),
             lease: self.lease,
+            counts: Arc::clone(&self.counts),
             extensions: self.extensions.clone(),
             pulse: Pulse::new(tokio::runtime::Handle::current()),
             stuck: StuckJobs::new(

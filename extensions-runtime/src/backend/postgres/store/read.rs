@@ -182,13 +182,15 @@ impl Store {
             filter.queue.as_ref().is_none_or(|queue| seen.lane.queue_name == *queue)
                 && filter.handler.as_ref().is_none_or(|handler| seen.lane.handler == *handler)
         });
+        let (beyond, way, start) =
+            if filter.newest { ("<", "DESC", Uuid::max()) } else { (">", "ASC", Uuid::nil()) };
         let sql = format!(
-            "{RECORD} WHERE j.id > $1 AND ($2 OR j.lane = ANY ($3)) AND ($4 OR CASE WHEN j.state = 1 AND j.lane = ANY ($5) THEN 7 ELSE j.state END = ANY ($6)) AND {} ORDER BY j.id LIMIT $7",
+            "{RECORD} WHERE j.id {beyond} $1 AND ($2 OR j.lane = ANY ($3)) AND ($4 OR CASE WHEN j.state = 1 AND j.lane = ANY ($5) THEN 7 ELSE j.state END = ANY ($6)) AND {} ORDER BY j.id {way} LIMIT $7",
             condition(&filter.states)
         );
         let list = sqlx::query(AssertSqlSafe(self.place.fill(&sql)))
             .persistent(self.prepared)
-            .bind(filter.after.map_or(Uuid::nil(), uuid))
+            .bind(filter.after.map_or(start, uuid))
             .bind(filter.queue.is_none() && filter.handler.is_none())
             .bind(lanes)
             .bind(filter.states.is_empty())
