@@ -111,6 +111,8 @@ pub mod safety {}
 /// [`Transaction`]: crate::queue::Transaction
 /// [`FireErrorKind::PushFailedWithin`]: crate::FireErrorKind::PushFailedWithin
 /// [testing]: testing
+// Its code is tested in `tests`, which has the database drivers that it needs.
+#[cfg(not(doctest))]
 #[doc = include_str!("docs/transactions.md")]
 pub mod transactions {}
 
