@@ -62,6 +62,11 @@ impl BreakerOptions {
         self
     }
 
+    /// Threshold, time-out, calls in half-open and successes.
+    pub(crate) const fn parts(&self) -> (u32, Duration, u32, u32) {
+        (self.threshold, self.timeout, self.half_open_max, self.successes)
+    }
+
     /// Whether a breaker can work so.
     ///
     /// # Errors
