@@ -134,6 +134,11 @@ impl Subject {
         Ok(())
     }
 
+    fn forget(&mut self) {
+        self.fires.clear();
+        self.claims.clear();
+    }
+
     async fn round(&mut self) -> Result<(), BoxError> {
         let start = Instant::now();
         for _ in 0..FIRES {
@@ -166,14 +171,17 @@ pub async fn depth(stores: &Stores, rounds: usize, most: usize) -> Result<Vec<Ro
     for depth in depths {
         subjects.push(Subject::new(&stores.fresh_url(), depth).await?);
     }
+    let mut rng = fastrand::Rng::with_seed(1);
+    let mut turns: Vec<_> = (0..subjects.len()).collect();
     for round in 0..=rounds {
-        for subject in &mut subjects {
-            subject.round().await?;
-            if round == 0 {
-                // The first is the warm-up.
-                subject.fires.clear();
-                subject.claims.clear();
-            }
+        // In another order each time: the disk may still be busy with what the one before wrote.
+        rng.shuffle(&mut turns);
+        for turn in &turns {
+            subjects[*turn].round().await?;
+        }
+        if round == 0 {
+            // The first is the warm-up.
+            subjects.iter_mut().for_each(Subject::forget);
         }
     }
     let goal = stores.depth_goal();

@@ -1,10 +1,13 @@
 //! Making an instance: collects, checks everything, reports all problems at once.
 
+#[cfg(feature = "config")]
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::breaker::{BreakerChange, BreakerLink, BreakerStore, Breakers, Hook};
-use crate::features::{EnvFlags, FeatureFlags};
+use crate::config::{Config, ConfigError, ConfigMistake, Layer, Source, Value, keys};
+use crate::features::FeatureFlags;
 use crate::fire::{DynFireLayer, DynPushLayer, FireLayer, Mode, Observer, PushLayer};
 use crate::handler::{
     AnyHandler, AsyncHandler, AsyncOptions, AwaitedHandler, Context, Handler, HandlerOptions, HandlerResult,
@@ -26,13 +29,9 @@ use {
     crate::worker::{AttemptLayers, AttemptService, Job, Layer, Service},
 };
 
-/// The variable that names the queue where the builder does not.
-const QUEUE_URL: &str = "EXTENSIONS_QUEUE_URL";
-/// The variable that names the environment where the builder does not.
-const ENVIRONMENT: &str = "EXTENSIONS_ENV";
-
 /// What holds for a whole instance.
 pub(crate) struct Settings {
+    pub(crate) config: Config,
     pub(crate) mode: Mode,
     pub(crate) profiling: bool,
     pub(crate) slow_threshold: Duration,
@@ -54,6 +53,16 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
+    /// Takes over what the configuration says.
+    fn configure(&mut self, config: Config) {
+        self.mode.graceful = config.is_graceful();
+        self.mode.strict = config.is_strict();
+        self.profiling = config.has_profiling();
+        self.slow_threshold = config.slow_threshold();
+        self.retention = config.retention();
+        self.config = config;
+    }
+
     /// Whether fires have more to do than to call their handlers.
     pub(crate) fn need_attention(&self) -> bool {
         self.profiling || !self.observers.is_empty() || !self.fire_layers.is_empty() || self.fake.is_some()
@@ -69,13 +78,13 @@ pub struct ExtensionsBuilder {
     renames: Renames,
     defaults: AsyncOptions,
     queue: Option<Arc<dyn QueueBackend>>,
-    queue_url: Option<String>,
-    environment: Option<String>,
+    config_source: Source,
+    /// Whatever of the configuration was said by a call.
+    chosen: Layer,
     settings: Settings,
     #[cfg(feature = "tower")]
     attempt_layers: AttemptLayers,
-    features: Arc<dyn FeatureFlags>,
-    breaker: Option<BreakerOptions>,
+    features: Option<Arc<dyn FeatureFlags>>,
     breaker_hooks: Vec<Hook>,
     breaker_store: Option<Arc<dyn BreakerStore>>,
 }
@@ -89,12 +98,13 @@ impl ExtensionsBuilder {
             renames: Renames::default(),
             defaults: AsyncOptions::new(),
             queue: None,
-            queue_url: None,
-            environment: None,
+            config_source: Source::default(),
+            chosen: Layer::default(),
             settings: Settings {
+                config: Config::default(),
                 mode: Mode::default(),
                 profiling: false,
-                slow_threshold: Duration::from_millis(100),
+                slow_threshold: Duration::ZERO,
                 max_depth: 64,
                 idempotency_window: Duration::from_secs(24 * 60 * 60),
                 retention: Retention::default(),
@@ -110,19 +120,44 @@ impl ExtensionsBuilder {
             },
             #[cfg(feature = "tower")]
             attempt_layers: AttemptLayers::default(),
-            features: Arc::new(EnvFlags::new()),
-            breaker: Some(BreakerOptions::new()),
+            features: None,
             breaker_hooks: Vec::new(),
             breaker_store: None,
         }
     }
 
-    /// Everything in memory, on the fake's clock, and recorded.
+    /// Everything in memory, on the fake's clock, and recorded; no file is read.
     pub(crate) fn faked(mut self, fake: Arc<Fake>) -> Self {
+        self.config_source = Source::Nothing;
         self.settings.clock = Arc::clone(fake.clock()) as Arc<dyn Clock>;
         self.queue = Some(in_memory(Arc::clone(&self.settings.clock)));
         self.settings.fake = Some(fake);
         self
+    }
+
+    /// Reads this file instead of looking for one. Without it the file is that of the variable `EXTENSIONS_CONFIG`, else the first
+    /// `extensions.toml` from the working directory upward, if there is one. What the builder is told beats variables, and they beat
+    /// the file.
+    #[cfg(feature = "config")]
+    pub fn config_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.config_source = Source::Named(path.into());
+        self
+    }
+
+    /// Reads no file, whatever lies around. Variables count all the same.
+    pub fn without_config(mut self) -> Self {
+        self.config_source = Source::Nothing;
+        self
+    }
+
+    /// The configuration that [`build`](Self::build) would use, as far as the builder has been told; it opens nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] with every mistake in the file and in variables.
+    pub fn config(&self) -> Result<Config, ConfigError> {
+        let (config, mistakes) = self.layers();
+        ConfigError::of(mistakes).map_or(Ok(config), Err)
     }
 
     /// Takes in every point and handler that is linked into this binary, from any crate.
@@ -137,9 +172,10 @@ impl ExtensionsBuilder {
         self
     }
 
-    /// The queue, by URL: `sqlite://jobs.db`; `sync:` runs async handlers in place. Without it `EXTENSIONS_QUEUE_URL` is used.
+    /// The queue, by URL: `sqlite://jobs.db`; `sync:` runs async handlers in place. Without it `EXTENSIONS_QUEUE_URL` is used, else
+    /// `queue_url` of the configuration.
     pub fn queue_url(mut self, url: impl Into<String>) -> Self {
-        self.queue_url = Some(url.into());
+        self.chosen.choose(&keys::QUEUE_URL, Value::Text(url.into()));
         self
     }
 
@@ -228,28 +264,30 @@ impl ExtensionsBuilder {
         self
     }
 
-    /// The name of the environment, which conditions ask for. Without it `EXTENSIONS_ENV` is used, and else `production`.
+    /// The name of the environment, which conditions ask for. Without it `EXTENSIONS_ENV` is used, else `environment` of the
+    /// configuration, else `production`, the safest to be taken for by mistake.
     pub fn environment(mut self, name: impl Into<String>) -> Self {
-        self.environment = Some(name.into());
+        self.chosen.choose(&keys::ENVIRONMENT, Value::Text(name.into()));
         self
     }
 
-    /// Where feature flags come from, which conditions ask for; default: the environment ([`EnvFlags`]).
+    /// Where feature flags come from, which conditions ask for; default: variables ([`EnvFlags`](crate::features::EnvFlags)), then
+    /// `[features]` of the configuration.
     pub fn features(mut self, flags: impl FeatureFlags) -> Self {
-        self.features = Arc::new(flags);
+        self.features = Some(Arc::new(flags));
         self
     }
 
     /// The numbers of the circuit breakers of all handlers that say nothing themselves; default: 5 failures in a row open one for
     /// 60 s, then 3 calls at a time until 3 successes close it.
     pub fn circuit_breaker(mut self, options: BreakerOptions) -> Self {
-        self.breaker = Some(options);
+        self.chosen.choose_breaker(options);
         self
     }
 
     /// No circuit breakers, but for handlers that have numbers of their own.
     pub fn without_circuit_breaker(mut self) -> Self {
-        self.breaker = None;
+        self.chosen.choose(&keys::BREAKER, Value::Flag(false));
         self
     }
 
@@ -303,7 +341,7 @@ impl ExtensionsBuilder {
         self
     }
 
-    /// The options of async handlers that say nothing themselves.
+    /// The options of async handlers that say nothing themselves; what is not set here comes from `[async]` of the configuration.
     pub fn async_defaults(mut self, defaults: AsyncOptions) -> Self {
         self.defaults = defaults;
         self
@@ -311,25 +349,25 @@ impl ExtensionsBuilder {
 
     /// Whether every fire is graceful unless it says otherwise; default no.
     pub fn graceful(mut self, graceful: bool) -> Self {
-        self.settings.mode.graceful = graceful;
+        self.chosen.choose(&keys::GRACEFUL, Value::Flag(graceful));
         self
     }
 
     /// Whether firing a point without handlers is an error; default no.
     pub fn strict(mut self, strict: bool) -> Self {
-        self.settings.mode.strict = strict;
+        self.chosen.choose(&keys::STRICT, Value::Flag(strict));
         self
     }
 
     /// Whether each handler and fire is timed and the report shows it; default no.
     pub fn profiling(mut self, profiling: bool) -> Self {
-        self.settings.profiling = profiling;
+        self.chosen.choose(&keys::PROFILING, Value::Flag(profiling));
         self
     }
 
     /// From which duration on a handler is warned about as slow; default 100 ms.
     pub fn slow_threshold(mut self, threshold: Duration) -> Self {
-        self.settings.slow_threshold = threshold;
+        self.chosen.choose(&keys::SLOW_THRESHOLD, Value::Time(threshold));
         self
     }
 
@@ -348,7 +386,7 @@ impl ExtensionsBuilder {
 
     /// How long finished jobs are kept; default 1 h completed, 24 h cancelled, 14 days dead and quarantined.
     pub fn retention(mut self, retention: Retention) -> Self {
-        self.settings.retention = retention;
+        self.chosen.choose_retention(retention);
         self
     }
 
@@ -364,14 +402,16 @@ impl ExtensionsBuilder {
         self
     }
 
-    /// Opens the queue, checks everything and makes the instance.
+    /// Reads the configuration, opens the queue, checks everything and makes the instance. Under a configuration with mistakes no
+    /// queue is opened.
     ///
     /// # Errors
     ///
-    /// [`BuildError`] with every problem: names used twice, resources that are missing, options that cannot be, async handlers
+    /// [`BuildError`] with every problem: mistakes in the configuration, names used twice, resources that are missing, options that cannot be, async handlers
     /// without a queue, a queue that cannot be opened.
     pub async fn build(mut self) -> Result<Extensions, BuildError> {
-        let queue = self.open_queue().await;
+        let (config, mistakes) = self.layers();
+        let queue = if mistakes.is_empty() { self.open_queue(&config).await } else { Ok(None) };
         let clock = Arc::clone(&self.settings.clock);
         let breakers = Arc::new(Breakers::new(clock, self.breaker_hooks, self.breaker_store.clone()));
         if let Some(store) = &self.breaker_store {
@@ -379,14 +419,15 @@ impl ExtensionsBuilder {
         }
         let premises = Premises {
             resources: self.resources,
-            defaults: self.defaults,
+            defaults: config.async_defaults(self.defaults),
             renames: self.renames,
             capabilities: queue.as_ref().ok().and_then(|queue| Some(queue.as_ref()?.capabilities())),
-            environment: self.environment.unwrap_or_else(environment),
-            features: self.features,
-            breaker: self.breaker,
+            environment: config.environment(),
+            features: self.features.unwrap_or_else(|| Arc::new(config.features())),
+            breaker: config.breaker(),
             breakers,
         };
+        self.settings.configure(config);
         #[cfg(feature = "tower")]
         {
             self.settings.attempts = self.attempt_layers.wrapped();
@@ -400,10 +441,8 @@ impl ExtensionsBuilder {
         let wrong_breaker: Vec<_> = wrong_breaker
             .map(|why| BuildProblem::Setting { message: format!("`.circuit_breaker(…)`: {why}") })
             .collect();
-        let (registry, mut problems) = match registrar.finish() {
-            Ok(registry) => (Some(registry), Vec::new()),
-            Err(problems) => (None, problems),
-        };
+        let mut problems: Vec<_> = mistakes.into_iter().map(BuildProblem::Config).collect();
+        let registry = registrar.finish().map_err(|wrong| problems.extend(wrong)).ok();
         problems.extend(wrong_breaker);
         let queue = queue.unwrap_or_else(|error| {
             problems.push(BuildProblem::Queue(error));
@@ -427,17 +466,32 @@ impl ExtensionsBuilder {
         self.queue.as_ref()
     }
 
-    /// The URL that [`build`](Self::build) would open.
+    /// The builder without that queue.
     #[cfg(feature = "console")]
-    pub(crate) fn chosen_queue_url(&self) -> Option<String> {
-        self.queue_url.clone().or_else(|| non_empty_variable(QUEUE_URL))
+    pub(crate) fn without_given_queue(mut self) -> Self {
+        self.queue = None;
+        self
     }
 
-    async fn open_queue(&mut self) -> Result<Option<Arc<dyn QueueBackend>>, QueueError> {
+    /// The configuration as it holds under what the builder was told.
+    fn layers(&self) -> (Config, Vec<ConfigMistake>) {
+        let (mut config, mistakes) = Config::read(&self.config_source);
+        config.cover(self.chosen.clone());
+        config.note_async_defaults(&self.defaults);
+        if let Some(queue) = &self.queue {
+            config.note_queue(queue.describe());
+        }
+        if self.features.is_some() {
+            config.note_features();
+        }
+        (config, mistakes)
+    }
+
+    async fn open_queue(&mut self, config: &Config) -> Result<Option<Arc<dyn QueueBackend>>, QueueError> {
         if let Some(queue) = self.queue.take() {
             return Ok(Some(queue));
         }
-        match self.queue_url.take().or_else(|| non_empty_variable(QUEUE_URL)) {
+        match config.queue_url() {
             Some(url) if is_sync(&url) => {
                 tracing::info!(
                     "sync: async handlers run in place while `fire` waits; this is for development"
@@ -458,15 +512,6 @@ impl std::fmt::Debug for ExtensionsBuilder {
             .field("registrations", &self.registrations.len())
             .finish_non_exhaustive()
     }
-}
-
-/// The environment where the builder names none: the safest to be taken for by mistake.
-fn environment() -> String {
-    non_empty_variable(ENVIRONMENT).unwrap_or_else(|| "production".to_owned())
-}
-
-fn non_empty_variable(name: &str) -> Option<String> {
-    std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
 fn warn_of_deprecated(registry: &Registry) {

@@ -7,6 +7,7 @@ use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 
 pub use self::env::EnvFlags;
+pub(crate) use self::env::{PREFIX, on_or_off, variable};
 
 /// Says which features are active, for whom.
 ///

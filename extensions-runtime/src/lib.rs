@@ -7,6 +7,7 @@ mod backend;
 pub mod breaker;
 pub mod bridge;
 mod builder;
+pub mod config;
 #[cfg(feature = "testing")]
 pub mod conformance;
 #[cfg(feature = "console")]

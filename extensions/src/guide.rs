@@ -5,6 +5,7 @@
 //! | [`points`] | how points are declared, their versions, points of mixed types |
 //! | [`handlers`] | inline, awaited, async and blocking handlers; order, options, resources |
 //! | [`firing`] | building an instance, what a fire does and reports, its options and errors |
+//! | [`configuration`] | `extensions.toml`, variables and the builder: every key, and where each value comes from |
 //! | [`registration`] | handlers by hand and on a running instance, wildcards, conditions, tags and groups, looking |
 //! | [`scopes`] | tenants, users, requests: values and handlers that follow a task and its jobs |
 //! | [`safety`] | graceful and strict, guards, mute and silence, circuit breakers |
@@ -70,6 +71,7 @@ pub mod handlers {}
 /// [scope]: scopes
 /// [transaction]: transactions
 /// [idempotency key]: idempotency
+/// [configuration]: configuration
 #[doc = include_str!("docs/firing.md")]
 pub mod firing {}
 
@@ -84,6 +86,15 @@ pub mod results {}
 /// [`Piped`]: crate::Piped
 #[doc = include_str!("docs/pipelines.md")]
 pub mod pipelines {}
+
+/// [`Config`]: crate::config::Config
+/// [`Entry`]: crate::config::Entry
+/// [`BuildError`]: crate::BuildError
+/// [`EnvFlags`]: crate::features::EnvFlags
+/// [workers]: workers
+#[cfg(any(not(doctest), feature = "config"))]
+#[doc = include_str!("docs/configuration.md")]
+pub mod configuration {}
 
 /// [handlers]: handlers
 /// [`Registrations`]: crate::Registrations
@@ -111,6 +122,8 @@ pub mod safety {}
 /// [`Transaction`]: crate::queue::Transaction
 /// [`FireErrorKind::PushFailedWithin`]: crate::FireErrorKind::PushFailedWithin
 /// [testing]: testing
+// Its code is tested in `tests`, which has the database drivers that it needs.
+#[cfg(not(doctest))]
 #[doc = include_str!("docs/transactions.md")]
 pub mod transactions {}
 

@@ -8,6 +8,7 @@
 //!
 //! | feature | what it brings |
 //! |---|---|
+//! | `config` | the configuration file, `extensions.toml` |
 //! | `sqlite` | the embedded queue in one file, `sqlite://jobs.db` |
 //! | `sqlx-sqlite` | fires within transactions of sqlx in the SQLite file that is also the queue |
 //! | `postgres` | the queue in a PostgreSQL database, and fires within transactions of sqlx there |
@@ -44,7 +45,9 @@ pub use extensions_runtime::{
 };
 
 #[doc(inline)]
-pub use extensions_runtime::{breaker, features, handler, job, point, queue, registry, scope, time, worker};
+pub use extensions_runtime::{
+    breaker, config, features, handler, job, point, queue, registry, scope, time, worker,
+};
 
 #[cfg(feature = "console")]
 #[doc(inline)]

@@ -1,4 +1,4 @@
-//! Shared parts of the tests.
+//! Shared parts of the tests, and the pages of the guide whose code needs database drivers.
 
 pub mod crash;
 pub mod kit;
@@ -8,3 +8,7 @@ pub mod raw;
 pub mod servers;
 pub mod shop;
 pub mod transactional;
+
+#[cfg(doctest)]
+#[doc = include_str!("../../extensions/src/docs/transactions.md")]
+mod guide {}

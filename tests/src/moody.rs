@@ -22,6 +22,7 @@ struct Inner {
     queue: Arc<dyn QueueBackend>,
     moods: Moods,
     link: Option<Link>,
+    claims: AtomicU64,
     reconnects: AtomicU64,
 }
 
@@ -44,12 +45,23 @@ impl MoodyQueue {
     /// A queue around `queue`, in the best of moods. With `link` it knows and says itself whether it can be reached.
     pub fn new(queue: Arc<dyn QueueBackend>, link: bool) -> Self {
         let link = link.then(|| Link::new("moody"));
-        Self(Arc::new(Inner { queue, moods: Moods::default(), link, reconnects: AtomicU64::new(0) }))
+        Self(Arc::new(Inner {
+            queue,
+            moods: Moods::default(),
+            link,
+            claims: AtomicU64::new(0),
+            reconnects: AtomicU64::new(0),
+        }))
     }
 
     /// Its moods.
     pub fn moods(&self) -> &Moods {
         &self.0.moods
+    }
+
+    /// How often it was asked for jobs.
+    pub fn claims(&self) -> u64 {
+        self.0.claims.load(Ordering::SeqCst)
     }
 
     /// How often it was told to reconnect.
@@ -109,6 +121,7 @@ impl QueueBackend for MoodyQueue {
     }
 
     fn reserve(&self, request: ClaimRequest) -> QueueFuture<'_, Claimed> {
+        self.0.claims.fetch_add(1, Ordering::SeqCst);
         let hangs = self.0.moods.claims_hang.load(Ordering::SeqCst);
         self.call("reserve", hangs, self.0.queue.reserve(request))
     }

@@ -1,4 +1,4 @@
-//! An application's own table beside the queue, in the same database.
+//! An application's own tables beside the queue, in the same database.
 
 use std::future::Future;
 
@@ -7,7 +7,7 @@ use sqlx::{AssertSqlSafe, Connection};
 
 use crate::raw::Raw;
 
-/// A connection to the database that is also the queue, with a table of what was sold.
+/// A connection to the database that is also the queue, with tables of what was sold and booked.
 #[derive(Debug)]
 pub enum Shop {
     /// The file.
@@ -16,10 +16,16 @@ pub enum Shop {
     Postgres(sqlx::PgConnection),
 }
 
-const TABLE: &str = "CREATE TABLE IF NOT EXISTS sold (fire BIGINT PRIMARY KEY)";
+/// Nothing keeps a fire from being booked twice but the transaction.
+const TABLES: [&str; 2] = [
+    "CREATE TABLE IF NOT EXISTS sold (fire BIGINT PRIMARY KEY)",
+    "CREATE TABLE IF NOT EXISTS booked (fire BIGINT NOT NULL)",
+];
+const SOLD: &str = "SELECT fire FROM sold ORDER BY fire";
+const BOOKED: &str = "SELECT fire FROM booked ORDER BY fire";
 
 impl Shop {
-    /// Opens it, and makes the table if need be.
+    /// Opens it, and makes the tables if need be.
     ///
     /// # Panics
     ///
@@ -29,14 +35,16 @@ impl Shop {
         match &raw {
             Raw::Sqlite(_) => {
                 let conn = raw.sqlite();
-                conn.execute_batch(TABLE).expect("the table can be made");
+                conn.execute_batch(&TABLES.join(";")).expect("the tables can be made");
                 Self::Sqlite(conn)
             }
             Raw::Postgres(_, schema) => {
                 let mut conn = raw.postgres().await;
                 let path = AssertSqlSafe(format!("SET search_path TO \"{schema}\""));
                 sqlx::query(path).execute(&mut conn).await.expect("the schema is there");
-                sqlx::query(TABLE).execute(&mut conn).await.expect("the table can be made");
+                for table in TABLES {
+                    sqlx::query(table).execute(&mut conn).await.expect("the tables can be made");
+                }
                 Self::Postgres(conn)
             }
             Raw::Redis(..) => panic!("Redis has no tables"),
@@ -81,21 +89,56 @@ impl Shop {
         }
     }
 
-    /// The fires whose rows are there.
+    /// Stores a row and completes the job in one transaction. `before_completion` is awaited in between.
     ///
-    /// # Panics
+    /// # Errors
     ///
-    /// If the table cannot be read.
+    /// Of the database, of `before_completion`, and of the completion.
+    pub async fn book(
+        &mut self,
+        fire: u64,
+        job: &Job,
+        before_completion: impl Future<Output = HandlerResult>,
+    ) -> HandlerResult {
+        let row = i64::try_from(fire)?;
+        match self {
+            Self::Sqlite(conn) => {
+                conn.execute_batch("BEGIN IMMEDIATE")?;
+                conn.execute("INSERT INTO booked VALUES (?1)", [row])?;
+                before_completion.await?;
+                job.complete_within(conn).await?;
+                conn.execute_batch("COMMIT")?;
+            }
+            Self::Postgres(conn) => {
+                let mut tx = conn.begin().await?;
+                sqlx::query("INSERT INTO booked VALUES ($1)").bind(row).execute(&mut *tx).await?;
+                before_completion.await?;
+                job.complete_within(&mut tx).await?;
+                tx.commit().await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The fires that were sold.
     pub async fn sold(&mut self) -> Vec<u64> {
-        const ALL: &str = "SELECT fire FROM sold ORDER BY fire";
+        self.fires(SOLD).await
+    }
+
+    /// The fires that were booked, each as often as it was.
+    pub async fn booked(&mut self) -> Vec<u64> {
+        self.fires(BOOKED).await
+    }
+
+    async fn fires(&mut self, select: &'static str) -> Vec<u64> {
         let rows: Vec<i64> = match self {
             Self::Sqlite(conn) => {
-                let mut statement = conn.prepare(ALL).expect("the table is there");
+                let mut statement = conn.prepare(select).expect("the table is there");
                 let rows = statement.query_map([], |row| row.get(0)).expect("the table can be read");
                 rows.collect::<Result<_, _>>().expect("the rows can be read")
             }
             Self::Postgres(conn) => {
-                sqlx::query_scalar(ALL).fetch_all(conn).await.expect("the table can be read")
+                sqlx::query_scalar(select).fetch_all(conn).await.expect("the table can be read")
             }
         };
         rows.into_iter().map(i64::unsigned_abs).collect()

@@ -17,7 +17,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("point", &["job", "policy", "time"]),
     ("handler", &["point", "job", "policy", "time"]),
     ("breaker", &["policy", "time", "task"]),
-    ("registry", &["handler", "point", "queue", "job", "breaker", "features", "policy", "time"]),
+    ("config", &["handler", "queue", "job", "features", "policy", "time"]),
+    ("registry", &["config", "handler", "point", "queue", "job", "breaker", "features", "policy", "time"]),
     ("scope", &["instance", "registry", "handler", "point", "job"]),
     (
         "fire",
@@ -33,15 +34,15 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "instance",
         &[
-            "builder", "fire", "worker", "scope", "registry", "handler", "point", "queue", "job", "policy",
-            "features", "time",
+            "builder", "config", "fire", "worker", "scope", "registry", "handler", "point", "queue", "job",
+            "policy", "features", "time",
         ],
     ),
     (
         "builder",
         &[
-            "instance", "testing", "fire", "worker", "registry", "handler", "point", "queue", "job",
-            "breaker", "policy", "features", "time",
+            "config", "instance", "testing", "fire", "worker", "registry", "handler", "point", "queue",
+            "job", "breaker", "policy", "features", "time",
         ],
     ),
     ("bridge", &["fire", "worker", "scope", "handler", "queue", "job"]),

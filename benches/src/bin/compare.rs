@@ -12,7 +12,7 @@ compare: measures the framework beside the thinnest code that does the same
 
   --only CASE,…     inline, awaited, depth (default: all)
   --backend NAME,…  inline, sqlite, postgres, redis (default: all)
-  --rounds N        interleaved rounds, at least 5 (default 11; of depth 5)
+  --rounds N        interleaved rounds, at least 5 (default 11)
   --quick           fewer runs in each round; depth with a tenth of the jobs
   --json            one JSON object instead of a table
 ";
@@ -73,7 +73,7 @@ async fn measure(options: &Options) -> Result<Vec<Row>, BoxError> {
     }
     for backend in BACKENDS.into_iter().filter(|backend| options.wants("depth", backend)) {
         let stores = Stores::start(backend).await?;
-        rows.extend(depth::depth(&stores, options.rounds.unwrap_or(5), most).await?);
+        rows.extend(depth::depth(&stores, options.rounds.unwrap_or(11), most).await?);
     }
     Ok(rows)
 }

@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use super::outcome::{Failure, Outcome};
 use crate::builder::ExtensionsBuilder;
+use crate::config::{Config, ConfigError};
 use crate::instance::Extensions;
-use crate::queue::{Memory, QueueBackend, connect};
+use crate::queue::{QueueBackend, connect_existing, in_memory, is_sync};
+use crate::time::SystemClock;
 
 /// The application that a console belongs to.
 ///
@@ -50,12 +52,12 @@ impl App {
         match self.0 {
             Code::Instance(extensions) => Ok(extensions),
             Code::Builder(builder) if builder.given_queue().is_some() => build(*builder).await,
-            Code::Builder(builder) => build(builder.queue(Memory::new())).await,
+            Code::Builder(builder) => build(builder.shared_queue(in_memory(Arc::new(SystemClock)))).await,
             Code::None => Err(no_code()),
         }
     }
 
-    /// The instance with its queue.
+    /// The instance with its queue, which is there already.
     pub(super) async fn instance(
         self,
         url: Option<&str>,
@@ -66,43 +68,62 @@ impl App {
                 "`--queue-url` cannot change the queue of an instance that is made; give the builder to `console::run`",
             )),
             Code::Instance(extensions) => Ok(extensions),
-            Code::Builder(builder) => match wanted(&builder, url) {
-                Some(url) => {
-                    let queue = connect(&url).await?;
-                    build(change(builder.shared_queue(queue))).await
-                }
-                None => build(change(*builder)).await,
-            },
+            Code::Builder(builder) => {
+                let builder = told(*builder, url);
+                // `sync:` is no store, and what is not to be opened may be anything.
+                let url = builder.config()?.queue_url().filter(|url| !is_sync(url));
+                let queue = match url {
+                    Some(url) => Some(connect_existing(&url).await?),
+                    None => None,
+                };
+                build(change(match queue {
+                    Some(queue) => builder.shared_queue(queue),
+                    None => builder,
+                }))
+                .await
+            }
             Code::None => Err(no_code()),
         }
     }
 
-    /// The store alone.
+    /// The store alone, which is there already.
     pub(super) async fn queue(self, url: Option<&str>) -> Result<Arc<dyn QueueBackend>, Failure> {
-        let url = match (&self.0, url) {
-            (_, Some(url)) => Some(url.to_owned()),
-            (Code::Instance(extensions), None) => match extensions.queue() {
-                Some(queue) => return Ok(Arc::clone(queue)),
-                None => None,
-            },
-            (Code::Builder(builder), None) => match builder.given_queue() {
-                Some(queue) => return Ok(Arc::clone(queue)),
-                None => builder.chosen_queue_url(),
-            },
-            (Code::None, None) => ExtensionsBuilder::new().chosen_queue_url(),
+        if url.is_none() {
+            let given = match &self.0 {
+                Code::Instance(extensions) => extensions.queue(),
+                Code::Builder(builder) => builder.given_queue(),
+                Code::None => None,
+            };
+            if let Some(given) = given {
+                return Ok(Arc::clone(given));
+            }
+        }
+        Ok(connect_existing(&self.queue_url(url)?).await?)
+    }
+
+    /// The URL of the store.
+    pub(super) fn queue_url(self, url: Option<&str>) -> Result<String, Failure> {
+        let missing = "no queue is named; write `--queue-url URL`, set EXTENSIONS_QUEUE_URL, or `queue_url` in extensions.toml";
+        let url = self.config(url)?.queue_url();
+        url.ok_or_else(|| Failure::usage(missing))
+    }
+
+    /// What is configured.
+    pub(super) fn config(self, url: Option<&str>) -> Result<Config, Failure> {
+        let config = match (self.0, url) {
+            (Code::Instance(extensions), None) => return Ok(extensions.config().clone()),
+            (Code::Builder(builder), url) => told(*builder, url).config()?,
+            (Code::Instance(_) | Code::None, url) => told(ExtensionsBuilder::new(), url).config()?,
         };
-        let missing = "there is no queue to look at; write `--queue-url URL`, or set EXTENSIONS_QUEUE_URL";
-        Ok(connect(&url.ok_or_else(|| Failure::usage(missing))?).await?)
+        Ok(config)
     }
 }
 
-/// The URL to open instead of what the builder would.
-fn wanted(builder: &ExtensionsBuilder, url: Option<&str>) -> Option<String> {
-    let chosen = || builder.chosen_queue_url().filter(|url| !crate::queue::is_sync(url));
+/// The builder with the queue of `--queue-url` instead of its own.
+fn told(builder: ExtensionsBuilder, url: Option<&str>) -> ExtensionsBuilder {
     match url {
-        Some(url) => Some(url.to_owned()),
-        None if builder.given_queue().is_some() => None,
-        None => chosen(),
+        Some(url) => builder.without_given_queue().queue_url(url),
+        None => builder,
     }
 }
 
@@ -112,4 +133,10 @@ async fn build(builder: ExtensionsBuilder) -> Result<Extensions, Failure> {
 
 fn no_code() -> Failure {
     Failure::usage("this console belongs to no application; ask the application's own")
+}
+
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Self {
+        Self::new(Outcome::Failed, error.to_string())
+    }
 }

@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
 use crate::job::{JobId, JobState, QueueName};
-use crate::operator::{HandlerFilter, Selection, parse_duration};
+use crate::operator::{HandlerFilter, Selection, parse_duration, parse_size};
 
 /// See and steer points, handlers, jobs, queues and workers.
 #[derive(Debug, Parser)]
@@ -130,12 +130,24 @@ pub(super) struct WorkArgs {
     /// How long running jobs may go on at shut-down [default: 25s]
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     pub(super) grace: Option<Duration>,
+    /// The most jobs of single queues at once (payments=2)
+    #[arg(long, value_delimiter = ',', value_name = "QUEUES")]
+    pub(super) queue_concurrency: Vec<QueueArg>,
+    /// As this pool of the configuration, [worker.NAME]; other options win
+    #[arg(long, value_name = "NAME")]
+    pub(super) pool: Option<String>,
     /// End after this many jobs
     #[arg(long, value_name = "JOBS")]
     pub(super) max_jobs: Option<u64>,
     /// End after this long
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     pub(super) max_time: Option<Duration>,
+    /// End when the process has more memory than this (512MiB)
+    #[arg(long, value_name = "BYTES", value_parser = parse_size)]
+    pub(super) max_memory: Option<u64>,
+    /// Run one job, or none where there is none, and end
+    #[arg(long, conflicts_with_all = ["concurrency", "prefetch", "max_jobs", "stop_when_empty", "stop_when_drained"])]
+    pub(super) once: bool,
     /// End when nothing is available; for workers that cron starts
     #[arg(long, conflicts_with = "stop_when_drained")]
     pub(super) stop_when_empty: bool,
@@ -181,8 +193,12 @@ fn queue(text: &str) -> Result<QueueName, String> {
 /// What needs a store only.
 #[derive(Debug, Subcommand)]
 pub(super) enum OfStore {
-    /// Show the figures of all queues
-    Stats,
+    /// Show the figures of all queues, and what was done in a period
+    Stats {
+        /// What was done in this time, of at most 48h, by queue and handler
+        #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+        period: Option<Duration>,
+    },
     /// See and treat jobs that are dead or quarantined
     #[command(subcommand)]
     Failed(Failed),
@@ -194,11 +210,28 @@ pub(super) enum OfStore {
     Queue(Queue),
     /// List the live workers
     Workers,
+    /// Create the store, or bring it to this release's schema
+    Migrate {
+        /// Print the steps instead
+        #[arg(long)]
+        print: bool,
+    },
+    /// Look for what is wrong with the store, its queues and its workers
+    Doctor,
+    /// See what is configured
+    #[command(subcommand)]
+    Config(Configured),
     /// Print a script that completes command lines, for a shell
     Completions {
         /// The shell
         shell: Shell,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Configured {
+    /// Show every value with its origin, passwords masked
+    Show,
 }
 
 #[derive(Debug, Subcommand)]
@@ -240,6 +273,11 @@ pub(super) enum Jobs {
     List(FindArgs),
     /// Show one with its payload and errors
     Show {
+        /// The job's id
+        id: JobId,
+    },
+    /// Say why a job does not run
+    Explain {
         /// The job's id
         id: JobId,
     },
@@ -350,11 +388,14 @@ pub(super) struct FindArgs {
     /// At most this many
     #[arg(long, value_name = "JOBS", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
     pub(super) limit: u32,
+    /// The oldest first, not the newest
+    #[arg(long)]
+    oldest: bool,
 }
 
 impl FindArgs {
     pub(super) fn selection(&self, states: &[JobState]) -> Result<Selection, String> {
-        self.conditions.selection(states)
+        Ok(Selection { newest: !self.oldest, ..self.conditions.selection(states)? })
     }
 }
 

@@ -6,7 +6,8 @@ use std::sync::{PoisonError, RwLock};
 
 use super::{FeatureFlags, FlagScope};
 
-const PREFIX: &str = "EXTENSIONS_FEATURE_";
+/// How the variables of all features begin.
+pub(crate) const PREFIX: &str = "EXTENSIONS_FEATURE_";
 
 type Lookup = Box<dyn Fn(&str) -> Option<String> + Send + Sync>;
 
@@ -82,24 +83,33 @@ impl fmt::Debug for EnvFlags {
     }
 }
 
-fn variable(feature: &str) -> String {
+/// The variable of a feature.
+pub(crate) fn variable(feature: &str) -> String {
     let letter = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' };
     PREFIX.chars().chain(feature.chars().map(letter)).collect()
 }
 
 fn parse(variable: &str, value: &str) -> Option<bool> {
-    match value.trim().to_ascii_lowercase().as_str() {
-        "" => None,
+    let value = value.trim();
+    if value.is_empty() {
+        return None;
+    }
+    Some(on_or_off(value).unwrap_or_else(|| {
+        tracing::warn!(
+            variable,
+            value,
+            "a feature is neither on nor off, so it is off; write `true` or `false`"
+        );
+        false
+    }))
+}
+
+/// The words for on and off, in any case.
+pub(crate) fn on_or_off(text: &str) -> Option<bool> {
+    match text.trim().to_ascii_lowercase().as_str() {
         "true" | "1" | "on" | "yes" => Some(true),
         "false" | "0" | "off" | "no" => Some(false),
-        _ => {
-            tracing::warn!(
-                variable,
-                value,
-                "a feature is neither on nor off, so it is off; write `true` or `false`"
-            );
-            Some(false)
-        }
+        _ => None,
     }
 }
 

@@ -326,8 +326,7 @@ impl AsyncOptions {
             wrong.push(format!("`priority` is {priority}; a job's rank goes from 0 (first) to 9 (last)"));
         }
         let queue = self.queue.as_deref().unwrap_or("default");
-        if queue.is_empty() || queue.len() > 200 || queue.chars().any(|c| c.is_control() || c.is_whitespace())
-        {
+        if !QueueName::is_valid(queue) {
             wrong.push(format!("`queue` is {queue:?}; write a name of 1 to 200 bytes without spaces"));
         }
         if self.timeout == Some(Timeout::After(Duration::ZERO)) {

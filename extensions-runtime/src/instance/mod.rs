@@ -20,6 +20,7 @@ pub use self::register::Registration;
 pub(crate) use self::switches::{Silence, Switches};
 pub use self::switches::{SilenceGuard, SwitchGuard, SwitchedOff};
 use crate::builder::{ExtensionsBuilder, Settings};
+use crate::config::Config;
 use crate::fire::{Destination, Fire, Mode};
 use crate::handler::HandlerInfo;
 use crate::job::NewJob;
@@ -139,6 +140,12 @@ impl Extensions {
     #[must_use]
     pub fn resource<T: ?Sized + Send + Sync + 'static>(&self) -> Option<Arc<T>> {
         self.0.premises.resources.get::<T>()
+    }
+
+    /// What was configured, and where each value comes from.
+    #[must_use]
+    pub fn config(&self) -> &Config {
+        &self.0.settings.config
     }
 
     /// The queue, if the instance has one.

@@ -136,6 +136,14 @@ name! {
     HandlerKey
 }
 
+impl QueueName {
+    /// Whether a text can be the name of a queue: 1 to 200 bytes without spaces.
+    #[must_use]
+    pub fn is_valid(name: &str) -> bool {
+        !name.is_empty() && name.len() <= 200 && !name.chars().any(|c| c.is_control() || c.is_whitespace())
+    }
+}
+
 impl HandlerKey {
     /// The key of the handler `handler` on the point with the wire name `point`.
     #[must_use]

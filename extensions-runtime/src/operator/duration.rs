@@ -3,47 +3,21 @@
 use std::time::Duration;
 
 const DAY: u64 = 24 * 60 * 60;
-/// Longer ones are typing errors, and could overflow a time stamp.
-const LONGEST: Duration = Duration::from_secs(100 * 365 * DAY);
-const UNITS: &[(&str, Duration)] = &[
-    ("ms", Duration::from_millis(1)),
-    ("s", Duration::from_secs(1)),
-    ("m", Duration::from_secs(60)),
-    ("h", Duration::from_secs(60 * 60)),
-    ("d", Duration::from_secs(DAY)),
-];
 
-/// Reads a number of seconds, or parts of a whole number and a unit, each unit at most once.
+/// Reads a number of seconds, or parts of a whole number and a unit, as the configuration has them.
 pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
-    let total = match text.trim().parse::<u64>() {
-        Ok(seconds) => Some(Duration::from_secs(seconds)),
-        Err(_) => sum_of_parts(text)?,
-    };
-    total.filter(|total| *total <= LONGEST).ok_or_else(|| format!("`{text}` is longer than 100 years"))
+    let with_unit = if text.trim().parse::<u64>().is_ok() { format!("{text}s") } else { text.to_owned() };
+    crate::config::duration(&with_unit).ok_or_else(|| {
+        format!("`{text}` is no duration of at most 100 years; write seconds, or numbers and units: `10s`, `1h 30m`")
+    })
 }
 
-/// `None` where the sum is too large to be counted.
-fn sum_of_parts(text: &str) -> Result<Option<Duration>, String> {
-    let wrong = || format!("`{text}` is no duration; write seconds, or numbers and units: `10s`, `1h 30m`");
-    let (mut rest, mut used, mut total) = (text.trim(), Vec::new(), Some(Duration::ZERO));
-    if rest.is_empty() {
-        return Err(wrong());
-    }
-    while !rest.is_empty() {
-        let (digits, after) = rest.split_at(rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len()));
-        let after = after.trim_start();
-        let (name, after) = after.split_at(after.find(|c: char| !c.is_alphabetic()).unwrap_or(after.len()));
-        let unit = UNITS.iter().find(|(unit, _)| *unit == name);
-        let Some((unit, length)) = unit.filter(|_| !digits.is_empty()) else { return Err(wrong()) };
-        if used.contains(unit) {
-            return Err(format!("`{unit}` is given twice in `{text}`"));
-        }
-        used.push(unit);
-        let part = digits.parse::<u32>().ok().and_then(|amount| length.checked_mul(amount));
-        total = total.zip(part).and_then(|(total, part)| total.checked_add(part));
-        rest = after.trim_start();
-    }
-    Ok(total)
+/// Reads a number of bytes, or a number and a unit.
+pub(crate) fn parse_size(text: &str) -> Result<u64, String> {
+    let plain = text.trim().parse().ok();
+    plain
+        .or_else(|| crate::config::size(text))
+        .ok_or_else(|| format!("`{text}` is no size; write bytes, or a number and a unit: `512MiB`, `2GB`"))
 }
 
 /// A duration in its two largest units: `2d 3h`, `1h 30m`, `12.5s`, `250ms`.

@@ -198,7 +198,7 @@ impl HandlerView {
             conditions: info.conditions.clone(),
             on_unavailable: is_guard.then_some(info.on_unavailable),
             breaker: info.breaker.map(|breaker| {
-                let (threshold, timeout, half_open_max, successes) = breaker.numbers();
+                let (threshold, timeout, half_open_max, successes) = breaker.parts();
                 BreakerView { threshold, timeout: timeout.as_secs_f64(), half_open_max, successes }
             }),
             job: info.options.as_ref().map(Into::into),

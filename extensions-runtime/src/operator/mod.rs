@@ -4,17 +4,19 @@
 //! [`QueueAdmin`](crate::queue::QueueAdmin), so that it is the same on every backend.
 
 mod bulk;
+mod doctor;
 mod duration;
 mod handlers;
+mod history;
 mod jobs;
-mod names;
 mod queues;
 mod selection;
 
 pub(crate) use self::bulk::{Act, Bulk};
-pub(crate) use self::duration::{parse_duration, short};
+pub(crate) use self::doctor::examine;
+pub(crate) use self::duration::{parse_duration, parse_size, short};
 pub(crate) use self::handlers::{HandlerFilter, HandlerView, PointView, find_point, listing};
+pub(crate) use self::history::{Period, period};
 pub(crate) use self::jobs::{JobLine, JobView, PayloadView};
-pub(crate) use self::names::nearest;
 pub(crate) use self::queues::{QueueView, WorkerView, clear, prune_failed};
 pub(crate) use self::selection::{FAILED, Pages, Selection, WAITING};

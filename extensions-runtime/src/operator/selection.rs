@@ -30,6 +30,8 @@ pub(crate) struct Selection {
     pub(crate) error: Option<String>,
     /// In their state for at least this long.
     pub(crate) older_than: Option<Duration>,
+    /// The newest first.
+    pub(crate) newest: bool,
 }
 
 impl Selection {
@@ -54,6 +56,7 @@ impl Selection {
             states: self.states.clone(),
             queue: self.queue.clone(),
             handler: key.map(HandlerKey::from),
+            newest: self.newest,
             limit,
             ..JobFilter::default()
         }

@@ -1,6 +1,7 @@
 //! How long to wait before the next attempt.
 
 use std::fmt;
+use std::slice;
 use std::time::Duration;
 
 /// The default base of every strategy.
@@ -129,6 +130,16 @@ impl Backoff {
 
     fn ceiling(&self, wait: Duration) -> Duration {
         self.max.map_or(wait, |max| wait.min(max))
+    }
+
+    /// The strategy's name, and its base or list.
+    pub(crate) fn parts(&self) -> (&'static str, &[Duration]) {
+        match &self.strategy {
+            Strategy::Fixed(base) => ("fixed", slice::from_ref(base)),
+            Strategy::Linear(base) => ("linear", slice::from_ref(base)),
+            Strategy::Exponential(base) => ("exponential", slice::from_ref(base)),
+            Strategy::List(waits) => ("list", waits),
+        }
     }
 
     /// The entries of a list that `max_attempts` attempts never reach.

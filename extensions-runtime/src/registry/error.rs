@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::config::ConfigMistake;
 use crate::point::Location;
 use crate::queue::QueueError;
 
@@ -138,6 +139,8 @@ pub enum BuildProblem {
         /// What it asks for.
         message: String,
     },
+    /// The configuration has a mistake.
+    Config(ConfigMistake),
     /// The queue could not be opened.
     Queue(QueueError),
 }
@@ -178,9 +181,10 @@ impl fmt::Display for BuildProblem {
             Self::NoQueue { handlers } => write!(
                 f,
                 "there are async handlers ({}) and no queue; write `.queue_url(\"sqlite://jobs.db\")` or `.queue(…)` on the \
-                 builder, or set EXTENSIONS_QUEUE_URL",
+                 builder, set EXTENSIONS_QUEUE_URL, or write `queue_url = \"sqlite://jobs.db\"` in extensions.toml",
                 handlers.join(", ")
             ),
+            Self::Config(mistake) => mistake.fmt(f),
             Self::Queue(error) => write!(f, "the queue cannot be opened: {error:?}"),
         }
     }

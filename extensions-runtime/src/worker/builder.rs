@@ -1,13 +1,15 @@
 //! A worker's options.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::WorkerReport;
+use super::control::Control;
 use super::in_place::InPlace;
+use super::memory;
 use super::order::QueueOrder;
+use super::report::WorkerReport;
 use super::run::Worker;
 use super::shutdown::Signals;
 use crate::instance::{Extensions, no_queue};
@@ -24,12 +26,15 @@ pub struct WorkerBuilder {
     extensions: Extensions,
     order: Option<QueueOrder>,
     pub(super) concurrency: usize,
+    pub(super) queue_concurrency: BTreeMap<QueueName, usize>,
     pub(super) prefetch: usize,
     pub(super) lease: Duration,
     pub(super) grace: Duration,
     pub(super) stop_when: Option<StopWhen>,
     pub(super) max_jobs: Option<u64>,
     pub(super) max_time: Option<Duration>,
+    pub(super) max_memory: Option<u64>,
+    pub(super) control: Control,
     pub(super) watchdog: Option<Duration>,
     pub(super) in_place: Option<InPlace>,
 }
@@ -51,12 +56,15 @@ impl WorkerBuilder {
             extensions,
             order: None,
             concurrency: 64,
+            queue_concurrency: BTreeMap::new(),
             prefetch: 500,
             lease: Duration::from_secs(30),
             grace: Duration::from_secs(25),
             stop_when: None,
             max_jobs: None,
             max_time: None,
+            max_memory: None,
+            control: Control::new(),
             watchdog: Some(Duration::from_secs(30)),
             in_place: None,
         }
@@ -77,7 +85,21 @@ impl WorkerBuilder {
 
     /// How many jobs run at once; default 64, at least 1, at most 100,000.
     pub fn concurrency(mut self, slots: usize) -> Self {
-        self.concurrency = slots.clamp(1, MOST_SLOTS);
+        self.concurrency = possible_slots(slots);
+        self
+    }
+
+    /// How many jobs of a queue this worker has at most at once, those included that it claimed ahead: `payments` at 2 never takes more
+    /// than two of the slots. At least 1; a later number for a queue takes the place of an earlier one. Queues that are not named have
+    /// no limit but [`concurrency`](Self::concurrency).
+    ///
+    /// Other workers have limits of their own.
+    pub fn queue_concurrency<Q: Into<QueueName>>(
+        mut self,
+        limits: impl IntoIterator<Item = (Q, usize)>,
+    ) -> Self {
+        self.queue_concurrency
+            .extend(limits.into_iter().map(|(queue, jobs)| (queue.into(), possible_slots(jobs))));
         self
     }
 
@@ -127,6 +149,24 @@ impl WorkerBuilder {
         self
     }
 
+    /// Ends when the process has more memory than this, in bytes: its resident set, looked at every second. Running handlers have the
+    /// usual grace. For workers that are started anew when they end; the limit is for the whole process, whatever else it does.
+    pub fn max_memory(mut self, bytes: u64) -> Self {
+        self.max_memory = Some(bytes);
+        self
+    }
+
+    /// Runs one job, or none where there is none to be run now, and ends.
+    pub fn once(self) -> Self {
+        self.concurrency(1).prefetch(0).max_jobs(1).stop_when_empty()
+    }
+
+    /// Ties the worker to a [`Control`], through which it can be changed, ended and watched while it runs.
+    pub fn control(mut self, control: &Control) -> Self {
+        self.control = control.clone();
+        self
+    }
+
     /// How long the worker may do nothing although slots are free and jobs are available on its queues: no claim was answered for so long.
     /// Then the connection to the queue is rebuilt, and after the same time again the process ends with exit code
     /// [`WATCHDOG_EXIT`](super::WATCHDOG_EXIT), 70, for whatever started it to start it anew. Default 30 s, at least 1 s;
@@ -152,7 +192,8 @@ impl WorkerBuilder {
     ///
     /// # Errors
     ///
-    /// `Unsupported` where the instance has no queue, `InvalidConfig` for options that cannot be, or outside a Tokio runtime. An unreachable queue is no error: the worker
+    /// `Unsupported` where the instance has no queue, `InvalidConfig` for options that cannot be, or outside a Tokio runtime;
+    /// `Unsupported` for [`max_memory`](Self::max_memory) where the system does not say how much memory a process has (only Linux does). An unreachable queue is no error: the worker
     /// tries until it is back.
     pub async fn run(self) -> Result<WorkerReport, QueueError> {
         needs_tokio()?;
@@ -186,8 +227,17 @@ impl WorkerBuilder {
             let hint = "the worker serves no queue; name one with `.queues([…])`";
             return Err(QueueError::new(QueueErrorKind::InvalidConfig, "work", hint));
         }
+        if self.max_memory.is_some() && memory::resident().is_none() {
+            let hint = "this system does not say how much memory the process has; leave `max_memory` out";
+            return Err(QueueError::new(QueueErrorKind::Unsupported, "work", hint));
+        }
         Worker::new(self.extensions.clone(), queue, order, &self).run(shutdown).await
     }
+}
+
+/// The nearest number of slots that can be.
+pub(super) fn possible_slots(slots: usize) -> usize {
+    slots.clamp(1, MOST_SLOTS)
 }
 
 fn needs_tokio() -> Result<(), QueueError> {

@@ -11,6 +11,7 @@ use super::leases::Leases;
 use super::outage::Outage;
 use super::pulse::Pulse;
 use super::report::Counts;
+use super::status::Vitals;
 use super::stuck::StuckJobs;
 use super::watchdog::Watchdog;
 use crate::instance::Extensions;
@@ -101,6 +102,7 @@ pub(super) struct Beating {
     pub(super) pulse: Pulse,
     pub(super) stuck: StuckJobs,
     pub(super) watchdog: Option<Watchdog>,
+    pub(super) vitals: Arc<Vitals>,
 }
 
 impl Beating {
@@ -110,8 +112,11 @@ impl Beating {
         let start = Instant::now();
         let (mut next_extend, mut next_beat, mut next_look) =
             (start + extend_every, start + BEAT, start + look_every);
+        let turning = Arc::clone(&self.vitals).start_turning();
         while over.sleep_until(next_extend.min(next_beat).min(next_look)) {
             let now = Instant::now();
+            turning.turn();
+            self.worker.slots = self.vitals.slots();
             if now >= next_extend {
                 next_extend = now + self.extend(now).map_or(extend_every, |wait| wait.min(extend_every));
             }
@@ -122,6 +127,7 @@ impl Beating {
                 self.stuck.look(&mut self.pulse);
                 if let Some(watchdog) = &mut self.watchdog {
                     watchdog.look(&self.worker, &mut self.pulse);
+                    turning.note_complaint(watchdog.complains());
                 }
                 next_look = Instant::now() + look_every;
             }

@@ -6,6 +6,7 @@
 
 mod builder;
 mod conclude;
+mod control;
 mod executor;
 mod heartbeat;
 mod in_place;
@@ -13,6 +14,8 @@ mod job;
 #[cfg(feature = "tower")]
 mod layer;
 mod leases;
+mod limits;
+mod memory;
 mod order;
 mod outage;
 mod pulse;
@@ -21,15 +24,18 @@ mod run;
 mod running;
 mod settler;
 mod shutdown;
+mod status;
 mod stuck;
 mod sync;
 mod tallies;
 mod threads;
+mod unserved;
 mod upkeep;
 mod watchdog;
 mod window;
 
 pub use self::builder::WorkerBuilder;
+pub use self::control::Control;
 pub(crate) use self::in_place::InPlace;
 pub use self::job::{Job, JobError};
 #[cfg(feature = "tower")]
@@ -37,5 +43,6 @@ pub(crate) use self::layer::AttemptLayers;
 #[cfg(feature = "tower")]
 pub use self::layer::{AttemptService, Layer, Service};
 pub use self::report::{StopReason, WorkerReport};
+pub use self::status::WorkerStatus;
 pub(crate) use self::sync::SyncMode;
 pub use self::watchdog::WATCHDOG_EXIT;

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::job::Job;
 use super::tallies::Tallies;
@@ -10,7 +10,8 @@ use crate::job::ErrorKind;
 use crate::queue::Settle;
 
 /// What a worker did until it ended. Counts are of settlements that took effect.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
 #[non_exhaustive]
 pub struct WorkerReport {
     /// Jobs completed.
@@ -61,11 +62,11 @@ impl WorkerReport {
 }
 
 /// Why a worker ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum StopReason {
-    /// It was told to, by a signal or by `run_until`'s future.
+    /// It was told to, by a signal, by `run_until`'s future, or by its [`Control`](super::Control).
     #[default]
     Asked,
     /// Nothing was left to do (`stop_when_empty`, `stop_when_drained`).
@@ -74,6 +75,8 @@ pub enum StopReason {
     MaxJobs,
     /// It ran as long as it was to (`max_time`).
     MaxTime,
+    /// Its process had grown larger than it was to (`max_memory`).
+    MaxMemory,
 }
 
 /// The counts while the worker runs.

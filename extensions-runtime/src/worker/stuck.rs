@@ -10,6 +10,7 @@ use super::leases::{Leases, PATIENCE, Stuck, What};
 use super::outage::Outage;
 use super::pulse::Pulse;
 use super::report::add;
+use super::status::Vitals;
 use crate::job::{AttemptError, ErrorKind};
 use crate::queue::{QueueBackend, Settle, Settled, Settlement};
 use crate::registry::JobRunner;
@@ -20,7 +21,7 @@ pub(super) struct StuckJobs {
     leases: Arc<Leases>,
     outage: Arc<Outage>,
     executor: Weak<Executor>,
-    slots: u32,
+    vitals: Arc<Vitals>,
     /// Ends that are not stored yet.
     unsettled: Vec<Unsettled>,
 }
@@ -39,14 +40,15 @@ impl Unsettled {
 }
 
 impl StuckJobs {
-    pub(super) fn new(
-        queue: Arc<dyn QueueBackend>,
-        leases: Arc<Leases>,
-        outage: Arc<Outage>,
-        executor: Weak<Executor>,
-        slots: u32,
-    ) -> Self {
-        Self { queue, leases, outage, executor, slots, unsettled: Vec::new() }
+    pub(super) fn new(vitals: Arc<Vitals>, executor: Weak<Executor>) -> Self {
+        Self {
+            queue: Arc::clone(&vitals.queue),
+            leases: Arc::clone(&vitals.leases),
+            outage: Arc::clone(&vitals.outage),
+            executor,
+            vitals,
+            unsettled: Vec::new(),
+        }
     }
 
     pub(super) fn look(&mut self, pulse: &mut Pulse) {
@@ -65,7 +67,7 @@ impl StuckJobs {
         let Stuck { job, runner, what, limit } = stuck;
         let outlived = self.leases.outlived();
         tracing::error!(
-            job = %job.id(), handler = %job.handler(), ?what, ?limit, stuck = outlived, slots = self.slots,
+            job = %job.id(), handler = %job.handler(), ?what, ?limit, stuck = outlived, slots = self.vitals.slots(),
             "stuck: past its time-out it does not return; its slot stays taken, and its job goes on without it"
         );
         add(&executor.counts.stuck);

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::outage::Outage;
+use super::unserved::Unserved;
 use crate::queue::{Maintained, QueueBackend, Retention};
 
 /// The longest time between two rounds: what a dead process held is taken back within a second (product 8.2).
@@ -13,7 +14,12 @@ const EVERY: Duration = Duration::from_millis(900);
 const MOST_SKIPPED: u32 = 8;
 
 /// Runs until it is dropped.
-pub(super) async fn run(queue: Arc<dyn QueueBackend>, retention: Retention, outage: Arc<Outage>) {
+pub(super) async fn run(
+    queue: Arc<dyn QueueBackend>,
+    retention: Retention,
+    outage: Arc<Outage>,
+    mut unserved: Option<Unserved>,
+) {
     let mut skipped = 0;
     loop {
         if skipped < MOST_SKIPPED && outage.keeps_leases_waiting() {
@@ -26,6 +32,9 @@ pub(super) async fn run(queue: Arc<dyn QueueBackend>, retention: Retention, outa
             Ok(done) => {
                 outage.works("maintain");
                 tell(done);
+                if let Some(unserved) = &mut unserved {
+                    unserved.look_if_due().await;
+                }
                 Duration::ZERO
             }
             Err(error) => outage.failed("maintain", &error),

@@ -1,13 +1,15 @@
 //! Looks whether a worker that could do something does nothing.
 
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
 use super::leases::Leases;
+use super::limits::Limits;
 use super::pulse::Pulse;
+use super::status::Vitals;
 use crate::job::{JobState, WorkerId};
 use crate::queue::{QueueBackend, QueueStats, WorkerInfo};
 use crate::task::block_on_within;
@@ -22,31 +24,51 @@ const PROMPT: Duration = Duration::from_secs(3);
 /// When a claim was answered last.
 #[derive(Debug)]
 pub(super) struct Claims {
-    answered: Mutex<Option<Instant>>,
+    answers: Mutex<Answers>,
     /// Ends a claim under way that is not answered.
     pub(super) again: Notify,
 }
 
+#[derive(Debug)]
+struct Answers {
+    started: Instant,
+    newest: Option<Instant>,
+    over: bool,
+}
+
 impl Claims {
     pub(super) fn new() -> Self {
-        Self { answered: Mutex::new(Some(Instant::now())), again: Notify::new() }
+        let answers = Answers { started: Instant::now(), newest: None, over: false };
+        Self { answers: Mutex::new(answers), again: Notify::new() }
     }
 
-    fn set(&self, answered: Option<Instant>) {
-        *self.answered.lock().unwrap_or_else(PoisonError::into_inner) = answered;
+    fn answers(&self) -> MutexGuard<'_, Answers> {
+        self.answers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn note_answered(&self) {
-        self.set(Some(Instant::now()));
+        self.answers().newest = Some(Instant::now());
     }
 
     /// Nothing more is to be claimed.
     pub(super) fn end(&self) {
-        self.set(None);
+        self.answers().over = true;
     }
 
+    /// Whether more is to be claimed.
+    pub(super) fn goes_on(&self) -> bool {
+        !self.answers().over
+    }
+
+    /// When a claim was answered last.
+    pub(super) fn newest(&self) -> Option<Instant> {
+        self.answers().newest
+    }
+
+    /// Since when there is silence, while claims are to be answered.
     fn last(&self) -> Option<Instant> {
-        *self.answered.lock().unwrap_or_else(PoisonError::into_inner)
+        let answers = self.answers();
+        (!answers.over).then(|| answers.newest.unwrap_or(answers.started))
     }
 }
 
@@ -55,6 +77,7 @@ pub(super) struct Watchdog {
     queue: Arc<dyn QueueBackend>,
     leases: Arc<Leases>,
     claims: Arc<Claims>,
+    limits: Arc<Limits>,
     patience: Duration,
     /// From when on nothing is known that would excuse silence.
     unexcused: Instant,
@@ -65,14 +88,22 @@ pub(super) struct Watchdog {
 }
 
 impl Watchdog {
-    pub(super) fn new(
-        queue: Arc<dyn QueueBackend>,
-        leases: Arc<Leases>,
-        claims: Arc<Claims>,
-        patience: Duration,
-    ) -> Self {
-        let unexcused = Instant::now();
-        Self { queue, leases, claims, patience, unexcused, rebuilt: None, suspects: false }
+    pub(super) fn new(vitals: &Vitals, limits: Arc<Limits>, patience: Duration) -> Self {
+        Self {
+            queue: Arc::clone(&vitals.queue),
+            leases: Arc::clone(&vitals.leases),
+            claims: Arc::clone(&vitals.claims),
+            limits,
+            patience,
+            unexcused: Instant::now(),
+            rebuilt: None,
+            suspects: false,
+        }
+    }
+
+    /// Whether something was wrong when it looked last, and no claim was answered since.
+    pub(super) fn complains(&self) -> bool {
+        self.suspects || self.rebuilt.is_some_and(|rebuilt| self.claims.newest() < Some(rebuilt))
     }
 
     /// How often to look.
@@ -113,7 +144,10 @@ impl Watchdog {
     /// A store that does not answer is no reason to do anything.
     fn do_jobs_wait(&self, worker: &WorkerInfo) -> bool {
         let waits = |stats: &QueueStats| {
-            !stats.paused && worker.queues.contains(&stats.queue) && stats.count(JobState::Available) > 0
+            !stats.paused
+                && worker.queues.contains(&stats.queue)
+                && !self.limits.is_full(&stats.queue)
+                && stats.count(JobState::Available) > 0
         };
         matches!(block_on_within(self.queue.stats(), PROMPT), Some(Ok(stats)) if stats.iter().any(waits))
     }

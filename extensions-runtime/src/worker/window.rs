@@ -23,9 +23,16 @@ impl Window {
         Self { slots, max, mean: None }
     }
 
-    pub(super) fn note_ended(&mut self, took: Duration) {
+    pub(super) fn resize(&mut self, slots: usize) {
+        self.slots = slots;
+    }
+
+    /// Notes how long a job took, and says how long they take of late.
+    pub(super) fn note_ended(&mut self, took: Duration) -> Duration {
         let took = took.as_secs_f64();
-        self.mean = Some(self.mean.map_or(took, |mean| mean + (took - mean) * NEWEST));
+        let mean = self.mean.map_or(took, |mean| mean + (took - mean) * NEWEST);
+        self.mean = Some(mean);
+        Duration::try_from_secs_f64(mean).unwrap_or(Duration::MAX)
     }
 
     /// Nothing where a job takes longer than [`AHEAD`], or nothing is known yet.
@@ -44,7 +51,9 @@ mod tests {
 
     fn after(jobs: usize, millis: u64) -> Window {
         let mut window = Window::new(64, 500);
-        (0..jobs).for_each(|_| window.note_ended(Duration::from_millis(millis)));
+        for _ in 0..jobs {
+            window.note_ended(Duration::from_millis(millis));
+        }
         window
     }
 
@@ -54,6 +63,13 @@ mod tests {
         assert_eq!(after(1, 25).size(), 64);
         assert_eq!(after(100, 20).size(), 96);
         assert_eq!(after(100, 0).size(), 500);
+    }
+
+    #[test]
+    fn more_slots_have_more_at_hand() {
+        let mut window = after(1, 25);
+        window.resize(8);
+        assert_eq!(window.size(), 8);
     }
 
     #[test]

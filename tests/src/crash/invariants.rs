@@ -71,7 +71,10 @@ impl<'a> Case<'a> {
                 None if self.terms.may_lose => lost += 1,
                 None => broken.push(format!("job {id} was accepted and has vanished")),
                 Some(record) if record.state == JobState::Completed && !self.was_done(*id) => {
-                    broken.push(format!("job {id} of {} is completed, and no run of it was", record.handler));
+                    broken.push(format!(
+                        "job {id} of {} is completed, and no run of it was done",
+                        record.handler
+                    ));
                 }
                 Some(_) => {}
             }
@@ -86,7 +89,15 @@ impl<'a> Case<'a> {
     }
 
     fn was_done(&self, job: JobId) -> bool {
-        self.runs_of(job).iter().any(|run| run.outcome() == Some(Outcome::Done))
+        self.runs_of(job).iter().any(|run| self.is_done(run))
+    }
+
+    /// A run that outlived its time is done where a fault kept its worker from giving it up before it returned.
+    fn is_done(&self, run: &Run) -> bool {
+        match run.outcome() {
+            Some(Outcome::Outlived) => self.fault_of(run).is_some(),
+            outcome => outcome == Some(Outcome::Done),
+        }
     }
 
     fn runs_of(&self, job: JobId) -> &[&'a Run] {
@@ -197,7 +208,7 @@ impl<'a> Case<'a> {
         let completed = *record.entered.get(&JobState::Completed)?;
         let last = runs.last()?;
         let id = record.id;
-        let Some(end) = last.ended.filter(|end| end.outcome == Outcome::Done && end.wall <= completed) else {
+        let Some(end) = last.ended.filter(|end| self.is_done(last) && end.wall <= completed) else {
             return Some(format!("job {id} was completed, and not by run {}, which had the claim", last.id));
         };
         let later =

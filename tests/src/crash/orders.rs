@@ -99,6 +99,8 @@ pub struct Mix {
     pub wicked: u32,
     /// Two jobs that depend on the release.
     pub shipment: u32,
+    /// One job that books a row and completes itself in one transaction of the application's.
+    pub booked: u32,
 }
 
 /// What a handler does to its worker, in its first attempt; later ones do no harm unless the process dies of it every time.
@@ -159,6 +161,7 @@ impl Mix {
             stubborn: 0,
             wicked: 0,
             shipment: 0,
+            booked: 0,
         }
     }
 }

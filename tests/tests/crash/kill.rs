@@ -65,6 +65,31 @@ pub(crate) async fn workers_are_killed_under_load(mut arena: Arena) -> Found {
     Found { judgement, note: String::new() }
 }
 
+pub(crate) async fn workers_are_killed_while_their_handlers_book_in_transactions(mut arena: Arena) -> Found {
+    const FIRES: u64 = 600;
+    let mut shop = Shop::open(arena.site().url()).await;
+    let mut workers = [start_worker(&mut arena).await, start_worker(&mut arena).await];
+    let booked = Mix { booked: 1, ..Mix::default() };
+    let mut firer = arena.start(Role::Fire(FirePlan { mix: booked, ..FirePlan::of(FIRES, 0) })).await;
+    for _ in 0..6 {
+        let victim = &mut workers[arena.rng.usize(0..2)];
+        let starts = arena.rng.usize(5..40);
+        until_busy(&mut arena, victim, starts).await;
+        arena.kill(victim).await;
+        *victim = start_worker(&mut arena).await;
+    }
+    assert!(firer.ended(Duration::from_secs(60)).await.unwrap().success(), "{}", firer.log());
+    arena.until_drained(60).await;
+    for worker in &mut workers {
+        arena.stop(worker).await;
+    }
+    assert_eq!(shop.booked().await, (0..FIRES).collect::<Vec<_>>(), "each is booked once");
+    let (evidence, judgement) = arena.judge(&terms(&arena)).await;
+    let again = evidence.book.runs.len() as u64 - FIRES;
+    assert!(again > 0, "no kill hit a handler");
+    Found { judgement, note: format!("{FIRES} booked, in {again} runs more") }
+}
+
 pub(crate) async fn a_dead_process_is_noticed_within_about_a_second(mut arena: Arena) -> Found {
     let mut idle = arena.start(Role::Work(WorkPlan::default())).await;
     let mut noticed = Vec::new();

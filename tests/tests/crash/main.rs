@@ -73,6 +73,7 @@ macro_rules! crashes {
 
 const CRASHES: &[Crash] = &crashes![
     R1 ALL Store kill::workers_are_killed_under_load
+    R1 DATABASES Store kill::workers_are_killed_while_their_handlers_book_in_transactions
     R1 SQLITE Store kill::a_dead_process_is_noticed_within_about_a_second
     R2 ALL Store kill::the_firing_application_is_killed
     R2 DATABASES Store kill::the_firing_application_is_killed_in_its_own_transactions

@@ -9,8 +9,9 @@ use super::super::args::{DataArgs, ListArgs};
 use super::super::outcome::{Done, Failure, Outcome};
 use super::super::screen::{Column, Line, Screen, Style, Table};
 use super::Session;
+use crate::config::nearest;
 use crate::fire::{Fate, FireReport, Plan};
-use crate::operator::{HandlerFilter, HandlerView, PointView, find_point, listing, nearest, short};
+use crate::operator::{HandlerFilter, HandlerView, PointView, find_point, listing, short};
 use crate::point::{Deprecation, QueuedPoint};
 use crate::registry::Registry;
 
@@ -58,7 +59,8 @@ fn check(
 }
 
 fn unknown<'a>(what: &str, name: &str, names: impl IntoIterator<Item = &'a str>) -> Failure {
-    let meant = nearest(name, names).map(|near| format!("; `{near}` is there")).unwrap_or_default();
+    let names: Vec<_> = names.into_iter().collect();
+    let meant = nearest(name, &names).map(|near| format!("; `{near}` is there")).unwrap_or_default();
     Failure::not_found(format!("there is no {what} `{name}`{meant}"))
 }
 

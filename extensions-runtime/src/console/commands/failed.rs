@@ -6,7 +6,6 @@ use super::super::screen::Screen;
 use super::{jobs, report};
 use crate::operator::{Act, Bulk, FAILED, Selection, prune_failed, short};
 use crate::queue::QueueBackend;
-use crate::time::{Clock, SystemClock};
 
 pub(super) async fn run(command: Failed, queue: &dyn QueueBackend, screen: &Screen) -> Done {
     match command {
@@ -25,7 +24,7 @@ pub(super) async fn run(command: Failed, queue: &dyn QueueBackend, screen: &Scre
         Failed::Flush { sure } => {
             screen.confirm("This deletes the records of all failed jobs. Go on?", sure.yes)?;
             let all = Selection::in_states(FAILED);
-            let bulk = Bulk::run(queue, &all, &Act::Forget, SystemClock.now()).await;
+            let bulk = Bulk::run(queue, &all, &Act::Forget, queue.now().await?).await;
             report::bulk(bulk, &Act::Forget, screen)
         }
         Failed::Prune { older_than, sure } => {
@@ -41,6 +40,6 @@ pub(super) async fn run(command: Failed, queue: &dyn QueueBackend, screen: &Scre
 async fn treat(which: &WhichArgs, act: Act, queue: &dyn QueueBackend, screen: &Screen) -> Done {
     let selection = which.selection(FAILED).map_err(Failure::usage)?;
     let act = if which.dry_run { Act::Look } else { act };
-    let bulk = Bulk::run(queue, &selection, &act, SystemClock.now()).await;
+    let bulk = Bulk::run(queue, &selection, &act, queue.now().await?).await;
     report::bulk(bulk, &act, screen)
 }

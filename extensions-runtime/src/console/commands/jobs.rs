@@ -8,8 +8,8 @@ use super::super::screen::{Column, Line, Screen, Style, Table};
 use super::report;
 use crate::job::{JobId, JobState};
 use crate::operator::{Act, Bulk, JobLine, JobView, Pages, PayloadView, Selection, WAITING, short};
-use crate::queue::QueueBackend;
-use crate::time::{Clock, SystemClock};
+use crate::queue::{QueueBackend, QueueErrorKind, Reason, explain};
+use crate::time::Timestamp;
 
 /// The states of jobs that can be made available by hand.
 const RETRYABLE: &[JobState] =
@@ -22,6 +22,7 @@ pub(super) async fn run(command: Jobs, queue: &dyn QueueBackend, screen: &Screen
             list(&selection, args.limit, queue, screen).await
         }
         Jobs::Show { id } => show(id, &JobState::ALL, queue, screen).await,
+        Jobs::Explain { id } => why(id, queue, screen).await,
         Jobs::Retry(which) => {
             let selection = which.selection(RETRYABLE).map_err(Failure::usage)?;
             treat(&selection, Act::Retry, which.dry_run, queue, screen).await
@@ -46,7 +47,7 @@ async fn treat(
     screen: &Screen,
 ) -> Done {
     let act = if dry_run { Act::Look } else { act };
-    let bulk = Bulk::run(queue, selection, &act, SystemClock.now()).await;
+    let bulk = Bulk::run(queue, selection, &act, queue.now().await?).await;
     report::bulk(bulk, &act, screen)
 }
 
@@ -56,7 +57,7 @@ pub(super) async fn list(
     queue: &dyn QueueBackend,
     screen: &Screen,
 ) -> Done {
-    let (now, limit) = (SystemClock.now(), usize::try_from(limit).unwrap_or(usize::MAX));
+    let (now, limit) = (queue.now().await?, usize::try_from(limit).unwrap_or(usize::MAX));
     // One more than is shown says whether there are more.
     let mut found = Pages::new(queue, selection, now).first(limit.saturating_add(1)).await?;
     let more = found.len() > limit;
@@ -120,13 +121,39 @@ pub(super) async fn show(id: JobId, states: &[JobState], queue: &dyn QueueBacken
     if screen.is_json() {
         screen.json(&view)?;
     } else {
-        people(&view, screen)?;
+        people(&view, queue.now().await?, screen)?;
     }
     Ok(Outcome::Done)
 }
 
-fn people(job: &JobView, screen: &Screen) -> Result<(), Failure> {
-    let now = SystemClock.now();
+async fn why(id: JobId, queue: &dyn QueueBackend, screen: &Screen) -> Done {
+    let explanation = explain(queue, id).await.map_err(|error| match error.kind() {
+        QueueErrorKind::NotFound => Failure::not_found(error.context()),
+        _ => error.into(),
+    })?;
+    let text = explanation.to_string();
+    if screen.is_json() {
+        let reasons: Vec<_> = explanation.reasons.iter().map(plain_reason).collect();
+        screen.json(&json!({ "job": JobLine::from(explanation.job), "reasons": reasons, "text": text }))?;
+    } else {
+        screen.block(0, &text)?;
+    }
+    Ok(Outcome::Done)
+}
+
+/// A reason with its times as in every other answer: time stamps as dates, durations as seconds.
+fn plain_reason(reason: &Reason) -> serde_json::Value {
+    let mut value = json!(reason);
+    match reason {
+        Reason::Ended { at, .. } => value["at"] = json!(at.map(|at| at.to_string())),
+        Reason::Running { lasts, .. } => value["lasts"] = json!(lasts.as_secs_f64()),
+        Reason::NotDue { due_in } => value["due_in"] = json!(due_in.as_secs_f64()),
+        _ => {}
+    }
+    value
+}
+
+fn people(job: &JobView, now: Timestamp, screen: &Screen) -> Result<(), Failure> {
     let since = Line::styled(style(job.state), job.state.as_str())
         .and(Style::Plain, format!(" for {}", short(now.since(job.since))));
     let mut fields: Vec<(&'static str, Line)> = vec![

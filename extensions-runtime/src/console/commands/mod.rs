@@ -5,10 +5,11 @@ mod failed;
 mod jobs;
 mod queues;
 mod report;
+mod store;
 mod work;
 
 use super::app::App;
-use super::args::{Command, OfCode, OfStore};
+use super::args::{Command, Configured, OfCode, OfStore};
 use super::outcome::{Done, Outcome};
 use super::screen::Screen;
 
@@ -40,18 +41,17 @@ async fn with_code(command: OfCode, session: Session<'_>) -> Done {
 }
 
 async fn with_store(command: OfStore, session: Session<'_>) -> Done {
-    if let OfStore::Completions { shell } = command {
-        return completions(shell, session);
-    }
-    let Session { app, url, screen, .. } = session;
-    let queue = app.queue(url.as_deref()).await?;
+    let (url, screen) = (session.url.as_deref(), session.screen);
     match command {
-        OfStore::Stats => queues::stats(&*queue, screen).await,
-        OfStore::Failed(command) => failed::run(command, &*queue, screen).await,
-        OfStore::Jobs(command) => jobs::run(command, &*queue, screen).await,
-        OfStore::Queue(command) => queues::run(command, &*queue, screen).await,
-        OfStore::Workers => queues::workers(&*queue, screen).await,
-        OfStore::Completions { .. } => Ok(Outcome::Done),
+        OfStore::Completions { shell } => completions(shell, session),
+        OfStore::Config(Configured::Show) => store::config(&session.app.config(url)?, screen),
+        OfStore::Migrate { print } => store::migrate(session.app, url, print, screen).await,
+        OfStore::Stats { period } => queues::stats(period, &*session.app.queue(url).await?, screen).await,
+        OfStore::Failed(command) => failed::run(command, &*session.app.queue(url).await?, screen).await,
+        OfStore::Jobs(command) => jobs::run(command, &*session.app.queue(url).await?, screen).await,
+        OfStore::Queue(command) => queues::run(command, &*session.app.queue(url).await?, screen).await,
+        OfStore::Workers => queues::workers(&*session.app.queue(url).await?, screen).await,
+        OfStore::Doctor => store::doctor(&*session.app.queue(url).await?, screen).await,
     }
 }
 

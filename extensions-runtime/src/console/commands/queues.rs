@@ -9,13 +9,13 @@ use super::super::outcome::{Done, Failure, Outcome};
 use super::super::screen::{Column, Line, Screen, Style, Table};
 use super::report;
 use crate::job::{JobState, QueueName};
-use crate::operator::{QueueView, WAITING, WorkerView, clear, short};
+use crate::operator::{Period, QueueView, WAITING, WorkerView, clear, period, short};
 use crate::queue::QueueBackend;
 use crate::time::{Clock, SystemClock};
 
 pub(super) async fn run(command: Queue, queue: &dyn QueueBackend, screen: &Screen) -> Done {
     match command {
-        Queue::List => stats(queue, screen).await,
+        Queue::List => stats(None, queue, screen).await,
         Queue::Pause(names) => pause(names.names, queue, screen).await,
         Queue::Resume(names) => resume(names.names, queue, screen).await,
         Queue::Clear { name, sure } => {
@@ -23,7 +23,7 @@ pub(super) async fn run(command: Queue, queue: &dyn QueueBackend, screen: &Scree
                 &format!("This deletes every waiting job of the queue `{name}`. Go on?"),
                 sure.yes,
             )?;
-            let (cancelled, forgotten) = clear(queue, &name, SystemClock.now()).await;
+            let (cancelled, forgotten) = clear(queue, &name, queue.now().await?).await;
             report::cleared(cancelled, forgotten, screen)
         }
         Queue::Monitor { names, interval, count } => monitor(&names, interval, count, queue, screen).await,
@@ -36,21 +36,66 @@ async fn views(queue: &dyn QueueBackend) -> Result<Vec<QueueView>, Failure> {
     Ok(views)
 }
 
-pub(super) async fn stats(queue: &dyn QueueBackend, screen: &Screen) -> Done {
+pub(super) async fn stats(since: Option<Duration>, queue: &dyn QueueBackend, screen: &Screen) -> Done {
     let views = views(queue).await?;
+    let history = match since {
+        Some(since) => Some(period(queue, since).await?),
+        None => None,
+    };
     if screen.is_json() {
-        screen.json(&json!({ "store": queue.describe(), "queues": views }))?;
+        let mut document = json!({ "store": queue.describe(), "queues": views });
+        if let Some((history, since)) = history.zip(since) {
+            document["period"] = json!({ "seconds": since.as_secs_f64(), "handlers": history });
+        }
+        screen.json(&document)?;
         return Ok(Outcome::Done);
     }
     if views.is_empty() {
-        screen.line(format!("{}: nothing was ever queued here", queue.describe()))?;
-        return Ok(Outcome::Done);
+        screen.line(format!("{}: nothing is queued here", queue.describe()))?;
+    } else {
+        screen.table(table(&views))?;
     }
-    screen.table(table(&views))?;
     for view in views.iter().filter(|view| view.unserved) {
         screen.line(Line::styled(Style::Bad, unserved(view)))?;
     }
+    if let Some((history, since)) = history.zip(since) {
+        screen.line("")?;
+        screen.line(Line::styled(Style::Bold, format!("The last {}", short(since))))?;
+        screen.table(table_of_period(&history))?;
+    }
     Ok(Outcome::Done)
+}
+
+fn table_of_period(history: &[Period]) -> Table {
+    let mut table = Table::new([
+        Column::long("QUEUE"),
+        Column::long("HANDLER"),
+        Column::number("STARTED"),
+        Column::number("COMPLETED"),
+        Column::number("FAILED"),
+        Column::number("RETRIED"),
+        Column::number("DEAD"),
+        Column::number("CANCELLED"),
+        Column::number("MEAN RUN"),
+        Column::number("LONGEST"),
+        Column::number("MEAN WAIT"),
+    ]);
+    let span = |seconds: f64| short(Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX));
+    for of_handler in history {
+        let counts = [
+            of_handler.started,
+            of_handler.completed,
+            of_handler.failed,
+            of_handler.retried,
+            of_handler.dead,
+            of_handler.cancelled,
+        ];
+        let times = [of_handler.mean_run_time, Some(of_handler.longest), of_handler.mean_wait];
+        let names = [of_handler.queue.to_string(), of_handler.handler.to_string()];
+        let times = times.map(|time| time.map_or_else(|| "-".to_owned(), span));
+        table.row(names.into_iter().chain(counts.map(|count| count.to_string())).chain(times));
+    }
+    table
 }
 
 fn unserved(view: &QueueView) -> String {
@@ -230,7 +275,7 @@ pub(super) async fn workers(queue: &dyn QueueBackend, screen: &Screen) -> Done {
         screen.line("no worker is alive")?;
         return Ok(Outcome::Done);
     }
-    let now = SystemClock.now();
+    let now = queue.now().await?;
     let mut table = Table::new([
         Column::text("ID"),
         Column::long("HOST"),

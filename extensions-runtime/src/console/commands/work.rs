@@ -3,13 +3,18 @@
 use super::super::args::{QueueArg, WorkArgs};
 use super::super::outcome::{Done, Failure, Outcome};
 use super::Session;
+use crate::config::{Config, Pool, PoolQueues};
 use crate::worker::{StopReason, WorkerBuilder, WorkerReport};
 
 pub(super) async fn work(args: WorkArgs, session: Session<'_>) -> Done {
     let Session { app, url, screen, .. } = session;
     let order = Order::of(&args.queue)?;
     let extensions = app.instance(url.as_deref(), |builder| builder).await?;
-    let worker = configured(order.apply(extensions.worker()), &args);
+    let mut worker = extensions.worker();
+    if let Some(name) = &args.pool {
+        worker = of_pool(worker, pool(extensions.config(), name)?);
+    }
+    let worker = configured(order.apply(worker), &args, limits(&args.queue_concurrency)?);
     let report = worker.run().await?;
     if screen.is_json() {
         screen.json(&report)?;
@@ -48,32 +53,69 @@ impl Order {
     }
 }
 
-fn configured(mut worker: WorkerBuilder, args: &WorkArgs) -> WorkerBuilder {
-    if let Some(slots) = args.concurrency {
-        worker = worker.concurrency(usize::try_from(slots).unwrap_or(usize::MAX));
+fn pool<'a>(config: &'a Config, name: &str) -> Result<&'a Pool, Failure> {
+    config.pools().get(name).ok_or_else(|| {
+        let names: Vec<_> = config.pools().keys().map(|name| format!("`{name}`")).collect();
+        let there = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+        Failure::not_found(format!(
+            "there is no pool `{name}` in the configuration ([worker.{name}]); there is {there}"
+        ))
+    })
+}
+
+/// A worker as a pool of the configuration has it: one of its processes.
+fn of_pool(worker: WorkerBuilder, pool: &Pool) -> WorkerBuilder {
+    let worker = match &pool.queues {
+        PoolQueues::Strict(queues) => worker.queues(queues.iter().cloned()),
+        PoolQueues::Weighted(weights) => worker.weights(weights.iter().cloned()),
+    };
+    let limits = pool.queue_concurrency.iter().map(|(queue, jobs)| (queue.clone(), *jobs));
+    let worker = worker.concurrency(pool.concurrency).queue_concurrency(limits);
+    let worker = set(worker, pool.prefetch, WorkerBuilder::prefetch);
+    let worker = set(worker, pool.lease, WorkerBuilder::lease);
+    let worker = set(worker, pool.grace, WorkerBuilder::grace);
+    let worker = set(worker, pool.max_jobs, WorkerBuilder::max_jobs);
+    let worker = set(worker, pool.max_time, WorkerBuilder::max_time);
+    set(worker, pool.max_memory, WorkerBuilder::max_memory)
+}
+
+fn set<T>(
+    worker: WorkerBuilder,
+    value: Option<T>,
+    how: impl FnOnce(WorkerBuilder, T) -> WorkerBuilder,
+) -> WorkerBuilder {
+    match value {
+        Some(value) => how(worker, value),
+        None => worker,
     }
-    if let Some(jobs) = args.prefetch {
-        worker = worker.prefetch(jobs);
-    }
-    if let Some(lease) = args.lease {
-        worker = worker.lease(lease);
-    }
-    if let Some(grace) = args.grace {
-        worker = worker.grace(grace);
-    }
-    if let Some(jobs) = args.max_jobs {
-        worker = worker.max_jobs(jobs);
-    }
-    if let Some(time) = args.max_time {
-        worker = worker.max_time(time);
-    }
-    if args.stop_when_empty {
-        worker = worker.stop_when_empty();
-    }
-    if args.stop_when_drained {
-        worker = worker.stop_when_drained();
-    }
-    worker
+}
+
+fn limits(queues: &[QueueArg]) -> Result<Vec<(String, usize)>, Failure> {
+    let limit = |queue: &QueueArg| {
+        let jobs = queue.weight.and_then(|jobs| usize::try_from(jobs).ok());
+        let missing = || {
+            Failure::usage(format!(
+                "`--queue-concurrency` has no number for `{0}`; write `{0}=2`",
+                queue.name
+            ))
+        };
+        Ok((queue.name.clone(), jobs.ok_or_else(missing)?))
+    };
+    queues.iter().map(limit).collect()
+}
+
+fn configured(worker: WorkerBuilder, args: &WorkArgs, limits: Vec<(String, usize)>) -> WorkerBuilder {
+    let slots = args.concurrency.map(|slots| usize::try_from(slots).unwrap_or(usize::MAX));
+    let worker = set(worker.queue_concurrency(limits), slots, WorkerBuilder::concurrency);
+    let worker = set(worker, args.prefetch, WorkerBuilder::prefetch);
+    let worker = set(worker, args.lease, WorkerBuilder::lease);
+    let worker = set(worker, args.grace, WorkerBuilder::grace);
+    let worker = set(worker, args.max_jobs, WorkerBuilder::max_jobs);
+    let worker = set(worker, args.max_time, WorkerBuilder::max_time);
+    let worker = set(worker, args.max_memory, WorkerBuilder::max_memory);
+    let worker = set(worker, args.once.then_some(()), |worker, ()| worker.once());
+    let worker = set(worker, args.stop_when_empty.then_some(()), |worker, ()| worker.stop_when_empty());
+    set(worker, args.stop_when_drained.then_some(()), |worker, ()| worker.stop_when_drained())
 }
 
 fn summary(report: &WorkerReport) -> String {
@@ -96,6 +138,7 @@ fn summary(report: &WorkerReport) -> String {
         StopReason::Empty => "nothing left to do",
         StopReason::MaxJobs => "--max-jobs reached",
         StopReason::MaxTime => "--max-time reached",
+        StopReason::MaxMemory => "--max-memory reached",
     };
     format!("ended ({why}): {}", counts.join(", "))
 }

@@ -62,9 +62,8 @@ impl BreakerOptions {
         self
     }
 
-    /// Threshold, time-out, most calls at a time in half-open, successes.
-    #[cfg(feature = "console")]
-    pub(crate) const fn numbers(&self) -> (u32, Duration, u32, u32) {
+    /// Threshold, time-out, calls in half-open and successes.
+    pub(crate) const fn parts(&self) -> (u32, Duration, u32, u32) {
         (self.threshold, self.timeout, self.half_open_max, self.successes)
     }
 

@@ -12,6 +12,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::handlers::{Charged, Held, Ordered, Reindexed, Rendered, Stubborn};
 use super::releases;
+use super::sell::Paid;
 use super::wicked::Wicked;
 
 /// How long a fire whose push failed is tried again.
@@ -101,6 +102,7 @@ impl Firer {
             mix.stubborn,
             mix.wicked,
             mix.shipment,
+            mix.booked,
         ];
         match chosen(&mut rng, &weights) {
             0 => {
@@ -119,10 +121,11 @@ impl Firer {
                 let how = plan.wicked[usize::try_from(number).unwrap_or(0) % plan.wicked.len()];
                 self.fire(fire, Wicked { fire, how }).await;
             }
-            _ => match release {
+            7 => match release {
                 Release::Old => self.fire(fire, releases::old::Shipment { fire, grams: 1000 }).await,
                 Release::New => self.fire(fire, releases::new::Shipment { fire, kilos: 1.0 }).await,
             },
+            _ => self.fire(fire, Paid { fire }).await,
         }
     }
 

@@ -41,6 +41,7 @@ async fn instance(orders: &Orders, ledger: &LedgerWriter) -> Extensions {
     let builder = Extensions::builder()
         .discover()
         .resource(ledger.clone())
+        .resource(sell::Database(orders.queue_url.clone()))
         .queue_url(&orders.queue_url)
         .retention(KEPT)
         // Its handlers fail on purpose, many in a row, which would hold their jobs back.

@@ -1,0 +1,409 @@
+//! The worker's loop: claims, starts, waits, and shuts down in order.
+
+mod claiming;
+mod ending;
+mod round;
+mod waiting;
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use tokio::task::{JoinHandle, JoinSet};
+
+use self::round::Round;
+use self::waiting::Pending;
+use crate::instance::{Around, Extensions};
+use crate::job::WorkerId;
+use crate::queue::{Claimed, QueueBackend, QueueError, TakeLost, WorkerInfo};
+use crate::time::Clock;
+use crate::worker::builder::{StopWhen, WorkerBuilder};
+use crate::worker::control::{Control, Orders};
+use crate::worker::executor::Executor;
+use crate::worker::heartbeat::{BEAT, Beating, Heartbeat};
+use crate::worker::job::Job;
+use crate::worker::leases::Leases;
+use crate::worker::limits::{Limits, Place};
+use crate::worker::memory;
+use crate::worker::order::QueueOrder;
+use crate::worker::outage::Outage;
+use crate::worker::pulse::Pulse;
+use crate::worker::report::{Counts, StopReason, WorkerReport};
+use crate::worker::settler::Settler;
+use crate::worker::status::Vitals;
+use crate::worker::stuck::StuckJobs;
+use crate::worker::unserved::Unserved;
+use crate::worker::upkeep;
+use crate::worker::watchdog::{Claims, Watchdog};
+use crate::worker::window::Window;
+
+/// How often a busy worker looks for jobs that were lost before.
+const LOST_LOOK: Duration = Duration::from_millis(100);
+
+/// A claimed job that was not started yet.
+struct Buffered {
+    job: Job,
+    /// Held until the end of a job that was lost before.
+    lost: Option<Arc<()>>,
+    /// Held until the end of a job whose queue has a limit here.
+    place: Option<Place>,
+}
+
+pub(super) struct Worker {
+    queue: Arc<dyn QueueBackend>,
+    order: QueueOrder,
+    info: WorkerInfo,
+    concurrency: usize,
+    lease: Duration,
+    grace: Duration,
+    stop_when: Option<StopWhen>,
+    max_time: Option<Duration>,
+    /// How many jobs may still be claimed.
+    jobs_left: u64,
+    window: Window,
+    leases: Arc<Leases>,
+    counts: Arc<Counts>,
+    outage: Arc<Outage>,
+    claims: Arc<Claims>,
+    watchdog: Option<Duration>,
+    extensions: Extensions,
+    buffer: VecDeque<Buffered>,
+    running: JoinSet<Duration>,
+    /// Held once for every job here that was lost before: one at a time.
+    lost_here: Arc<()>,
+    /// Which lost jobs every claim of the last round took in.
+    last_took: TakeLost,
+    /// How many claims of stuck handlers had been ended when the last round began.
+    given_up_before: u32,
+    /// When to look for lost jobs even if every slot could be filled with others.
+    next_lost_look: Instant,
+    /// Whether a claim is under way that may bring a lost job, for which a slot is kept free.
+    keeps_slot: bool,
+    /// The queues that are looked at, or were looked at last.
+    round: Round,
+    limits: Arc<Limits>,
+    max_memory: Option<u64>,
+    control: Control,
+    orders: Orders,
+    vitals: Arc<Vitals>,
+    clock: Arc<dyn Clock>,
+    heeds_breakers: bool,
+    /// Whether somebody waits for the jobs, and knows of the worker without a log.
+    in_place: bool,
+    /// What its task hands on to the jobs.
+    around: Option<Around>,
+}
+
+impl Worker {
+    pub(super) fn new(
+        extensions: Extensions,
+        queue: Arc<dyn QueueBackend>,
+        order: QueueOrder,
+        options: &WorkerBuilder,
+    ) -> Self {
+        let known = extensions.registry().known();
+        let in_place = options.in_place.as_ref();
+        let clock: Arc<dyn Clock> = match in_place {
+            Some(in_place) => Arc::clone(&in_place.clock) as _,
+            None => Arc::clone(&extensions.settings().clock),
+        };
+        let mut orders = options.control.orders();
+        let slots = orders.slots().unwrap_or(options.concurrency);
+        let info = WorkerInfo {
+            id: WorkerId::new(),
+            host: host(),
+            pid: std::process::id(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            queues: order.names(),
+            handlers: known.to_vec(),
+            slots: u32::try_from(slots).unwrap_or(u32::MAX),
+            busy: 0,
+            started_at: clock.now(),
+            last_beat: clock.now(),
+            live_for: BEAT * 3,
+        };
+        let outage = Arc::new(Outage::new(Arc::clone(&queue)));
+        let vitals = Arc::new(Vitals::new(info.id, Arc::clone(&queue), slots, Arc::clone(&outage)));
+        Self {
+            outage,
+            claims: Arc::clone(&vitals.claims),
+            watchdog: options.watchdog.filter(|_| in_place.is_none()),
+            queue,
+            order,
+            info,
+            concurrency: slots,
+            lease: options.lease,
+            grace: options.grace,
+            stop_when: options.stop_when,
+            max_time: options.max_time,
+            jobs_left: options.max_jobs.unwrap_or(u64::MAX),
+            window: Window::new(slots, options.prefetch),
+            leases: Arc::clone(&vitals.leases),
+            counts: Arc::clone(&vitals.counts),
+            extensions,
+            buffer: VecDeque::new(),
+            running: JoinSet::new(),
+            lost_here: Arc::default(),
+            last_took: TakeLost::All,
+            given_up_before: 0,
+            next_lost_look: Instant::now() + LOST_LOOK,
+            keeps_slot: false,
+            round: Round::default(),
+            limits: Arc::new(Limits::new(&options.queue_concurrency)),
+            max_memory: options.max_memory,
+            control: options.control.clone(),
+            orders,
+            vitals,
+            clock,
+            heeds_breakers: in_place.is_none_or(|in_place| in_place.heeds_breakers),
+            in_place: in_place.is_some(),
+            around: Around::current(),
+        }
+    }
+
+    pub(super) async fn run(
+        mut self,
+        shutdown: impl Future<Output = ()> + Send,
+    ) -> Result<WorkerReport, QueueError> {
+        let _shown = self.control.attach(&self.vitals);
+        if !self.in_place {
+            self.warn_of_mistakes();
+        }
+        match self.queue.beat(self.info.clone(), Vec::new()).await {
+            Ok(()) => self.outage.works("beat"),
+            Err(error) => {
+                self.outage.failed("beat", &error);
+            }
+        }
+        if !self.in_place {
+            tracing::info!(worker = %self.info.id, queue = self.queue.describe(), queues = ?self.info.queues, slots = self.concurrency, "worker started");
+        }
+        let (settler, settling) =
+            Settler::start(Arc::clone(&self.queue), Arc::clone(&self.leases), Arc::clone(&self.outage));
+        let executor = Arc::new(Executor {
+            extensions: self.extensions.clone(),
+            worker: self.info.id,
+            queue: Arc::clone(&self.queue),
+            settler,
+            leases: Arc::clone(&self.leases),
+            counts: Arc::clone(&self.counts),
+            outage: Arc::clone(&self.outage),
+            retention: self.extensions.settings().retention,
+            clock: Arc::clone(&self.clock),
+            heeds_breakers: self.heeds_breakers,
+            slow: std::sync::Mutex::default(),
+        });
+        let heartbeat = Heartbeat::start(self.beating(&executor)).map_err(|error| {
+            let hint = "the heartbeat's thread could not be started";
+            QueueError::new(crate::queue::QueueErrorKind::Other, "work", hint).with_source(error)
+        })?;
+        let upkeep = Upkeep(tokio::spawn(upkeep::run(
+            Arc::clone(&self.queue),
+            executor.retention,
+            Arc::clone(&self.outage),
+            (!self.in_place).then(|| Unserved::new(Arc::clone(&self.vitals))),
+        )));
+        let stopped = self.work(&executor, shutdown).await;
+        self.vitals.note_stopped(stopped);
+        self.claims.end();
+        drop(upkeep);
+        self.finish(executor, settling).await;
+        heartbeat.end().await;
+        let report = self.vitals.report();
+        if !self.in_place {
+            tracing::info!(worker = %self.info.id, ?report, "worker stopped");
+        }
+        Ok(report)
+    }
+
+    fn beating(&self, executor: &Arc<Executor>) -> Beating {
+        let watch = |patience| Watchdog::new(&self.vitals, Arc::clone(&self.limits), patience);
+        Beating {
+            queue: Arc::clone(&self.queue),
+            leases: Arc::clone(&self.leases),
+            outage: Arc::clone(&self.outage),
+            worker: self.info.clone(),
+            lease: self.lease,
+            counts: Arc::clone(&self.counts),
+            extensions: self.extensions.clone(),
+            pulse: Pulse::new(tokio::runtime::Handle::current()),
+            stuck: StuckJobs::new(Arc::clone(&self.vitals), Arc::downgrade(executor)),
+            vitals: Arc::clone(&self.vitals),
+            watchdog: self.watchdog.map(watch),
+        }
+    }
+
+    /// A queue that no handler here uses is most likely misspelt.
+    fn warn_of_mistakes(&self) {
+        if self.info.handlers.is_empty() {
+            tracing::warn!("this worker knows no async handler and will find nothing to do");
+        }
+        let registry = self.extensions.registry();
+        let handlers = registry.handlers().iter();
+        let used: Vec<_> =
+            handlers.filter_map(|info| info.options.as_ref()).map(|options| &options.queue).collect();
+        for queue in self.info.queues.iter().filter(|queue| !used.contains(queue) && **queue != "default") {
+            tracing::warn!(%queue, ?used, "no handler of this instance uses this queue by default; is its name right?");
+        }
+        for queue in self.limits.queues().filter(|queue| !self.info.queues.contains(queue)) {
+            tracing::warn!(%queue, queues = ?self.info.queues, "`queue_concurrency` names a queue that this worker does not serve");
+        }
+    }
+
+    async fn work(
+        &mut self,
+        executor: &Arc<Executor>,
+        shutdown: impl Future<Output = ()> + Send,
+    ) -> StopReason {
+        let mut shutdown = pin!(shutdown);
+        let max_time = self.max_time;
+        let mut out_of_time = pin!(async move {
+            match max_time {
+                Some(time) => tokio::time::sleep(time).await,
+                None => std::future::pending().await,
+            }
+        });
+        let mut out_of_memory = pin!(memory::outgrown(self.max_memory));
+        let mut new_slots = Box::pin(self.orders.clone().next_slots());
+        let mut asked_to_stop = pin!(self.orders.clone().stopped());
+        let mut pending = self.claim();
+        let stopped = loop {
+            self.start_buffered(executor);
+            if self.jobs_left == 0 && self.is_at_rest() && !matches!(pending, Pending::Claim(_)) {
+                break StopReason::MaxJobs;
+            }
+            if matches!(pending, Pending::Nothing) {
+                pending = self.claim();
+            }
+            tokio::select! {
+                biased;
+                () = &mut shutdown => break StopReason::Asked,
+                () = &mut asked_to_stop => break StopReason::Asked,
+                () = &mut out_of_time => break StopReason::MaxTime,
+                () = &mut out_of_memory => break StopReason::MaxMemory,
+                (orders, slots) = &mut new_slots => {
+                    new_slots.set(orders.next_slots());
+                    self.set_slots(slots);
+                    self.look_again_if_idle(&mut pending);
+                }
+                Some(ended) = self.running.join_next(), if !self.running.is_empty() => {
+                    self.note_ended(ended);
+                    while let Some(ended) = self.running.try_join_next() {
+                        self.note_ended(ended);
+                    }
+                    self.look_again_if_idle(&mut pending);
+                }
+                () = self.claims.again.notified() => pending = self.look_again(),
+                news = pending.news() => {
+                    let next = self.after(news).await;
+                    let is_over = next.is_none();
+                    pending = next.unwrap_or(Pending::Nothing);
+                    if is_over {
+                        break StopReason::Empty;
+                    }
+                }
+            }
+        };
+        self.last_claim(pending).await;
+        stopped
+    }
+
+    fn look_again_if_idle(&self, pending: &mut Pending) {
+        if matches!(pending, Pending::Idle(_)) && self.may_find_more() {
+            *pending = Pending::Nothing;
+        }
+    }
+
+    /// Changes how many jobs run at once from now on. Those that run are left alone.
+    fn set_slots(&mut self, slots: usize) {
+        tracing::debug!(worker = %self.info.id, from = self.concurrency, to = slots, "other number of slots");
+        self.concurrency = slots;
+        self.window.resize(slots);
+        self.vitals.slots.store(slots, Ordering::Relaxed);
+    }
+
+    fn is_at_rest(&self) -> bool {
+        self.runs_nothing() && self.buffer.is_empty()
+    }
+
+    /// Whether all that still runs has been given up.
+    fn runs_nothing(&self) -> bool {
+        self.running.len() <= self.leases.outlived()
+    }
+
+    fn take_in(&mut self, claimed: Claimed, asked: Instant) {
+        self.note_success();
+        self.jobs_left = self.jobs_left.saturating_sub(u64::try_from(claimed.jobs.len()).unwrap_or(u64::MAX));
+        let jobs: Vec<Job> =
+            claimed.jobs.into_iter().map(|job| Job::new(job, self.extensions.clone())).collect();
+        self.leases.add(&jobs, asked, self.lease);
+        let (lost_here, limits) = (&self.lost_here, &self.limits);
+        let buffered = |job: Job| Buffered {
+            lost: (job.claimed().lost_count > 0).then(|| Arc::clone(lost_here)),
+            place: limits.take(job.queue()),
+            job,
+        };
+        let mut buffered = jobs.into_iter().map(buffered);
+        // A job that was lost before comes alone, and starts before the others.
+        if buffered.len() == 1 {
+            self.buffer.extend(buffered.next());
+            self.buffer.rotate_right(1);
+        } else {
+            self.buffer.extend(buffered);
+        }
+    }
+
+    fn start_buffered(&mut self, executor: &Arc<Executor>) {
+        if self.buffer.is_empty() {
+            return;
+        }
+        let slots = self.slots();
+        while self.running.len() < slots {
+            let Some(Buffered { job, lost, place }) = self.buffer.pop_front() else { break };
+            let executor = Arc::clone(executor);
+            let execution = async move {
+                let _until_it_ends = (lost, place);
+                let started = Instant::now();
+                executor.execute(job).await;
+                started.elapsed()
+            };
+            match self.around.clone() {
+                Some(around) => self.running.spawn(around.carry(execution)),
+                None => self.running.spawn(execution),
+            };
+        }
+        self.note_busy();
+    }
+
+    fn note_busy(&self) {
+        self.vitals.buffered.store(self.buffer.len(), Ordering::Relaxed);
+        self.leases.busy.store(u32::try_from(self.running.len()).unwrap_or(u32::MAX), Ordering::Relaxed);
+    }
+
+    fn note_ended(&mut self, ended: Result<Duration, tokio::task::JoinError>) {
+        self.note_busy();
+        match ended {
+            Ok(took) => self.vitals.note_mean_run_time(self.window.note_ended(took)),
+            Err(error) => tracing::error!(%error, "an executor died; its job is left to its lease"),
+        }
+    }
+}
+
+/// The upkeep's task, ended with the worker.
+struct Upkeep(JoinHandle<()>);
+
+impl Drop for Upkeep {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+fn host() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/hostname")
+        .map(|name| name.trim().to_owned())
+        .or_else(|_| std::env::var("HOSTNAME"))
+        .unwrap_or_else(|_| "unknown".to_owned())
+}

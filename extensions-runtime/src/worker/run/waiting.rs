@@ -1,0 +1,170 @@
+//! What the loop waits for, and what it makes of an answer.
+
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use super::Worker;
+use crate::job::{JobState, QueueName};
+use crate::queue::{Claimed, QueueError, QueueStats, WaitCursor, WaitRequest};
+use crate::worker::builder::StopWhen;
+
+/// The longest wait without asking the queue: a net under lost wake-ups.
+const FALLBACK_POLL: Duration = Duration::from_secs(5);
+/// How often a worker that is to end when all is drained looks whether it is.
+const DRAIN_POLL: Duration = Duration::from_millis(100);
+/// The shortest wait for a circuit that may be tried again.
+const CIRCUIT_LOOK: Duration = Duration::from_millis(100);
+
+type Step<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+/// What the loop waits for besides running jobs.
+pub(super) enum Pending {
+    /// Nothing: there is no room for more jobs.
+    Nothing,
+    /// Nothing to be asked: every queue has as many jobs here as it may.
+    Full,
+    Claim(Step<(Instant, Result<Claimed, QueueError>)>),
+    /// More jobs, or the time for another look.
+    Idle(Step<()>),
+}
+
+/// What ended the waiting.
+pub(super) enum News {
+    Claimed(Instant, Result<Claimed, QueueError>),
+    Full,
+    Look,
+}
+
+impl Pending {
+    pub(super) async fn news(&mut self) -> News {
+        match self {
+            Self::Nothing => std::future::pending().await,
+            Self::Full => News::Full,
+            Self::Claim(claim) => {
+                let (asked, claimed) = claim.await;
+                News::Claimed(asked, claimed)
+            }
+            Self::Idle(idle) => {
+                idle.await;
+                News::Look
+            }
+        }
+    }
+}
+
+impl Worker {
+    /// What to wait for next; none where the worker is to end.
+    pub(super) async fn after(&mut self, news: News) -> Option<Pending> {
+        match news {
+            News::Look => Some(self.look_again()),
+            News::Full => self.after_round().await,
+            News::Claimed(asked, Ok(claimed)) if !claimed.jobs.is_empty() => {
+                self.take_in(claimed, asked);
+                Some(self.look_again())
+            }
+            News::Claimed(_, Ok(nothing)) => {
+                self.note_success();
+                self.round.note_nothing(&nothing);
+                if self.round.is_over() { self.after_round().await } else { Some(self.claim_next()) }
+            }
+            News::Claimed(_, Err(error)) => {
+                self.keeps_slot = false;
+                Some(Pending::Idle(self.after_error(&error)))
+            }
+        }
+    }
+
+    /// Nothing is waited for any more; where there is room, the next claim begins a new round.
+    pub(super) fn look_again(&mut self) -> Pending {
+        self.keeps_slot = false;
+        Pending::Nothing
+    }
+
+    /// What to wait for after a round that brought nothing; none where the worker is to end.
+    async fn after_round(&mut self) -> Option<Pending> {
+        self.keeps_slot = false;
+        if self.has_looked_too_narrowly() {
+            return Some(Pending::Nothing);
+        }
+        let circuit = self.next_circuit().map(|retry_in| retry_in.max(CIRCUIT_LOOK));
+        let due = self.round.next_due().into_iter().chain(circuit).fold(FALLBACK_POLL, Duration::min);
+        let at_rest = self.stop_when.filter(|_| self.is_at_rest());
+        let wait = match at_rest {
+            None => due,
+            Some(_) if self.may_stuck_leave_more() => due.min(DRAIN_POLL),
+            Some(StopWhen::Empty) => return None,
+            Some(StopWhen::Drained) if self.is_drained().await => return None,
+            Some(StopWhen::Drained) => due.min(DRAIN_POLL),
+        };
+        Some(Pending::Idle(self.wait(wait)))
+    }
+
+    /// Whether the job of a stuck handler may be there by now, or soon, that the last round did not see.
+    fn may_stuck_leave_more(&self) -> bool {
+        !self.leases.is_empty() || self.leases.given_up.load(Ordering::Relaxed) != self.given_up_before
+    }
+
+    async fn is_drained(&self) -> bool {
+        let served = |stats: &&QueueStats| self.info.queues.contains(&stats.queue);
+        match self.queue.stats().await {
+            Ok(stats) => {
+                self.outage.works("stats");
+                let is_drained = |stats: &QueueStats| stats.unfinished() == stats.count(JobState::Unroutable);
+                stats.iter().filter(served).all(is_drained)
+            }
+            Err(error) => {
+                self.outage.failed("stats", &error);
+                false
+            }
+        }
+    }
+
+    /// Waits for news of the queues that were asked in the round. Those that were left out have news when a job of theirs ends here.
+    fn wait(&mut self, timeout: Duration) -> Step<()> {
+        let waits =
+            self.round.take_seen().into_iter().map(|(queues, cursor)| self.wait_for(queues, cursor, timeout));
+        let mut waits: Vec<_> = waits.collect();
+        match waits.pop() {
+            None => Box::pin(tokio::time::sleep(timeout)),
+            Some(only) if waits.is_empty() => only,
+            Some(last) => {
+                waits.push(last);
+                Box::pin(first_of(waits))
+            }
+        }
+    }
+
+    fn wait_for(&self, queues: Vec<QueueName>, cursor: WaitCursor, timeout: Duration) -> Step<()> {
+        let request = WaitRequest { queues, cursor, timeout };
+        let (queue, outage) = (Arc::clone(&self.queue), Arc::clone(&self.outage));
+        Box::pin(async move {
+            match queue.wait(request).await {
+                Ok(()) => outage.works("wait"),
+                Err(error) => outage.wait("wait", &error).await,
+            }
+        })
+    }
+
+    fn after_error(&self, error: &QueueError) -> Step<()> {
+        let wait = self.outage.failed("claim", error);
+        Box::pin(tokio::time::sleep(wait))
+    }
+
+    pub(super) fn note_success(&self) {
+        self.claims.note_answered();
+        self.outage.works("claim");
+    }
+}
+
+/// Ends with the first of them.
+async fn first_of(mut steps: Vec<Step<()>>) {
+    poll_fn(|cx| match steps.iter_mut().any(|step| step.as_mut().poll(cx).is_ready()) {
+        true => Poll::Ready(()),
+        false => Poll::Pending,
+    })
+    .await;
+}
