@@ -16,6 +16,7 @@
 //! | [`follow_ups`] | what a job fires, queued together with its completion |
 //! | [`jobs`] | handles to queued jobs: state, end, result, cancelling |
 //! | [`workers`] | a worker's options, shut-down, what it does while it runs |
+//! | [`console`] | an application's own binary as its operator's tool: commands, exit codes, answers for programs |
 //! | [`async_handlers`] | every option of async handlers, back-off, callbacks, unique jobs, monitoring, practice |
 //! | [`layers`] | observers, and layers around fires, pushes and attempts: what they see, their order |
 //! | [`axum`] | an extractor, the scopes of a request, and errors as answers, for programs with axum |
@@ -147,6 +148,10 @@ pub mod jobs {}
 #[doc = include_str!("docs/workers.md")]
 pub mod workers {}
 
+/// [workers]: workers
+#[doc = include_str!("docs/console.md")]
+pub mod console {}
+
 /// [`Memory`]: crate::queue::Memory
 /// [`FaultyQueue`]: crate::testing::FaultyQueue
 /// [environment]: registration#conditions
@@ -189,6 +194,7 @@ pub mod backends {}
 #[doc = include_str!("docs/plugins.md")]
 pub mod plugins {}
 
+/// [console]: console
 #[doc = include_str!("docs/coming_from.md")]
 pub mod coming_from {}
 

@@ -45,6 +45,14 @@ const LAYERS: &[(&str, &[&str])] = &[
             "job", "breaker", "policy", "features", "time",
         ],
     ),
+    ("operator", &["config", "registry", "handler", "point", "queue", "job", "time"]),
+    (
+        "console",
+        &[
+            "operator", "builder", "instance", "config", "worker", "fire", "registry", "point", "queue",
+            "job", "time",
+        ],
+    ),
     ("bridge", &["fire", "worker", "scope", "handler", "queue", "job"]),
     (
         "testing",

@@ -13,7 +13,8 @@ pub(super) fn hint(word: &str, candidates: &[&str]) -> String {
 pub(crate) fn nearest<'a>(word: &str, candidates: &[&'a str]) -> Option<&'a str> {
     let word = word.to_lowercase();
     let tolerated = |candidate: &str| ((word.len().max(candidate.len()) + 1) / 3).max(1);
-    let distances = candidates.iter().map(|candidate| (distance(&word, candidate), *candidate));
+    let distances =
+        candidates.iter().map(|candidate| (distance(&word, &candidate.to_lowercase()), *candidate));
     let closest = distances
         .filter(|(distance, candidate)| *distance <= tolerated(candidate))
         .min_by_key(|(distance, _)| *distance);

@@ -38,7 +38,8 @@ async fn points_and_handlers_are_listed_without_a_store() {
 async fn a_name_that_nothing_has_is_told_the_nearest() {
     let office = Office::on_sqlite();
     for (line, said) in [
-        ("list --tag mial", "! error: there is no tag `mial`; `mail` is there"),
+        ("list --tag mial", "! error: there is no tag `mial`"),
+        ("list --group warehous", "! error: there is no group `warehous`; `warehouse` is there"),
         ("list --point order", "! error: there is no point `order`"),
         ("list --handler confrim", "! error: there is no handler `confrim`; `confirm` is there"),
         ("inspect refund.aksed", "! error: there is no point `refund.aksed`; `refund.asked` is there"),
@@ -117,7 +118,7 @@ async fn a_plan_runs_and_stores_nothing() {
 
 #[tokio::test]
 async fn data_that_is_no_point_is_refused_before_anything_runs() {
-    let office = Office::on_sqlite();
+    let office = Office::on_sqlite().made().await;
     for (line, code, said) in [
         ("plan OrderPlaced", 2, "! error: `--with-data` is no `OrderPlaced`: missing field `id`"),
         (
@@ -138,7 +139,7 @@ async fn data_that_is_no_point_is_refused_before_anything_runs() {
 
 #[tokio::test]
 async fn a_test_fires_for_real_and_reports() {
-    let office = Office::on_sqlite();
+    let office = Office::on_sqlite().made().await;
     let fired = "
         fired OrderPlaced
           ran      reserve in <age>
@@ -165,7 +166,7 @@ async fn a_test_fires_for_real_and_reports() {
 
 #[tokio::test]
 async fn an_application_that_cannot_be_made_says_why() {
-    let office = Office::on_sqlite().with_variable("OFFICE_IS_WRONG", "1");
+    let office = Office::on_sqlite().made().await.with_variable("OFFICE_IS_WRONG", "1");
     for line in
         ["list", "inspect OrderPlaced", "test OrderPlaced --with-data '{\"id\":1}'", "work --stop-when-empty"]
     {
@@ -181,7 +182,7 @@ async fn an_application_that_cannot_be_made_says_why() {
 
 #[tokio::test]
 async fn a_command_line_that_cannot_be_is_refused() {
-    let office = Office::on_sqlite();
+    let office = Office::on_sqlite().made().await;
     for line in [
         "",
         "jump",
@@ -199,6 +200,12 @@ async fn a_command_line_that_cannot_be_is_refused() {
         "completions tcsh",
         "stats --queue-url nosuch://x",
         "failed prune --older-than '5 minutes'",
+        "work --once --max-jobs 2",
+        "work --max-memory much",
+        "work --queue-concurrency a --stop-when-empty",
+        "stats --period tomorrow",
+        "config",
+        "jobs explain 7",
     ] {
         let output = office.run(line).await;
         assert_eq!(output.status.code(), Some(2), "{line}: {output:?}");
@@ -221,7 +228,7 @@ async fn completions_know_the_commands() {
 
 #[tokio::test]
 async fn an_answer_that_nobody_reads_to_its_end_is_no_failure() {
-    let office = Office::on_sqlite();
+    let office = Office::on_sqlite().made().await;
     let mut child = office.start("queue monitor --interval 50ms --json --count 1000");
     drop(child.stdout.take());
     let output = crate::office::finish(child).await;

@@ -3,19 +3,21 @@
 
 mod code;
 mod office;
+mod shapes;
 mod stateful;
+mod store;
 
 /// A test of a story on every store that lasts.
 macro_rules! on_every_store {
     ($($story:ident)+) => {
         mod sqlite {
-            $(#[tokio::test] async fn $story() { super::$story(crate::office::Office::on_sqlite()).await; })+
+            $(#[tokio::test] async fn $story() { super::$story(crate::office::Office::on_sqlite().made().await).await; })+
         }
         mod postgres {
-            $(#[tokio::test] async fn $story() { super::$story(crate::office::Office::on_postgres().await).await; })+
+            $(#[tokio::test] async fn $story() { super::$story(crate::office::Office::on_postgres().await.made().await).await; })+
         }
         mod redis {
-            $(#[tokio::test] async fn $story() { super::$story(crate::office::Office::on_redis().await).await; })+
+            $(#[tokio::test] async fn $story() { super::$story(crate::office::Office::on_redis().await.made().await).await; })+
         }
     };
 }

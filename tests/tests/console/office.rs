@@ -35,8 +35,15 @@ impl Office {
 
     pub(crate) async fn on_redis() -> Self {
         static SERVER: OnceCell<Server> = OnceCell::const_new();
-        let url = SERVER.get_or_init(|| Redis::start(Persistence::None)).await.fresh_url();
+        let url = SERVER.get_or_init(|| Redis::start(Persistence::Always)).await.fresh_url();
         Self { url, ..Self::on_sqlite() }
+    }
+
+    /// With its store made.
+    pub(crate) async fn made(self) -> Self {
+        let output = self.run("migrate").await;
+        assert!(output.status.success(), "{output:?}");
+        self
     }
 
     /// One whose store cannot be there.
@@ -157,7 +164,7 @@ fn squeezed(text: &str) -> String {
 }
 
 fn placed(word: &str, before: Option<&str>, after: Option<&str>) -> String {
-    let bare = word.trim_matches(['(', ')', ',', ';', '`']);
+    let bare = word.trim_matches(['(', ')', ',', ';', ':', '`']);
     let dashes = |text: &str| text.matches('-').count();
     if bare.len() == 36 && dashes(bare) == 4 && bare.chars().all(|c| c.is_ascii_hexdigit() || c == '-') {
         return word.replace(bare, "<id>");

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 use tests::os;
+use tokio::io::{AsyncBufReadExt, BufReader};
 
 use crate::office::{Office, finish};
 
@@ -17,6 +18,9 @@ crate::on_every_store! {
     a_monitor_sees_changes_and_ends_as_it_is_told
     live_workers_are_listed
     a_worker_serves_the_queues_that_it_is_given
+    what_was_done_in_a_period_is_told_by_handler
+    a_job_that_does_not_run_is_explained
+    the_doctor_names_what_is_wrong
 }
 
 const FIGURES: &str =
@@ -211,15 +215,19 @@ async fn a_monitor_sees_changes_and_ends_as_it_is_told(office: Office) {
         <time> books waiting 1 later 0 running 0 dead 0 workers 0 oldest <age> unserved
         <time> books waiting 1 later 0 running 0 dead 0 workers 0 oldest <age> unserved";
     office.done("queue monitor books --count 2 --interval 50ms", two).await;
-    let child = office.start("queue monitor --interval 50ms --json");
-    let pid = child.id().and_then(os::pid).unwrap();
+    let mut child = office.start("queue monitor --interval 50ms --json");
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut seen = async || {
+        let line = tests::kit::in_time("a look", lines.next_line()).await.unwrap();
+        line.map(|line| serde_json::from_str::<serde_json::Value>(&line).unwrap())
+    };
+    assert_eq!(seen().await.unwrap()["queues"][0]["counts"]["available"], 1);
     office.work().await;
-    rustix::process::kill_process(pid, Signal::INT).unwrap();
+    while seen().await.unwrap()["queues"][0]["counts"]["dead"] != 1 {}
+    rustix::process::kill_process(child.id().and_then(os::pid).unwrap(), Signal::INT).unwrap();
+    while seen().await.is_some() {}
     let output = finish(child).await;
     assert_eq!(output.status.code(), Some(0), "{output:?}");
-    let last = String::from_utf8(output.stdout).unwrap();
-    let last: serde_json::Value = serde_json::from_str(last.lines().last().unwrap()).unwrap();
-    assert_eq!(last["queues"][0]["queue"], "books", "{last}");
 }
 
 async fn live_workers_are_listed(office: Office) {
@@ -250,33 +258,73 @@ async fn a_worker_serves_the_queues_that_it_is_given(office: Office) {
         .done("work --queue books=2,emails=1 --max-jobs 1", "ended (--max-jobs reached): 0 completed, 1 dead")
         .await;
     office.done("work --max-time 50ms", "ended (--max-time reached): 0 completed").await;
+    office.order(2).await;
+    office.order(3).await;
+    office.done("work --once --queue emails", "ended (--max-jobs reached): 1 completed").await;
+    office.done("work --once --queue emails", "ended (--max-jobs reached): 1 completed").await;
+    office.done("work --once --queue emails", "ended (nothing left to do): 0 completed").await;
+    office.done("work --max-memory 1KiB", "ended (--max-memory reached): 0 completed, 2 dead").await;
+    let unknown = "! error: there is no pool `night` in the configuration ([worker.night]); there is none";
+    office.says(3, "work --pool night", unknown).await;
+    let pool =
+        "[worker.day]\nqueues = [\"books\", \"emails\"]\nqueue_concurrency = { books = 1 }\nmax_jobs = 2\n";
+    std::fs::write(office.folder().join("extensions.toml"), pool).unwrap();
+    office.order(4).await;
+    office.done("work --pool day", "ended (--max-jobs reached): 1 completed, 1 dead").await;
 }
 
-#[tokio::test]
-async fn a_store_that_cannot_be_reached_ends_every_command() {
-    let office = Office::on_sqlite().without_store();
-    for line in [
-        "stats",
-        "work --stop-when-empty",
-        "test OrderPlaced --with-data '{\"id\":1}'",
-        "failed list",
-        "failed show 01a201b5-86f5-71f6-b21a-42f2f634834f",
-        "failed retry --all",
-        "failed forget --all --yes",
-        "failed flush --yes",
-        "failed prune --yes",
-        "jobs list",
-        "jobs cancel --all --yes",
-        "jobs retry --all",
-        "queue list",
-        "queue pause books",
-        "queue resume books",
-        "queue clear books --yes",
-        "queue monitor --count 1",
-        "workers",
-    ] {
-        let output = office.run(line).await;
-        assert_eq!(output.status.code(), Some(4), "{line}: {output:?}");
-        assert!(output.stdout.is_empty() && output.stderr.starts_with(b"error: "), "{line}: {output:?}");
-    }
+async fn what_was_done_in_a_period_is_told_by_handler(office: Office) {
+    office.order(1).await;
+    office.order(2).await;
+    office.work().await;
+    let stats = office.json("stats --period 1h").await;
+    let period = &stats["period"];
+    assert_eq!(period["seconds"], 3600.0);
+    let [books, emails] = &period["handlers"].as_array().unwrap()[..] else { panic!("{period}") };
+    let counts =
+        |row: &serde_json::Value| (row["handler"].clone(), row["completed"].clone(), row["dead"].clone());
+    assert_eq!(counts(books), ("OrderPlaced/book".into(), 0.into(), 2.into()));
+    assert_eq!(counts(emails), ("OrderPlaced/confirm".into(), 2.into(), 0.into()));
+    let output = office.run("stats --period 1h").await;
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(said.contains("The last 1h") && said.contains("OrderPlaced/confirm"), "{said}");
+}
+
+async fn a_job_that_does_not_run_is_explained(office: Office) {
+    office.order(1).await;
+    let jobs = office.json("jobs list --queue emails").await;
+    let id = jobs["jobs"][0]["id"].as_str().unwrap();
+    let unserved = "
+        job <id> of OrderPlaced/confirm in the queue `emails` is available, after 0 of 3 attempts
+        - there is no live worker; start one for `emails`";
+    office.done(&format!("jobs explain {id}"), unserved).await;
+    office.run("queue pause emails").await;
+    let paused = "
+        job <id> of OrderPlaced/confirm in the queue `emails` is available, after 0 of 3 attempts
+        - the queue `emails` is paused; resume it
+        - there is no live worker; start one for `emails`";
+    office.done(&format!("jobs explain {id}"), paused).await;
+    office.run("queue resume emails").await;
+    office.work().await;
+    let over = "
+        job <id> of OrderPlaced/confirm in the queue `emails` is completed, after 1 of 3 attempts
+        - it is over since <time>";
+    office.done(&format!("jobs explain {id}"), over).await;
+    let missing = "! error: there is no job <id>: it was not queued here, or is over and its record deleted";
+    office.says(3, "jobs explain 01a201b5-86f5-71f6-b21a-42f2f634834f", missing).await;
+}
+
+async fn the_doctor_names_what_is_wrong(office: Office) {
+    assert_eq!(office.run("doctor").await.status.code(), Some(0));
+    office.order(1).await;
+    let output = office.run("doctor").await;
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("1 jobs wait in the queue `books`, which no live worker serves"), "{said}");
+    assert!(said.contains("start a worker that does: `work --queue books`"), "{said}");
+    office.work().await;
+    let output = office.run("doctor").await;
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    assert!(said.contains("1 jobs of the queue `books` are dead or quarantined"), "{said}");
 }

@@ -207,7 +207,11 @@ async fn monitor(
                 () = tokio::time::sleep(interval) => {}
             }
         }
-        look(names, looks, queue, screen).await?;
+        tokio::select! {
+            biased;
+            _ = &mut end => break,
+            looked = look(names, looks, queue, screen) => looked?,
+        }
         looks += 1;
     }
     Ok(Outcome::Done)

@@ -10,6 +10,11 @@ pub(super) async fn work(args: WorkArgs, session: Session<'_>) -> Done {
     let Session { app, url, screen, .. } = session;
     let order = Order::of(&args.queue)?;
     let extensions = app.instance(url.as_deref(), |builder| builder).await?;
+    if extensions.settings().sync.is_some() {
+        return Err(Failure::usage(
+            "the queue is `sync:`, which runs jobs in place: there is nothing to work on",
+        ));
+    }
     let mut worker = extensions.worker();
     if let Some(name) = &args.pool {
         worker = of_pool(worker, pool(extensions.config(), name)?);
