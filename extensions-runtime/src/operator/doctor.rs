@@ -22,7 +22,7 @@ pub(crate) async fn examine(queue: &dyn QueueBackend) -> Result<Vec<Finding>, Qu
     if views.iter().any(|view| view.count(&[JobState::Unroutable]) > 0) {
         findings.extend(unroutable(queue).await?);
     }
-    findings.sort_by(|a, b| b.severity.cmp(&a.severity));
+    findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
     Ok(findings)
 }
 
@@ -31,15 +31,15 @@ fn of_queue(view: &QueueView) -> Vec<Finding> {
     let failed = view.count(&[JobState::Dead, JobState::Quarantined]);
     let mut findings = Vec::new();
     if view.unserved {
-        let what = format!("{waiting} jobs wait in the queue `{name}`, which no live worker serves");
+        let what = format!("jobs wait in the queue `{name}`, which no live worker serves: {waiting}");
         findings.push(Finding::problem(what, format!("start a worker that does: `work --queue {name}`")));
     }
     if view.paused {
-        let what = format!("the queue `{name}` is paused, and {waiting} jobs wait in it");
+        let what = format!("the queue `{name}` is paused; jobs that wait in it: {waiting}");
         findings.push(Finding::note(what, format!("`queue resume {name}` ends the pause")));
     }
     if failed > 0 {
-        let what = format!("{failed} jobs of the queue `{name}` are dead or quarantined");
+        let what = format!("jobs of the queue `{name}` are dead or quarantined: {failed}");
         findings.push(Finding::note(what, format!("`failed list --queue {name}` shows them and why")));
     }
     findings
@@ -54,9 +54,8 @@ async fn unroutable(queue: &dyn QueueBackend) -> Result<Vec<Finding>, QueueError
         *handlers.entry(job.handler.to_string()).or_default() += 1;
     }
     let finding = |(handler, count)| {
-        let what = format!(
-            "no live worker knows the handler {handler} of {count} jobs that wait, or their payload's version"
-        );
+        let what =
+            format!("jobs wait whose handler {handler}, or its version, no live worker knows: {count}");
         Finding::problem(what, "start a worker of a release that has it, or cancel the jobs")
     };
     Ok(handlers.into_iter().map(finding).collect())

@@ -39,7 +39,7 @@ struct RefundAsked {
 #[extension_handler(RefundAsked)]
 #[deprecated(since = "2.0", note = "ask the bank")]
 fn limit(refund: &RefundAsked) -> Verdict {
-    if refund.cents > 100_00 { Verdict::veto("more than 100") } else { Verdict::Continue }
+    if refund.cents > 10_000 { Verdict::veto("more than 100") } else { Verdict::Continue }
 }
 
 /// Nobody listens to it, and it cannot be read.

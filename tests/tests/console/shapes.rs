@@ -37,7 +37,8 @@ fn differences(at: &str, documented: &Value, said: &Value) -> Vec<String> {
             }
             let keys = |object: &serde_json::Map<String, Value>| object.keys().cloned().collect::<Vec<_>>();
             let (mut left, mut right) = (keys(documented), keys(said));
-            (left.sort(), right.sort());
+            left.sort();
+            right.sort();
             if left != right {
                 return vec![format!("{at}: documented {left:?}, said {right:?}")];
             }

@@ -241,7 +241,7 @@ async fn look(
     if screen.is_live() {
         let head =
             Line::styled(Style::Bold, queue.describe()).and(Style::Dim, format!("  {at}  Ctrl-C ends"));
-        return screen.redraw(head, table(&views));
+        return screen.redraw(&head, table(&views));
     }
     views.iter().try_for_each(|view| screen.line(appended(&at.to_string(), view)))
 }

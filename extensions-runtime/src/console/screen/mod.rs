@@ -96,7 +96,7 @@ impl Screen {
     }
 
     /// A table in the place of everything that is on the terminal, under a line.
-    pub(super) fn redraw(&self, head: Line, table: Table) -> Result<(), Failure> {
+    pub(super) fn redraw(&self, head: &Line, table: Table) -> Result<(), Failure> {
         let mut out = String::from("\x1b[H\x1b[2J");
         head.write(self.color, &mut out);
         out.push_str("\n\n");
