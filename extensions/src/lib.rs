@@ -43,7 +43,9 @@ pub use extensions_runtime::{
 };
 
 #[doc(inline)]
-pub use extensions_runtime::{breaker, features, handler, job, point, queue, registry, scope, time, worker};
+pub use extensions_runtime::{
+    breaker, features, handler, job, point, queue, registry, scope, telemetry, time, worker,
+};
 
 #[cfg(feature = "sea-orm")]
 #[doc(inline)]

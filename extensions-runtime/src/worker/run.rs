@@ -30,6 +30,7 @@ use crate::queue::{
     ClaimRequest, Claimed, KnownHandler, QueueBackend, QueueError, QueueStats, TakeLost, WaitCursor,
     WaitRequest, WorkerInfo,
 };
+use crate::telemetry::record::Share;
 use crate::time::Clock;
 
 /// The longest wait without asking the queue: a net under lost wake-ups.
@@ -174,6 +175,7 @@ impl Worker {
         if !self.in_place {
             tracing::info!(worker = %self.info.id, queue = self.queue.describe(), queues = ?self.info.queues, slots = self.concurrency, "worker started");
         }
+        let _slots = (!self.in_place).then(|| Share::of_slots(self.info.slots));
         let (settler, settling) =
             Settler::start(Arc::clone(&self.queue), Arc::clone(&self.leases), Arc::clone(&self.outage));
         let executor = Arc::new(Executor {

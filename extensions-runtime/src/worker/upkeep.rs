@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::outage::Outage;
 use crate::queue::{Maintained, QueueBackend, Retention};
+use crate::telemetry::record;
 
 /// The longest time between two rounds: what a dead process held is taken back within a second (product 8.2).
 const EVERY: Duration = Duration::from_millis(900);
@@ -35,6 +36,7 @@ pub(super) async fn run(queue: Arc<dyn QueueBackend>, retention: Retention, outa
 }
 
 fn tell(done: Maintained) {
+    record::maintained(done.rescued, done.quarantined);
     if done.rescued > 0 {
         tracing::warn!(jobs = done.rescued, "took back jobs of workers that are gone");
     }
