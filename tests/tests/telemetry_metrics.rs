@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use extensions::job::QueueName;
 use extensions::prelude::*;
-use extensions::queue::{Link, Memory, QueueAdmin, QueueBackend};
+use extensions::queue::{Link, Memory, QueueBackend};
 use extensions::telemetry::names::{METRICS, MetricKind, MetricScope, SPANS};
 use extensions::telemetry::{Prometheus, QueueGauges, merge, without_gauges};
 use extensions::testing::FaultyQueue;
@@ -53,7 +53,7 @@ async fn hold(_: &Held, job: &Job) -> HandlerResult {
 struct Timed;
 
 async fn shop(queue: Arc<dyn QueueBackend>, gate: Arc<Semaphore>) -> Extensions {
-    let builder = Extensions::builder().discover().resource::<Semaphore>(gate).shared_queue(queue);
+    let builder = Extensions::builder().discover().resource(gate).shared_queue(queue);
     builder.without_circuit_breaker().build().await.unwrap()
 }
 
@@ -76,10 +76,10 @@ async fn a_jobs_life_shows_from_its_fire_to_its_end() {
     let prometheus = Prometheus::install().unwrap();
     let queue: Arc<dyn QueueBackend> = Arc::new(Memory::new());
     let gauges = QueueGauges::new(Arc::clone(&queue));
-    let ext = shop(Arc::clone(&queue), Arc::default()).await;
+    let ext = shop(Arc::clone(&queue), Arc::new(Semaphore::new(0))).await;
     let before = prometheus.render();
     ext.fire(ORDER).await.unwrap();
-    assert_eq!(ext.fire(ORDER).await.unwrap().report().unwrap().duplicates.len(), 1);
+    assert_eq!(ext.fire(ORDER).await.unwrap().duplicates().len(), 1);
     ext.fire(Order { id: 8, fails: true, ..ORDER }).await.unwrap();
     ext.fire(Order { vetoed: true, ..ORDER }).await.unwrap();
     let waiting = prometheus.scrape(&gauges).await;
@@ -217,7 +217,7 @@ async fn plain_inline_fires_are_counted_and_timed_only_while_profiling() {
 #[tokio::test]
 async fn no_metric_has_other_labels_or_another_kind_than_the_table_says() {
     let prometheus = Prometheus::install().unwrap();
-    let ext = shop(Arc::new(Memory::new()), Arc::default()).await;
+    let ext = shop(Arc::new(Memory::new()), Arc::new(Semaphore::new(0))).await;
     ext.fire(ORDER).await.unwrap();
     in_time("the worker ends", ext.worker().stop_when_drained().run_until(pending())).await.unwrap();
     let text = prometheus.render();

@@ -23,9 +23,9 @@ use crate::BoxFuture;
 /// How many connections are served at once; more wait in the system's queue.
 const MOST_CONNECTIONS: usize = 64;
 /// How long a client may take for its request's head.
-const HEAD: Duration = Duration::from_secs(5);
+const HEAD: Duration = Duration::from_secs(3);
 /// How long a connection may last: one request, its answer, and the client's reading of it.
-const WHOLE: Duration = Duration::from_secs(15);
+const WHOLE: Duration = Duration::from_secs(10);
 /// The most of a request's head that is read, in bytes.
 const LONGEST_HEAD: usize = 16 * 1024;
 /// How long nothing is accepted after the system refused it: out of file descriptors, above all.
@@ -191,7 +191,7 @@ impl Drop for Server {
 /// Serves probes and metrics over HTTP/1.1, in tasks of the current runtime, until the [`Server`] is dropped.
 ///
 /// There is neither TLS nor a password: give it an address that only those reach who may read it, such as `127.0.0.1:9464`.
-/// At most 64 connections are served at once, each for one request, 5 s for its head and 15 s in all.
+/// At most 64 connections are served at once, each for one request, 3 s for its head and 10 s in all.
 ///
 /// # Errors
 ///
