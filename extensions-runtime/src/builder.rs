@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::breaker::{BreakerChange, BreakerLink, BreakerStore, Breakers, Hook};
-use crate::config::{Config, ConfigError, ConfigMistake, Layer, Source, Value, keys};
+use crate::config::{Config, ConfigError, ConfigMistake, Layer as ConfigLayer, Source, Value, keys};
 use crate::features::FeatureFlags;
 use crate::fire::{DynFireLayer, DynPushLayer, FireLayer, Mode, Observer, PushLayer};
 use crate::handler::{
@@ -40,6 +40,7 @@ pub(crate) struct Settings {
     pub(crate) retention: Retention,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) traceparent: Option<fn() -> Option<String>>,
+    pub(crate) adopt_traceparent: Option<fn(&tracing::Span, &str)>,
     pub(crate) observers: Vec<Arc<dyn Observer>>,
     pub(crate) fire_layers: Vec<Arc<dyn DynFireLayer>>,
     pub(crate) push_layers: Vec<Arc<dyn DynPushLayer>>,
@@ -80,7 +81,7 @@ pub struct ExtensionsBuilder {
     queue: Option<Arc<dyn QueueBackend>>,
     config_source: Source,
     /// Whatever of the configuration was said by a call.
-    chosen: Layer,
+    chosen: ConfigLayer,
     settings: Settings,
     #[cfg(feature = "tower")]
     attempt_layers: AttemptLayers,
@@ -99,7 +100,7 @@ impl ExtensionsBuilder {
             defaults: AsyncOptions::new(),
             queue: None,
             config_source: Source::default(),
-            chosen: Layer::default(),
+            chosen: ConfigLayer::default(),
             settings: Settings {
                 config: Config::default(),
                 mode: Mode::default(),
@@ -110,6 +111,7 @@ impl ExtensionsBuilder {
                 retention: Retention::default(),
                 clock: Arc::new(SystemClock),
                 traceparent: None,
+                adopt_traceparent: None,
                 observers: Vec::new(),
                 fire_layers: Vec::new(),
                 push_layers: Vec::new(),
@@ -400,6 +402,22 @@ impl ExtensionsBuilder {
     pub fn traceparent(mut self, current: fn() -> Option<String>) -> Self {
         self.settings.traceparent = Some(current);
         self
+    }
+
+    /// Makes the span of an attempt, or of a callback, a child of the one that the job's `traceparent` names. The text comes from the store
+    /// and may be anything. Called before the span is entered.
+    pub fn adopt_traceparent(mut self, adopt: fn(&tracing::Span, &str)) -> Self {
+        self.settings.adopt_traceparent = Some(adopt);
+        self
+    }
+
+    /// One trace for a fire and all that its jobs do, where spans go to OpenTelemetry through `tracing-opentelemetry` 0.34: the trace context
+    /// of the current span travels with the jobs, and attempts are children of it. With another version of that crate, give
+    /// [`traceparent`](Self::traceparent) and [`adopt_traceparent`](Self::adopt_traceparent) functions of your own.
+    #[cfg(feature = "opentelemetry")]
+    pub fn opentelemetry(self) -> Self {
+        use crate::telemetry::opentelemetry::{adopt, current};
+        self.traceparent(current).adopt_traceparent(adopt)
     }
 
     /// Reads the configuration, opens the queue, checks everything and makes the instance. Under a configuration with mistakes no

@@ -45,7 +45,7 @@ pub use extensions_runtime::{
 
 #[doc(inline)]
 pub use extensions_runtime::{
-    breaker, config, features, handler, job, point, queue, registry, scope, time, worker,
+    breaker, config, features, handler, job, point, queue, registry, scope, telemetry, time, worker,
 };
 
 #[cfg(feature = "sea-orm")]

@@ -16,6 +16,7 @@ pub use self::handle::{BreakerError, BreakerReport, CircuitBreaker};
 pub use self::store::{BreakerChange, BreakerLink, BreakerStore, SharedBreakers};
 use crate::policy::{Admit, BreakerMachine, Change, Permit};
 pub use crate::policy::{BreakerOptions, BreakerStatus};
+use crate::telemetry::record;
 use crate::time::Clock;
 
 /// Called with every change of a breaker's state.
@@ -80,6 +81,12 @@ impl Breakers {
     }
 
     fn tell(&self, change: &BreakerChange) {
+        let holds_back = match change.to {
+            BreakerStatus::Closed => 0,
+            BreakerStatus::HalfOpen => 1,
+            BreakerStatus::Open => 2,
+        };
+        record::breaker_changed(&change.name, &change.to, holds_back);
         match change.to {
             BreakerStatus::Open => tracing::warn!(breaker = change.name, "circuit opened"),
             status => tracing::info!(breaker = change.name, %status, "circuit changed"),

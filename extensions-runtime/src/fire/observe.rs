@@ -3,10 +3,11 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use super::{FireError, FireReport, Fired};
+use super::{FireError, FireOutcome, FireReport, Fired};
 use crate::handler::panic_text;
 use crate::instance::Extensions;
 use crate::point::{AnyPoint, ExtensionPoint, PointInfo};
+use crate::telemetry::record;
 
 /// Told of every fire when it is over: of those that succeeded, were vetoed, failed or were silenced, nested ones included.
 ///
@@ -60,12 +61,22 @@ impl<'a> Observed<'a> {
 
 impl Extensions {
     pub(super) fn observe<P: ExtensionPoint>(&self, fired: &Result<Fired<P>, FireError>) {
+        self.count(fired);
         self.tell(fired, &self.settings().observers);
     }
 
     /// Tells a fake alone, of a fire that observers are not to know of.
     pub(super) fn record<P: ExtensionPoint>(&self, fired: &Result<Fired<P>, FireError>) {
+        self.count(fired);
         self.tell(fired, &[]);
+    }
+
+    /// Counts a fire of a point with async handlers; of any, while profiling is on.
+    pub(super) fn count<P: ExtensionPoint>(&self, fired: &Result<Fired<P>, FireError>) {
+        let is_queued = || self.view().registry().table::<P>().is_some_and(|table| !table.queued.is_empty());
+        if cfg!(feature = "metrics") && (self.profiling() || is_queued()) {
+            record::fired(P::info().name, FireOutcome::of(fired).name());
+        }
     }
 
     fn tell<P: ExtensionPoint>(&self, fired: &Result<Fired<P>, FireError>, observers: &[Arc<dyn Observer>]) {

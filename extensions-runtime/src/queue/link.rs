@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::telemetry::record;
+
 const FIRST_WAIT: Duration = Duration::from_millis(50);
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
@@ -43,6 +45,7 @@ impl Link {
     pub fn lost(&self, error: &dyn fmt::Display) {
         if self.up.swap(false, Ordering::Relaxed) {
             let losses = self.losses.fetch_add(1, Ordering::Relaxed) + 1;
+            record::connection_lost(&self.place);
             tracing::warn!(queue = self.place, %error, losses, "the queue cannot be reached; trying until it can");
         }
     }

@@ -17,6 +17,8 @@ use crate::instance::Extensions;
 use crate::job::{ErrorKind, HandlerKey, Purpose, WorkerId};
 use crate::queue::{QueueBackend, Retention, Settle};
 use crate::registry::JobRunner;
+use crate::telemetry::names;
+use crate::telemetry::record::Share;
 use crate::time::Clock;
 
 /// How long a job is put off that this worker cannot run, on a queue that cannot filter by handler.
@@ -43,6 +45,7 @@ pub(super) struct Executor {
 
 impl Executor {
     pub(super) async fn execute(self: Arc<Self>, job: Job) {
+        let _busy = Share::of_busy();
         let _left_to_its_lease = LeaveOnPanic { leases: &self.leases, job: &job };
         if job.stopping() == Some(Stop::LeaseLost) {
             return;
@@ -88,7 +91,7 @@ impl Executor {
     async fn attempt(&self, runner: &Arc<dyn JobRunner>, job: &Job) {
         let claimed = job.claimed();
         let span = tracing::info_span!(
-            "attempt",
+            names::SPAN_ATTEMPT,
             job = %job.id(),
             handler = %job.handler(),
             queue = %job.queue(),
@@ -96,6 +99,7 @@ impl Executor {
             root = %claimed.meta.root,
             traceparent = claimed.meta.traceparent.as_deref(),
         );
+        self.extensions.adopt_traceparent(&span, &claimed.meta);
         async {
             if let Some(limit) = runner.options().expires_in.filter(|limit| job.age() > *limit) {
                 let message = format!("not started within its {limit:?}");
@@ -107,9 +111,14 @@ impl Executor {
                 Err(retry_in) => return self.hold_back(job, retry_in).await,
             };
             self.leases.begin(job, runner, What::Attempt, runner.options().timeout, pass);
+            if job.attempt() == 1 {
+                job.work().waited(job.age());
+            }
             let started = Instant::now();
             let (ended, goes_on) = run(&**runner, job).await;
-            self.warn_if_slow(job, started.elapsed());
+            let took = started.elapsed();
+            job.work().ran(took);
+            self.warn_if_slow(job, took);
             match self.leases.end(job) {
                 Returned::InTime(pass) => {
                     ended.tell(pass);
@@ -130,6 +139,7 @@ impl Executor {
     /// Keeps the slot while a blocking handler goes on that was told to stop.
     async fn outlive(&self, job: &Job, running: BoxFuture<'_, ()>) {
         add(&self.counts.stuck);
+        job.work().stuck();
         tracing::warn!("a blocking handler does not heed that it is to stop; its slot stays taken");
         self.leases.outlive(job);
         running.await;

@@ -71,6 +71,7 @@ impl StuckJobs {
             "stuck: past its time-out it does not return; its slot stays taken, and its job goes on without it"
         );
         add(&executor.counts.stuck);
+        job.work().stuck();
         // A callback's debt stays, and ends with its lease; an open transaction of the handler's may hold the job's row.
         if what != What::Attempt || job.is_completed_within() {
             return self.leases.remove([(job.id(), job.token())]);
@@ -115,7 +116,7 @@ impl StuckJobs {
     fn note_settled(&mut self, settled: Unsettled, executor: &Arc<Executor>, pulse: &Pulse) {
         let Unsettled { job, runner, end } = settled;
         if end != Settle::Release {
-            executor.counts.note(&end);
+            executor.note(&job, &end);
         }
         match &end {
             Settle::Retry { error, .. } if runner.options().on_retry => {

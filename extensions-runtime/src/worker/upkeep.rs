@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::outage::Outage;
 use super::unserved::Unserved;
 use crate::queue::{Maintained, QueueBackend, Retention};
+use crate::telemetry::record;
 
 /// The longest time between two rounds: what a dead process held is taken back within a second (product 8.2).
 const EVERY: Duration = Duration::from_millis(900);
@@ -44,6 +45,7 @@ pub(super) async fn run(
 }
 
 fn tell(done: Maintained) {
+    record::maintained(done.rescued, done.quarantined);
     if done.rescued > 0 {
         tracing::warn!(jobs = done.rescued, "took back jobs of workers that are gone");
     }

@@ -13,6 +13,7 @@ use crate::fire::gate::{Gate, Held};
 use crate::fire::report::SkipReason;
 use crate::handler::{Context, HandlerError, HandlerInfo, HandlerResult, Next, Passed, Rest};
 use crate::task;
+use crate::telemetry::names;
 
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 
@@ -171,7 +172,7 @@ impl<'a, T: Send + Sync + 'static> Course<'a, T> {
             result
         };
         let span = if self.traced {
-            tracing::debug_span!("stage", name = &*step.info.name)
+            tracing::debug_span!(names::SPAN_STAGE, name = &*step.info.name)
         } else {
             tracing::Span::none()
         };

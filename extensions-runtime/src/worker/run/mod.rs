@@ -19,6 +19,7 @@ use self::waiting::Pending;
 use crate::instance::{Around, Extensions};
 use crate::job::WorkerId;
 use crate::queue::{Claimed, QueueBackend, QueueError, TakeLost, WorkerInfo};
+use crate::telemetry::record::Share;
 use crate::time::Clock;
 use crate::worker::builder::{StopWhen, WorkerBuilder};
 use crate::worker::control::{Control, Orders};
@@ -93,6 +94,8 @@ pub(super) struct Worker {
     heeds_breakers: bool,
     /// Whether somebody waits for the jobs, and knows of the worker without a log.
     in_place: bool,
+    /// Its part of the slots that metrics show, while it runs.
+    shown_slots: Option<Share>,
     /// What its task hands on to the jobs.
     around: Option<Around>,
 }
@@ -160,6 +163,7 @@ impl Worker {
             clock,
             heeds_breakers: in_place.is_none_or(|in_place| in_place.heeds_breakers),
             in_place: in_place.is_some(),
+            shown_slots: None,
             around: Around::current(),
         }
     }
@@ -181,6 +185,7 @@ impl Worker {
         if !self.in_place {
             tracing::info!(worker = %self.info.id, queue = self.queue.describe(), queues = ?self.info.queues, slots = self.concurrency, "worker started");
         }
+        self.shown_slots = (!self.in_place).then(|| Share::of_slots(self.vitals.slots()));
         let (settler, settling) =
             Settler::start(Arc::clone(&self.queue), Arc::clone(&self.leases), Arc::clone(&self.outage));
         let executor = Arc::new(Executor {
@@ -322,6 +327,9 @@ impl Worker {
         self.concurrency = slots;
         self.window.resize(slots);
         self.vitals.slots.store(slots, Ordering::Relaxed);
+        if let Some(shown) = &mut self.shown_slots {
+            shown.set(self.vitals.slots());
+        }
     }
 
     fn is_at_rest(&self) -> bool {
