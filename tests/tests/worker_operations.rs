@@ -255,7 +255,7 @@ async fn a_queue_at_its_limit_goes_on_as_soon_as_one_of_its_jobs_has_ended() {
         bench.fire_many(3, "limited", true).await;
         let control = Control::new();
         let worker = bench.ext.worker().queues(["limited"]).queue_concurrency([("limited", 1)]);
-        let worker = start(worker.stop_when_drained(), &control);
+        let worker = start(worker, &control);
         for begun in 1..=3 {
             bench.until_begun(begun).await;
             assert_eq!(bench.claimed("limited").await, 1);
@@ -266,7 +266,8 @@ async fn a_queue_at_its_limit_goes_on_as_soon_as_one_of_its_jobs_has_ended() {
                 assert!(ends.elapsed() < WOKEN, "{:?} on {:?}", ends.elapsed(), bench.queue);
             }
         }
-        assert_eq!(ended_with(worker).await, (3, StopReason::Empty));
+        control.stop();
+        assert_eq!(ended_with(worker).await, (3, StopReason::Asked));
     }
 }
 
