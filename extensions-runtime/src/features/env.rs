@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::{PoisonError, RwLock};
 
 use super::{FeatureFlags, FlagScope};
+use crate::telemetry::names::event;
 
 const PREFIX: &str = "EXTENSIONS_FEATURE_";
 
@@ -94,6 +95,7 @@ fn parse(variable: &str, value: &str) -> Option<bool> {
         "false" | "0" | "off" | "no" => Some(false),
         _ => {
             tracing::warn!(
+                name: event::UNCLEAR_FEATURE,
                 variable,
                 value,
                 "a feature is neither on nor off, so it is off; write `true` or `false`"

@@ -30,6 +30,7 @@ use crate::queue::{
     ClaimRequest, Claimed, KnownHandler, QueueBackend, QueueError, QueueStats, TakeLost, WaitCursor,
     WaitRequest, WorkerInfo,
 };
+use crate::telemetry::names::event;
 use crate::telemetry::record::Share;
 use crate::time::Clock;
 
@@ -173,7 +174,7 @@ impl Worker {
             }
         }
         if !self.in_place {
-            tracing::info!(worker = %self.info.id, queue = self.queue.describe(), queues = ?self.info.queues, slots = self.concurrency, "worker started");
+            tracing::info!(name: event::WORKER_STARTED, worker = %self.info.id, queue = self.queue.describe(), queues = ?self.info.queues, slots = self.concurrency, "worker started");
         }
         let _slots = (!self.in_place).then(|| Share::of_slots(self.info.slots));
         let (settler, settling) =
@@ -207,7 +208,7 @@ impl Worker {
         heartbeat.end().await;
         let report = self.counts.report(stopped, self.outage.losses());
         if !self.in_place {
-            tracing::info!(worker = %self.info.id, ?report, "worker stopped");
+            tracing::info!(name: event::WORKER_STOPPED, worker = %self.info.id, ?report, "worker stopped");
         }
         Ok(report)
     }
@@ -237,14 +238,14 @@ impl Worker {
     /// A queue that no handler here uses is most likely misspelt.
     fn warn_of_mistakes(&self) {
         if self.info.handlers.is_empty() {
-            tracing::warn!("this worker knows no async handler and will find nothing to do");
+            tracing::warn!(name: event::WORKER_WITHOUT_HANDLERS, "this worker knows no async handler and will find nothing to do");
         }
         let registry = self.extensions.registry();
         let handlers = registry.handlers().iter();
         let used: Vec<_> =
             handlers.filter_map(|info| info.options.as_ref()).map(|options| &options.queue).collect();
         for queue in self.info.queues.iter().filter(|queue| !used.contains(queue) && **queue != "default") {
-            tracing::warn!(%queue, ?used, "no handler of this instance uses this queue by default; is its name right?");
+            tracing::warn!(name: event::UNUSED_QUEUE, %queue, ?used, "no handler of this instance uses this queue by default; is its name right?");
         }
     }
 
@@ -448,7 +449,9 @@ impl Worker {
         self.note_busy();
         match ended {
             Ok(took) => self.window.note_ended(took),
-            Err(error) => tracing::error!(%error, "an executor died; its job is left to its lease"),
+            Err(error) => {
+                tracing::error!(name: event::EXECUTOR_DIED, %error, "an executor died; its job is left to its lease")
+            }
         }
     }
 
@@ -535,13 +538,14 @@ impl Worker {
             });
         }
         if tokio::time::timeout(self.grace, self.drain()).await.is_err() {
-            tracing::warn!(jobs = self.running.len(), "the grace is over; running handlers are told to stop");
+            tracing::warn!(name: event::GRACE_OVER, jobs = self.running.len(), "the grace is over; running handlers are told to stop");
             self.leases.stop_all(Stop::Shutdown);
             let _ = tokio::time::timeout(LAST_WORDS + LAST_RELEASES, self.drain()).await;
         }
         let stuck = self.running.len();
         if stuck > 0 {
             tracing::error!(
+                name: event::HANDLERS_LEFT,
                 jobs = stuck,
                 "handlers block their threads and cannot be stopped; their leases are given up"
             );
@@ -553,7 +557,7 @@ impl Worker {
         // A stuck executor would keep the settler for ever.
         let patience = if stuck > 0 { LAST_RELEASES } else { FLUSH };
         if tokio::time::timeout(patience, settling).await.is_err() && stuck == 0 {
-            tracing::error!("the last settlements could not be stored; their leases will end");
+            tracing::error!(name: event::SETTLEMENTS_LEFT, "the last settlements could not be stored; their leases will end");
         }
     }
 }
