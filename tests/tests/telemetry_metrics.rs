@@ -141,6 +141,8 @@ async fn a_worker_shows_its_slots_while_it_lives_and_those_that_are_taken() {
     assert!(value(&taken, "extensions_worker_slots") >= Some(4711.0), "{taken}");
     assert!(value(&taken, "extensions_worker_busy") >= Some(1.0), "{taken}");
     assert_eq!(value(&taken, "extensions_queue_workers{queue=\"held\"}"), Some(1.0), "{taken}");
+    let dead = "extensions_jobs_dead_total{handler=\"Held/hold\",queue=\"held\"}";
+    assert_eq!(value(&taken, dead), Some(0.0), "the first one will show as an increase");
     gate.add_permits(1);
     in_time("the worker ends", running).await.unwrap().unwrap();
     assert!(value(&prometheus.render(), "extensions_worker_slots") < Some(4711.0));

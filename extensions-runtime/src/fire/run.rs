@@ -17,10 +17,8 @@ use crate::instance::{Extensions, Silence, Switches};
 use crate::point::{AnyPoint, ExtensionPoint};
 use crate::registry::{Attached, InlineCall, InlineEntry, PointTable};
 use crate::task;
-use crate::telemetry::{
-    names::{self, event},
-    record,
-};
+use crate::telemetry::names::{self, event};
+use crate::telemetry::record;
 use crate::time::coarse;
 
 /// What drives a fire through its inline handlers, where it is not to run them all one after the other.

@@ -31,7 +31,7 @@ use crate::queue::{
     WaitRequest, WorkerInfo,
 };
 use crate::telemetry::names::event;
-use crate::telemetry::record::Share;
+use crate::telemetry::record::{Share, Work};
 use crate::time::Clock;
 
 /// The longest wait without asking the queue: a net under lost wake-ups.
@@ -176,7 +176,7 @@ impl Worker {
         if !self.in_place {
             tracing::info!(name: event::WORKER_STARTED, worker = %self.info.id, queue = self.queue.describe(), queues = ?self.info.queues, slots = self.concurrency, "worker started");
         }
-        let _slots = (!self.in_place).then(|| Share::of_slots(self.info.slots));
+        let _slots = (!self.in_place).then(|| self.shown());
         let (settler, settling) =
             Settler::start(Arc::clone(&self.queue), Arc::clone(&self.leases), Arc::clone(&self.outage));
         let executor = Arc::new(Executor {
@@ -233,6 +233,17 @@ impl Worker {
             ),
             watchdog: self.watchdog.map(watch),
         }
+    }
+
+    /// Shows metrics what the worker can do, for as long as the answer lives.
+    fn shown(&self) -> Share {
+        let registry = self.extensions.registry();
+        for (info, options) in
+            registry.handlers().iter().filter_map(|info| Some((info, info.options.as_ref()?)))
+        {
+            Work { handler: &info.key(), queue: options.queue.as_str() }.known();
+        }
+        Share::of_slots(self.info.slots)
     }
 
     /// A queue that no handler here uses is most likely misspelt.
