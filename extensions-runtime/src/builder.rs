@@ -20,6 +20,7 @@ use crate::queue::{QueueBackend, QueueError, Retention, in_memory, is_sync};
 use crate::registry::{
     BuildError, BuildProblem, Premises, Registrar, Registrations, Registry, Renames, Resources,
 };
+use crate::telemetry::names::event;
 use crate::testing::Fake;
 use crate::time::{Clock, SystemClock};
 use crate::worker::SyncMode;
@@ -501,6 +502,7 @@ impl ExtensionsBuilder {
         match config.queue_url() {
             Some(url) if is_sync(&url) => {
                 tracing::info!(
+                    name: event::SYNC_MODE,
                     "sync: async handlers run in place while `fire` waits; this is for development"
                 );
                 self.settings.sync = Some(SyncMode::default());
@@ -530,11 +532,11 @@ fn warn_of_deprecated(registry: &Registry) {
     let handlers: Vec<_> =
         handlers.filter_map(|info| described(info.key().to_string(), info.deprecated)).collect();
     if !handlers.is_empty() {
-        tracing::warn!("deprecated handlers are registered: {}", handlers.join(", "));
+        tracing::warn!(name: event::DEPRECATED_HANDLERS, "deprecated handlers are registered: {}", handlers.join(", "));
     }
     let points = registry.points().iter().filter(|point| point.handlers > 0);
     let points: Vec<_> = points.filter_map(|point| described(point.name.clone(), point.deprecated)).collect();
     if !points.is_empty() {
-        tracing::warn!("deprecated points have handlers: {}", points.join(", "));
+        tracing::warn!(name: event::DEPRECATED_POINTS, "deprecated points have handlers: {}", points.join(", "));
     }
 }

@@ -16,6 +16,7 @@
 //! | [`follow_ups`] | what a job fires, queued together with its completion |
 //! | [`jobs`] | handles to queued jobs: state, end, result, cancelling |
 //! | [`workers`] | a worker's options, shut-down, what it does while it runs |
+//! | [`telemetry`] | metrics, probes, traces through the queue, events: every name |
 //! | [`async_handlers`] | every option of async handlers, back-off, callbacks, unique jobs, monitoring, practice |
 //! | [`layers`] | observers, and layers around fires, pushes and attempts: what they see, their order |
 //! | [`axum`] | an extractor, the scopes of a request, and errors as answers, for programs with axum |
@@ -164,6 +165,11 @@ pub mod layers {}
 #[doc = include_str!("docs/axum.md")]
 pub mod axum {}
 
+// Its code is tested in `tests/opentelemetry`, beside the SDK that it needs.
+#[cfg(not(doctest))]
+#[doc = include_str!("docs/telemetry.md")]
+pub mod telemetry {}
+
 // Its code is tested in `tests/sea-orm`, beside the database driver that it needs.
 #[cfg(not(doctest))]
 #[doc = include_str!("docs/sea_orm.md")]
@@ -171,6 +177,7 @@ pub mod sea_orm {}
 
 /// [guarantees]: guarantees
 /// [workers]: workers#stuck-handlers
+/// [Telemetry]: telemetry
 #[doc = include_str!("docs/async.md")]
 pub mod async_handlers {}
 

@@ -16,6 +16,8 @@
 //! | `sea-orm` | `ModelRef`: a row of a database as a field of a point |
 //! | `tower` | layers around the attempts of jobs |
 //! | `axum` | an extractor, a layer that enters scopes, and an error that is an answer, for axum; with `tower` |
+//! | `metrics` | metrics of fires, jobs, workers and queues, as Prometheus text and over HTTP |
+//! | `opentelemetry` | one trace for a fire and its jobs, with `tracing-opentelemetry` |
 //! | `testing` | for authors of backends: the conformance suite |
 //!
 //! The memory queue is always there.

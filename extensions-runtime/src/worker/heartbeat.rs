@@ -16,6 +16,7 @@ use super::watchdog::Watchdog;
 use crate::instance::Extensions;
 use crate::queue::{QueueBackend, WorkerInfo};
 use crate::task::block_on;
+use crate::telemetry::names::event;
 
 /// How often a worker says that it lives.
 pub(super) const BEAT: Duration = Duration::from_secs(5);
@@ -78,7 +79,7 @@ impl Heartbeat {
     pub(super) async fn end(mut self) {
         self.shared.end();
         if tokio::time::timeout(GOODBYE, &mut self.left).await.is_err() {
-            tracing::warn!("the worker's goodbye takes long; it is left behind");
+            tracing::warn!(name: event::GOODBYE_SLOW, "the worker's goodbye takes long; it is left behind");
         }
     }
 }
@@ -131,7 +132,7 @@ impl Beating {
             }
         }
         if let Err(error) = block_on(self.queue.leave(self.worker.id)) {
-            tracing::warn!(%error, "the worker could not say goodbye; its entry will time out");
+            tracing::warn!(name: event::GOODBYE_FAILED, %error, "the worker could not say goodbye; its entry will time out");
         }
     }
 

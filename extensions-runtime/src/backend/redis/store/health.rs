@@ -8,6 +8,7 @@ use super::super::error::Failure;
 use super::answer;
 use super::connection::Connection;
 use crate::queue::{QueueError, QueueErrorKind};
+use crate::telemetry::names::event;
 
 const OLDEST: u32 = 7;
 
@@ -54,7 +55,7 @@ pub(super) async fn warn(connection: &Connection, place: &str) {
         tracing::debug!(queue = place, "the server does not allow CONFIG, so its snapshots are not checked");
     }
     for warning in warnings(&memory, &persistence, saves.as_deref()) {
-        tracing::warn!(queue = place, "{warning}");
+        tracing::warn!(name: event::STORE_UNSAFE, queue = place, "{warning}");
     }
 }
 
