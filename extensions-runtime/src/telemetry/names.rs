@@ -188,6 +188,7 @@ events! {
     SETTLEMENTS_LEFT: "error", "worker.settlements_left", "The last ends could not be stored; their leases will end.";
     GOODBYE_SLOW: "warn", "worker.goodbye_slow", "The store does not answer a worker's goodbye.";
     GOODBYE_FAILED: "warn", "worker.goodbye_failed", "A worker's entry will time out instead of going at once.";
+    TALLIES_LEFT: "warn", "worker.tallies_left", "What was done since the last beat is missing in the store's history.";
     EXECUTOR_DIED: "error", "worker.executor_died", "The framework itself panicked around a job; it is left to its lease.";
     WATCHDOG_ENDS: "error", "worker.watchdog_ends", "Jobs wait, slots are free, and no claim is answered: the process ends.";
     WATCHDOG_RECONNECTS: "error", "worker.watchdog_reconnects", "Jobs wait, slots are free, and no claim is answered: the connection is rebuilt.";

@@ -128,7 +128,7 @@ impl Executor {
 
     fn note_committed(&self, job: &Job) {
         self.leases.remove([(job.id(), job.token())]);
-        add(&self.counts.completed);
+        self.counts.note_completed(job);
         job.work().ended("completed");
     }
 
@@ -144,7 +144,7 @@ impl Executor {
 
     /// Counts the end of a claim that took effect.
     pub(super) fn note(&self, job: &Job, end: &Settle) {
-        self.counts.note(end);
+        self.counts.note(job, end);
         if let Some(outcome) = outcome(end) {
             job.work().ended(outcome);
         }

@@ -117,6 +117,7 @@ impl Executor {
             let started = Instant::now();
             let (ended, goes_on) = run(&**runner, job).await;
             let took = started.elapsed();
+            job.note_ended();
             job.work().ran(took);
             self.warn_if_slow(job, took);
             match self.leases.end(job) {

@@ -177,7 +177,7 @@ impl Worker {
         if !self.in_place {
             self.warn_of_mistakes();
         }
-        match self.queue.beat(self.info.clone()).await {
+        match self.queue.beat(self.info.clone(), Vec::new()).await {
             Ok(()) => self.outage.works("beat"),
             Err(error) => {
                 self.outage.failed("beat", &error);

@@ -3,6 +3,7 @@
 mod claim;
 pub(super) mod ends;
 mod heads;
+pub(super) mod history;
 pub(super) mod names;
 mod operate;
 pub(super) mod push;
