@@ -16,8 +16,8 @@ log=$(mktemp)
 closing=$(mktemp)
 trap 'rm -f "$log" "$closing"' EXIT
 failed=()
-# The examples that need a database driver or a server, which whoever runs the others does not build.
-features=(--features examples/axum,examples/sea-orm)
+# The examples that need a database driver, a server or an exporter, which whoever runs the others does not build.
+features=(--features examples/axum,examples/opentelemetry,examples/sea-orm)
 
 have() { command -v "$1" >/dev/null 2>&1; }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::breaker::{BreakerChange, BreakerLink, BreakerStore, Breakers, Hook};
-use crate::config::{Config, ConfigError, ConfigMistake, Layer, Source, Value, keys};
+use crate::config::{Config, ConfigError, ConfigMistake, Layer as ConfigLayer, Source, Value, keys};
 use crate::features::FeatureFlags;
 use crate::fire::{DynFireLayer, DynPushLayer, FireLayer, Mode, Observer, PushLayer};
 use crate::handler::{
@@ -20,6 +20,7 @@ use crate::queue::{QueueBackend, QueueError, Retention, in_memory, is_sync};
 use crate::registry::{
     BuildError, BuildProblem, Premises, Registrar, Registrations, Registry, Renames, Resources,
 };
+use crate::telemetry::names::event;
 use crate::testing::Fake;
 use crate::time::{Clock, SystemClock};
 use crate::worker::SyncMode;
@@ -40,6 +41,7 @@ pub(crate) struct Settings {
     pub(crate) retention: Retention,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) traceparent: Option<fn() -> Option<String>>,
+    pub(crate) adopt_traceparent: Option<fn(&tracing::Span, &str)>,
     pub(crate) observers: Vec<Arc<dyn Observer>>,
     pub(crate) fire_layers: Vec<Arc<dyn DynFireLayer>>,
     pub(crate) push_layers: Vec<Arc<dyn DynPushLayer>>,
@@ -80,7 +82,7 @@ pub struct ExtensionsBuilder {
     queue: Option<Arc<dyn QueueBackend>>,
     config_source: Source,
     /// Whatever of the configuration was said by a call.
-    chosen: Layer,
+    chosen: ConfigLayer,
     settings: Settings,
     #[cfg(feature = "tower")]
     attempt_layers: AttemptLayers,
@@ -99,7 +101,7 @@ impl ExtensionsBuilder {
             defaults: AsyncOptions::new(),
             queue: None,
             config_source: Source::default(),
-            chosen: Layer::default(),
+            chosen: ConfigLayer::default(),
             settings: Settings {
                 config: Config::default(),
                 mode: Mode::default(),
@@ -110,6 +112,7 @@ impl ExtensionsBuilder {
                 retention: Retention::default(),
                 clock: Arc::new(SystemClock),
                 traceparent: None,
+                adopt_traceparent: None,
                 observers: Vec::new(),
                 fire_layers: Vec::new(),
                 push_layers: Vec::new(),
@@ -402,16 +405,34 @@ impl ExtensionsBuilder {
         self
     }
 
+    /// Makes the span of an attempt, or of a callback, a child of the one that the job's `traceparent` names. The text comes from the store
+    /// and may be anything. Called before the span is entered.
+    pub fn adopt_traceparent(mut self, adopt: fn(&tracing::Span, &str)) -> Self {
+        self.settings.adopt_traceparent = Some(adopt);
+        self
+    }
+
+    /// One trace for a fire and all that its jobs do, where spans go to OpenTelemetry through `tracing-opentelemetry` 0.34: the trace context
+    /// of the current span travels with the jobs, and attempts are children of it. With another version of that crate, give
+    /// [`traceparent`](Self::traceparent) and [`adopt_traceparent`](Self::adopt_traceparent) functions of your own.
+    #[cfg(feature = "opentelemetry")]
+    pub fn opentelemetry(self) -> Self {
+        use crate::telemetry::opentelemetry::{adopt, current};
+        self.traceparent(current).adopt_traceparent(adopt)
+    }
+
     /// Reads the configuration, opens the queue, checks everything and makes the instance. Under a configuration with mistakes no
     /// queue is opened.
     ///
     /// # Errors
     ///
-    /// [`BuildError`] with every problem: mistakes in the configuration, names used twice, resources that are missing, options that cannot be, async handlers
-    /// without a queue, a queue that cannot be opened.
+    /// [`BuildError`] with every problem: mistakes in the configuration, names used twice, resources that are missing, options that
+    /// cannot be, async handlers without a queue, a queue that cannot be opened.
     pub async fn build(mut self) -> Result<Extensions, BuildError> {
         let (config, mistakes) = self.layers();
-        let queue = if mistakes.is_empty() { self.open_queue(&config).await } else { Ok(None) };
+        // A store that half a configuration names may be the wrong one.
+        let may_open = mistakes.is_empty() || self.queue.is_some();
+        let queue = if may_open { self.open_queue(&config).await } else { Ok(None) };
         let clock = Arc::clone(&self.settings.clock);
         let breakers = Arc::new(Breakers::new(clock, self.breaker_hooks, self.breaker_store.clone()));
         if let Some(store) = &self.breaker_store {
@@ -494,6 +515,7 @@ impl ExtensionsBuilder {
         match config.queue_url() {
             Some(url) if is_sync(&url) => {
                 tracing::info!(
+                    name: event::SYNC_MODE,
                     "sync: async handlers run in place while `fire` waits; this is for development"
                 );
                 self.settings.sync = Some(SyncMode::default());
@@ -523,11 +545,11 @@ fn warn_of_deprecated(registry: &Registry) {
     let handlers: Vec<_> =
         handlers.filter_map(|info| described(info.key().to_string(), info.deprecated)).collect();
     if !handlers.is_empty() {
-        tracing::warn!("deprecated handlers are registered: {}", handlers.join(", "));
+        tracing::warn!(name: event::DEPRECATED_HANDLERS, "deprecated handlers are registered: {}", handlers.join(", "));
     }
     let points = registry.points().iter().filter(|point| point.handlers > 0);
     let points: Vec<_> = points.filter_map(|point| described(point.name.clone(), point.deprecated)).collect();
     if !points.is_empty() {
-        tracing::warn!("deprecated points have handlers: {}", points.join(", "));
+        tracing::warn!(name: event::DEPRECATED_POINTS, "deprecated points have handlers: {}", points.join(", "));
     }
 }

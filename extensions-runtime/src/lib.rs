@@ -25,6 +25,7 @@ pub mod queue;
 pub mod registry;
 pub mod scope;
 mod task;
+pub mod telemetry;
 pub mod testing;
 pub mod time;
 pub mod worker;

@@ -17,6 +17,8 @@
 //! | `tower` | layers around the attempts of jobs |
 //! | `axum` | an extractor, a layer that enters scopes, and an error that is an answer, for axum; with `tower` |
 //! | `console` | the console, for an application's own binary, and the binary `extensions` |
+//! | `metrics` | metrics of fires, jobs, workers and queues, as Prometheus text and over HTTP |
+//! | `opentelemetry` | one trace for a fire and its jobs, with `tracing-opentelemetry` |
 //! | `testing` | for authors of backends: the conformance suite |
 //!
 //! The memory queue is always there.
@@ -46,7 +48,7 @@ pub use extensions_runtime::{
 
 #[doc(inline)]
 pub use extensions_runtime::{
-    breaker, config, features, handler, job, point, queue, registry, scope, time, worker,
+    breaker, config, features, handler, job, point, queue, registry, scope, telemetry, time, worker,
 };
 
 #[cfg(feature = "console")]

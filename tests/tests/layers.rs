@@ -8,41 +8,90 @@ use std::path::{Path, PathBuf};
 const LAYERS: &[(&str, &[&str])] = &[
     ("time", &[]),
     ("task", &[]),
-    ("features", &[]),
+    ("features", &["telemetry"]),
     ("policy", &["time"]),
     ("job", &["time"]),
-    ("queue", &["job", "time"]),
-    ("backend", &["queue", "job", "time"]),
+    ("telemetry", &[]),
+    ("queue", &["job", "time", "telemetry"]),
+    ("backend", &["queue", "job", "time", "telemetry"]),
     ("conformance", &["queue", "job", "time", "task"]),
     ("point", &["job", "policy", "time"]),
     ("handler", &["point", "job", "policy", "time"]),
-    ("breaker", &["policy", "time", "task"]),
+    ("breaker", &["policy", "time", "task", "telemetry"]),
     ("config", &["handler", "queue", "job", "features", "policy", "time"]),
     ("registry", &["config", "handler", "point", "queue", "job", "breaker", "features", "policy", "time"]),
     ("scope", &["instance", "registry", "handler", "point", "job"]),
     (
         "fire",
         &[
-            "instance", "scope", "registry", "handler", "point", "queue", "job", "breaker", "policy",
-            "features", "time", "task",
+            "instance",
+            "scope",
+            "registry",
+            "handler",
+            "point",
+            "queue",
+            "job",
+            "breaker",
+            "policy",
+            "features",
+            "time",
+            "task",
+            "telemetry",
         ],
     ),
     (
         "worker",
-        &["instance", "registry", "handler", "point", "queue", "job", "breaker", "policy", "time", "task"],
+        &[
+            "instance",
+            "registry",
+            "handler",
+            "point",
+            "queue",
+            "job",
+            "breaker",
+            "policy",
+            "time",
+            "task",
+            "telemetry",
+        ],
     ),
     (
         "instance",
         &[
-            "builder", "config", "fire", "worker", "scope", "registry", "handler", "point", "queue", "job",
-            "policy", "features", "time",
+            "builder",
+            "config",
+            "fire",
+            "worker",
+            "scope",
+            "registry",
+            "handler",
+            "point",
+            "queue",
+            "job",
+            "policy",
+            "features",
+            "time",
+            "telemetry",
         ],
     ),
     (
         "builder",
         &[
-            "config", "instance", "testing", "fire", "worker", "registry", "handler", "point", "queue",
-            "job", "breaker", "policy", "features", "time",
+            "config",
+            "instance",
+            "testing",
+            "fire",
+            "worker",
+            "registry",
+            "handler",
+            "point",
+            "queue",
+            "job",
+            "breaker",
+            "policy",
+            "features",
+            "time",
+            "telemetry",
         ],
     ),
     ("operator", &["config", "registry", "handler", "point", "queue", "job", "time"]),
@@ -53,7 +102,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "job", "time",
         ],
     ),
-    ("bridge", &["fire", "worker", "scope", "handler", "queue", "job"]),
+    ("bridge", &["fire", "worker", "scope", "handler", "queue", "job", "telemetry"]),
     (
         "testing",
         &["instance", "builder", "fire", "worker", "registry", "handler", "point", "queue", "job", "time"],
@@ -63,6 +112,7 @@ const LAYERS: &[(&str, &[&str])] = &[
 /// The files that look up, each with what it may name and why.
 const LOOKING_UP: &[(&str, &[&str], &str)] = &[
     ("queue/mod.rs", &["backend"], "re-exports the backends"),
+    ("telemetry/queues.rs", &["queue", "job"], "shows how a store's queues stand"),
     (
         "point.rs",
         &["instance", "fire", "handler"],
@@ -184,6 +234,18 @@ fn modules_name_only_those_below_them() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn of_telemetry_all_but_what_makes_instances_name_only_the_names_and_the_record() {
+    for (file, text) in sources(&runtime()) {
+        if ["lib", "builder", "telemetry"].contains(&module(&file)) {
+            continue;
+        }
+        for named in named_after(&text, "crate::telemetry::") {
+            assert!(["names", "record"].contains(&&*named), "{file} names `crate::telemetry::{named}`");
+        }
+    }
 }
 
 #[test]

@@ -17,6 +17,7 @@ use crate::point::{ExtensionPoint, QueuedPoint};
 use crate::registry::{InlineEntry, PointTable, Registry};
 use crate::scope::Frame;
 use crate::task;
+use crate::telemetry::names;
 
 impl Extensions {
     /// Fires a point: runs its inline handlers by priority, then queues its async ones in one push.
@@ -106,7 +107,12 @@ impl Extensions {
     ) -> Result<Fired<P>, FireError> {
         let Rest { mut point, cx, stopped } = *rest;
         let run = Run::after_quiet(self, table, &cx, stopped, &mut point).await;
-        run.finish(point)?.push(self, Destination::Queue).await.map(Prepared::into_fired)
+        let fired = match run.finish(point) {
+            Ok(prepared) => prepared.push(self, Destination::Queue).await.map(Prepared::into_fired),
+            Err(error) => Err(error),
+        };
+        self.count(&fired);
+        fired
     }
 
     /// Fires a queued point whose type is not known here.
@@ -166,7 +172,7 @@ impl Extensions {
         enough: Enough<'_, P>,
         to: Destination<'_>,
     ) -> Result<Fired<P>, FireError> {
-        let span = tracing::debug_span!("fire", point = P::info().name);
+        let span = tracing::debug_span!(names::SPAN_FIRE, point = P::info().name);
         let fired = async {
             let prepared = self.prepare(point, mode, Start::Outermost(to), enough).await?;
             prepared.push(self, to).await.map(Prepared::into_fired)
@@ -186,7 +192,7 @@ impl Extensions {
         outer: &Context,
         mode: &Mode,
     ) -> Result<Fired<P>, FireError> {
-        let span = tracing::debug_span!("fire", point = P::info().name, depth = outer.depth() + 1);
+        let span = tracing::debug_span!(names::SPAN_FIRE, point = P::info().name, depth = outer.depth() + 1);
         let prepared = self.prepare(point, mode, Start::Nested(outer), None).instrument(span).await;
         let fired = prepared.map(|prepared| prepared.keep_for(outer));
         self.observe(&fired);

@@ -4,6 +4,7 @@ use std::future::Future;
 use std::sync::Arc;
 
 use serde::Serialize;
+use tracing::Instrument;
 
 use super::destination::Destination;
 use super::{FireError, FireErrorKind, Fired};
@@ -13,6 +14,7 @@ use crate::instance::Extensions;
 use crate::job::NewJob;
 use crate::point::{ExtensionPoint, PointInfo};
 use crate::queue::{Pushed, QueueError, QueueErrorKind};
+use crate::telemetry::names;
 
 /// Wraps every fire that is not nested in another: times it, enters a scope, refuses it.
 ///
@@ -55,7 +57,17 @@ pub enum FireOutcome {
 }
 
 impl FireOutcome {
-    fn of<P: ExtensionPoint>(fired: &Result<Fired<P>, FireError>) -> Self {
+    /// Its name in metrics.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Succeeded => "succeeded",
+            Self::Vetoed => "vetoed",
+            Self::Failed => "failed",
+            Self::Silenced => "silenced",
+        }
+    }
+
+    pub(super) fn of<P: ExtensionPoint>(fired: &Result<Fired<P>, FireError>) -> Self {
         match fired {
             Ok(fired) if fired.veto().is_some() => Self::Vetoed,
             Ok(fired) if fired.is_silenced() => Self::Silenced,
@@ -207,8 +219,9 @@ impl Extensions {
         to: Destination<'_>,
     ) -> Result<Vec<Pushed>, QueueError> {
         let asked = jobs.len();
-        let pushed =
-            NextPush { layers: &self.settings().push_layers, extensions: self, to }.run(jobs).await?;
+        let span = tracing::debug_span!(names::SPAN_PUSH, jobs = asked);
+        let next = NextPush { layers: &self.settings().push_layers, extensions: self, to };
+        let pushed = next.run(jobs).instrument(span).await?;
         if pushed.len() == asked {
             return Ok(pushed);
         }

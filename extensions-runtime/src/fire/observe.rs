@@ -3,10 +3,12 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use super::{FireError, FireReport, Fired};
+use super::{FireError, FireOutcome, FireReport, Fired};
 use crate::handler::panic_text;
 use crate::instance::Extensions;
 use crate::point::{AnyPoint, ExtensionPoint, PointInfo};
+use crate::telemetry::names::event;
+use crate::telemetry::record;
 
 /// Told of every fire when it is over: of those that succeeded, were vetoed, failed or were silenced, nested ones included.
 ///
@@ -60,12 +62,22 @@ impl<'a> Observed<'a> {
 
 impl Extensions {
     pub(super) fn observe<P: ExtensionPoint>(&self, fired: &Result<Fired<P>, FireError>) {
+        self.count(fired);
         self.tell(fired, &self.settings().observers);
     }
 
     /// Tells a fake alone, of a fire that observers are not to know of.
     pub(super) fn record<P: ExtensionPoint>(&self, fired: &Result<Fired<P>, FireError>) {
+        self.count(fired);
         self.tell(fired, &[]);
+    }
+
+    /// Counts a fire of a point with async handlers; of any, while profiling is on.
+    pub(super) fn count<P: ExtensionPoint>(&self, fired: &Result<Fired<P>, FireError>) {
+        let is_queued = || self.view().registry().table::<P>().is_some_and(|table| !table.queued.is_empty());
+        if cfg!(feature = "metrics") && (self.profiling() || is_queued()) {
+            record::fired(P::info().name, FireOutcome::of(fired).name());
+        }
     }
 
     fn tell<P: ExtensionPoint>(&self, fired: &Result<Fired<P>, FireError>, observers: &[Arc<dyn Observer>]) {
@@ -92,7 +104,7 @@ impl Extensions {
         let fake = fake.map(|fake| fake as &dyn Observer);
         for observer in fake.into_iter().chain(observers.iter().map(|observer| &**observer)) {
             if let Err(panic) = catch_unwind(AssertUnwindSafe(|| observer.fired(&fire))) {
-                tracing::error!(point = name, panic = panic_text(panic), "an observer panicked");
+                tracing::error!(name: event::OBSERVER_PANICKED, point = name, panic = panic_text(panic), "an observer panicked");
             }
         }
     }

@@ -17,6 +17,8 @@ use crate::instance::{Extensions, Silence, Switches};
 use crate::point::{AnyPoint, ExtensionPoint};
 use crate::registry::{Attached, InlineCall, InlineEntry, PointTable};
 use crate::task;
+use crate::telemetry::names::{self, event};
+use crate::telemetry::record;
 use crate::time::coarse;
 
 /// What drives a fire through its inline handlers, where it is not to run them all one after the other.
@@ -191,7 +193,7 @@ impl<'a, 'e, P: ExtensionPoint> Run<'a, 'e, P> {
     async fn one(&mut self, entry: &InlineEntry<P>, point: &mut P) -> HandlerResult<Option<P::Output>> {
         let timed = self.profiled || matches!(entry.call, InlineCall::Awaited(_));
         let span = if self.traced {
-            tracing::debug_span!("handler", name = &*entry.at.info.name)
+            tracing::debug_span!(names::SPAN_HANDLER, name = &*entry.at.info.name)
         } else {
             tracing::Span::none()
         };
@@ -245,6 +247,7 @@ impl<'a, 'e, P: ExtensionPoint> Run<'a, 'e, P> {
     fn note_time(&mut self, at: &Attached<P>, took: Duration) {
         if self.profiled {
             Tally::time(&mut self.tally, &at.info, took);
+            record::handled(&self.table.name, &at.info.name, took);
         }
         if took >= self.gate.extensions.slow_threshold() {
             warn_of_slow(&self.table.name, &at.info, took);
@@ -281,6 +284,7 @@ pub(super) async fn call_inline<P: ExtensionPoint>(
 #[cold]
 fn warn_of_slow(point: &str, handler: &HandlerInfo, took: Duration) {
     tracing::warn!(
+        name: event::SLOW_INLINE_HANDLER,
         point,
         handler = &*handler.name,
         took_ms = millis(took),

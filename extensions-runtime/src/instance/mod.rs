@@ -23,11 +23,12 @@ use crate::builder::{ExtensionsBuilder, Settings};
 use crate::config::Config;
 use crate::fire::{Destination, Fire, Mode};
 use crate::handler::HandlerInfo;
-use crate::job::NewJob;
+use crate::job::{JobMeta, NewJob};
 use crate::point::ExtensionPoint;
 use crate::queue::{Pushed, QueueBackend, QueueError, QueueErrorKind};
 use crate::registry::{Premises, Registry};
 use crate::scope::Scopes;
+use crate::telemetry::record::Work;
 use crate::worker::WorkerBuilder;
 
 /// An instance of the framework: a registry, its resources and its queue. Cheap to clone; all clones are the same instance.
@@ -180,8 +181,15 @@ impl Extensions {
         pushed
     }
 
-    /// Tells a fake of jobs that were stored.
+    /// Counts jobs that were stored, and tells a fake of them.
     pub(crate) fn note_pushed(&self, jobs: &[NewJob], pushed: &[Pushed]) {
+        for (job, pushed) in jobs.iter().zip(pushed) {
+            let work = Work { handler: &job.handler, queue: job.queue.as_str() };
+            match pushed {
+                Pushed::Queued => work.queued(),
+                Pushed::Duplicate { .. } => work.duplicate(),
+            }
+        }
         if let Some(fake) = &self.settings().fake {
             fake.note_pushed(&self.registry(), jobs, pushed);
         }
@@ -260,6 +268,13 @@ impl Extensions {
 
     pub(crate) fn traceparent(&self) -> Option<String> {
         self.0.settings.traceparent.and_then(|current| current())
+    }
+
+    /// Makes the span of what runs for a job a child of the job's fire.
+    pub(crate) fn adopt_traceparent(&self, span: &tracing::Span, meta: &JobMeta) {
+        if let (Some(adopt), Some(traceparent)) = (self.0.settings.adopt_traceparent, &meta.traceparent) {
+            adopt(span, traceparent);
+        }
     }
 }
 

@@ -152,6 +152,13 @@ impl QueueStats {
         self.counts.get(&state).copied().unwrap_or(0)
     }
 
+    /// Whether jobs wait that no live worker serves: none will run before one is started.
+    #[must_use]
+    pub fn is_unserved(&self) -> bool {
+        let waiting = self.count(JobState::Available) + self.count(JobState::Unroutable);
+        !self.paused && self.workers == 0 && waiting > 0
+    }
+
     /// How many jobs have not ended: scheduled, available, running, retryable or unroutable.
     #[must_use]
     pub fn unfinished(&self) -> u64 {

@@ -4,6 +4,8 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tracing::Instrument;
+
 use super::executor::Executor;
 use super::job::{Job, JobError, Stop};
 use super::leases::{Returned, What};
@@ -15,6 +17,7 @@ use crate::policy::{AfterFailure, after_failure};
 use crate::queue::{Pushed, QueueError, Settle, Settled, Settlement};
 use crate::registry::JobRunner;
 use crate::task;
+use crate::telemetry::names::{self, event};
 
 /// How long a callback of a handler without a time-out may run.
 const CALLBACK_TIMEOUT: Duration = Duration::from_secs(60);
@@ -45,7 +48,7 @@ impl Executor {
         }
         let cancelled = job.stopping() == Some(Stop::Cancelled);
         match ended {
-            Ended::Stopped(Stop::LeaseLost) => add(&self.counts.lost),
+            Ended::Stopped(Stop::LeaseLost) => self.count_lost(job),
             Ended::Stopped(Stop::Shutdown | Stop::TimedOut) => self.give_back(job).await,
             Ended::Returned(Ok(())) => self.complete(runner, job).await,
             Ended::Stopped(Stop::Cancelled) => self.cancel(job, "cancelled while it ran".to_owned()).await,
@@ -126,11 +129,28 @@ impl Executor {
     fn note_committed(&self, job: &Job) {
         self.leases.remove([(job.id(), job.token())]);
         self.counts.note_completed(job);
+        job.work().ended("completed");
     }
 
     fn note_lost(&self, job: &Job) {
         self.leases.remove([(job.id(), job.token())]);
+        self.count_lost(job);
+    }
+
+    fn count_lost(&self, job: &Job) {
         add(&self.counts.lost);
+        job.work().lost();
+    }
+
+    /// Counts the end of a claim that took effect.
+    pub(super) fn note(&self, job: &Job, end: &Settle) {
+        self.counts.note(job, end);
+        if let Some(outcome) = outcome(end) {
+            job.work().ended(outcome);
+        }
+        if matches!(end, Settle::Bury { .. }) {
+            job.work().dead();
+        }
     }
 
     async fn handler_failed(&self, runner: &Arc<dyn JobRunner>, job: &Job, error: HandlerError) {
@@ -185,7 +205,7 @@ impl Executor {
             AfterFailure::Bury => self.burial(runner, job, kind, message),
             AfterFailure::Retry(delay) => {
                 let error = self.error(job, kind, message);
-                tracing::warn!(job = %job.id(), kind = %error.kind, error = error.message, ?delay, "attempt {attempt} of {max} failed; trying again");
+                tracing::warn!(name: event::JOB_RETRIED, job = %job.id(), kind = %error.kind, error = error.message, ?delay, "attempt {attempt} of {max} failed; trying again");
                 job.set_next_attempt_at(self.clock.now().saturating_add(delay));
                 Settle::Retry { delay, error }
             }
@@ -201,7 +221,7 @@ impl Executor {
         message: String,
     ) -> Settle {
         let error = self.error(job, kind, message);
-        tracing::error!(job = %job.id(), kind = %error.kind, error = error.message, "attempt {} of {} failed; the job is dead", job.attempt(), job.max_attempts());
+        tracing::error!(name: event::JOB_DEAD, job = %job.id(), kind = %error.kind, error = error.message, "attempt {} of {} failed; the job is dead", job.attempt(), job.max_attempts());
         // There is no point to call it with where the payload is none.
         let owe_on_failure = runner.options().on_failure && kind != ErrorKind::Undecodable;
         Settle::Bury { error, owe_on_failure }
@@ -213,7 +233,7 @@ impl Executor {
         if self.settle(job, end.clone(), owes).await == Settled::LeaseLost {
             return;
         }
-        self.counts.note(job, &end);
+        self.note(job, &end);
         match end {
             Settle::Retry { error, .. } if runner.options().on_retry => {
                 self.tell_of_retry(&**runner, job, &error).await;
@@ -229,7 +249,7 @@ impl Executor {
     pub(super) async fn end(&self, job: &Job, end: Settle) -> Settled {
         let settled = self.settle(job, end.clone(), false).await;
         if settled == Settled::Done {
-            self.counts.note(job, &end);
+            self.note(job, &end);
         }
         settled
     }
@@ -255,7 +275,7 @@ impl Executor {
                 self.end(job, Settle::CallbackDone).await;
             }
             Returned::GivenUp => {
-                tracing::info!(job = %job.id(), "a stuck callback has returned; it is called again")
+                tracing::info!(name: event::CALLBACK_RETURNED, job = %job.id(), "a stuck callback has returned; it is called again")
             }
         }
     }
@@ -270,21 +290,28 @@ impl Executor {
     ) {
         // They go with a completion, and there is none.
         job.take_follow_ups();
-        let wrong = match tokio::time::timeout(limit, task::catching(callback)).await {
+        let span = tracing::info_span!(
+            names::SPAN_CALLBACK, which, job = %job.id(), handler = %job.handler(), queue = %job.queue()
+        );
+        // One that another claim or thread owes is outside of its attempt.
+        if tracing::Span::current().is_none() {
+            self.extensions.adopt_traceparent(&span, job.meta());
+        }
+        let wrong = match tokio::time::timeout(limit, task::catching(callback)).instrument(span).await {
             Ok(Ok(Ok(()))) => return,
             Ok(Ok(Err(undecodable))) => format!("its point cannot be decoded: {undecodable}"),
             Ok(Err(panic)) => format!("panicked: {}", panic_text(panic)),
             Err(_) => format!("ran longer than {limit:?}"),
         };
-        tracing::error!(job = %job.id(), handler = %job.handler(), "`{which}` {wrong}");
+        tracing::error!(name: event::CALLBACK_FAILED, job = %job.id(), handler = %job.handler(), "`{which}` {wrong}");
     }
 
     pub(super) async fn settle(&self, job: &Job, end: Settle, keeps_lease: bool) -> Settled {
         let settlement = Settlement { job: job.id(), token: job.token(), end };
         let settled = self.settler.settle(settlement, keeps_lease).await;
         if settled == Settled::LeaseLost {
-            add(&self.counts.lost);
-            tracing::warn!(job = %job.id(), handler = %job.handler(), "a settlement came too late: the lease was gone");
+            self.count_lost(job);
+            tracing::warn!(name: event::SETTLED_TOO_LATE, job = %job.id(), handler = %job.handler(), "a settlement came too late: the lease was gone");
         }
         settled
     }
@@ -303,6 +330,20 @@ impl Executor {
             took: job.begun_at().map(|begun| begun.elapsed()),
         }
     }
+}
+
+/// What metrics call the end of a claim; that a callback was made is none of an attempt.
+fn outcome(end: &Settle) -> Option<&'static str> {
+    Some(match end {
+        Settle::Complete { .. } => "completed",
+        Settle::Retry { .. } => "retried",
+        Settle::Bury { error, .. } if error.kind == ErrorKind::Expired => "expired",
+        Settle::Bury { .. } => "dead",
+        Settle::Cancel { .. } => "cancelled",
+        Settle::Snooze { .. } => "snoozed",
+        Settle::Release => "released",
+        Settle::CallbackDone => return None,
+    })
 }
 
 /// How long a callback may run.

@@ -17,6 +17,8 @@ use crate::instance::Extensions;
 use crate::job::{ErrorKind, HandlerKey, Purpose, WorkerId};
 use crate::queue::{QueueBackend, Retention, Settle};
 use crate::registry::JobRunner;
+use crate::telemetry::names::{self, event};
+use crate::telemetry::record::Share;
 use crate::time::Clock;
 
 /// How long a job is put off that this worker cannot run, on a queue that cannot filter by handler.
@@ -43,6 +45,7 @@ pub(super) struct Executor {
 
 impl Executor {
     pub(super) async fn execute(self: Arc<Self>, job: Job) {
+        let _busy = Share::of_busy();
         let _left_to_its_lease = LeaveOnPanic { leases: &self.leases, job: &job };
         if job.stopping() == Some(Stop::LeaseLost) {
             return;
@@ -73,7 +76,7 @@ impl Executor {
     }
 
     async fn put_off(&self, job: &Job) {
-        tracing::warn!(job = %job.id(), handler = %job.handler(), "claimed a job of a handler or version that is not known here; put off");
+        tracing::warn!(name: event::JOB_UNKNOWN, job = %job.id(), handler = %job.handler(), "claimed a job of a handler or version that is not known here; put off");
         self.settle(job, Settle::Snooze { delay: PUT_OFF }, false).await;
     }
 
@@ -88,7 +91,7 @@ impl Executor {
     async fn attempt(&self, runner: &Arc<dyn JobRunner>, job: &Job) {
         let claimed = job.claimed();
         let span = tracing::info_span!(
-            "attempt",
+            names::SPAN_ATTEMPT,
             job = %job.id(),
             handler = %job.handler(),
             queue = %job.queue(),
@@ -96,6 +99,7 @@ impl Executor {
             root = %claimed.meta.root,
             traceparent = claimed.meta.traceparent.as_deref(),
         );
+        self.extensions.adopt_traceparent(&span, &claimed.meta);
         async {
             if let Some(limit) = runner.options().expires_in.filter(|limit| job.age() > *limit) {
                 let message = format!("not started within its {limit:?}");
@@ -107,17 +111,22 @@ impl Executor {
                 Err(retry_in) => return self.hold_back(job, retry_in).await,
             };
             self.leases.begin(job, runner, What::Attempt, runner.options().timeout, pass);
+            if job.attempt() == 1 {
+                job.work().waited(job.age());
+            }
             let started = Instant::now();
             let (ended, goes_on) = run(&**runner, job).await;
+            let took = started.elapsed();
             job.note_ended();
-            self.warn_if_slow(job, started.elapsed());
+            job.work().ran(took);
+            self.warn_if_slow(job, took);
             match self.leases.end(job) {
                 Returned::InTime(pass) => {
                     ended.tell(pass);
                     self.conclude(runner, job, ended).await;
                 }
                 Returned::GivenUp => {
-                    tracing::info!(ran = ?started.elapsed(), "a stuck handler has returned; its job went on without it");
+                    tracing::info!(name: event::STUCK_RETURNED, ran = ?started.elapsed(), "a stuck handler has returned; its job went on without it");
                 }
             }
             if let Some(running) = goes_on {
@@ -131,7 +140,8 @@ impl Executor {
     /// Keeps the slot while a blocking handler goes on that was told to stop.
     async fn outlive(&self, job: &Job, running: BoxFuture<'_, ()>) {
         add(&self.counts.stuck);
-        tracing::warn!("a blocking handler does not heed that it is to stop; its slot stays taken");
+        job.work().stuck();
+        tracing::warn!(name: event::HANDLER_HEEDLESS, "a blocking handler does not heed that it is to stop; its slot stays taken");
         self.leases.outlive(job);
         running.await;
         self.leases.end(job);
@@ -145,7 +155,7 @@ impl Executor {
         let mut slow = self.slow.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if !slow.contains(job.handler()) {
             slow.push(job.handler().clone());
-            tracing::warn!(handler = %job.handler(), ?took, "slow handler; said once for each handler");
+            tracing::warn!(name: event::SLOW_JOB, handler = %job.handler(), ?took, "slow handler; said once for each handler");
         }
     }
 }

@@ -10,13 +10,13 @@ use tokio::sync::oneshot;
 use super::leases::Leases;
 use super::outage::Outage;
 use super::pulse::Pulse;
-use super::report::Counts;
 use super::status::Vitals;
 use super::stuck::StuckJobs;
 use super::watchdog::Watchdog;
 use crate::instance::Extensions;
 use crate::queue::{QueueBackend, WorkerInfo};
 use crate::task::block_on;
+use crate::telemetry::names::event;
 
 /// How often a worker says that it lives.
 pub(super) const BEAT: Duration = Duration::from_secs(5);
@@ -79,7 +79,7 @@ impl Heartbeat {
     pub(super) async fn end(mut self) {
         self.shared.end();
         if tokio::time::timeout(GOODBYE, &mut self.left).await.is_err() {
-            tracing::warn!("the worker's goodbye takes long; it is left behind");
+            tracing::warn!(name: event::GOODBYE_SLOW, "the worker's goodbye takes long; it is left behind");
         }
     }
 }
@@ -97,7 +97,6 @@ pub(super) struct Beating {
     pub(super) outage: Arc<Outage>,
     pub(super) worker: WorkerInfo,
     pub(super) lease: Duration,
-    pub(super) counts: Arc<Counts>,
     pub(super) extensions: Extensions,
     pub(super) pulse: Pulse,
     pub(super) stuck: StuckJobs,
@@ -137,15 +136,15 @@ impl Beating {
 
     /// A last beat where something was done since the one before, and the goodbye.
     fn say_goodbye(&mut self) {
-        let done = self.counts.tallies.take();
+        let done = self.vitals.counts.tallies.take();
         self.worker.busy = self.leases.busy.load(Ordering::Relaxed);
         if !done.is_empty()
             && let Err(error) = block_on(self.queue.beat(self.worker.clone(), done))
         {
-            tracing::warn!(%error, "what was done since the last beat is missing in the queue's history");
+            tracing::warn!(name: event::TALLIES_LEFT, %error, "what was done since the last beat is missing in the queue's history");
         }
         if let Err(error) = block_on(self.queue.leave(self.worker.id)) {
-            tracing::warn!(%error, "the worker could not say goodbye; its entry will time out");
+            tracing::warn!(name: event::GOODBYE_FAILED, %error, "the worker could not say goodbye; its entry will time out");
         }
     }
 
@@ -170,14 +169,14 @@ impl Beating {
     fn beat(&mut self) -> Option<Duration> {
         self.worker.handlers = self.extensions.registry().known().to_vec();
         self.worker.busy = self.leases.busy.load(Ordering::Relaxed);
-        let done = self.counts.tallies.take();
+        let done = self.vitals.counts.tallies.take();
         match block_on(self.queue.beat(self.worker.clone(), done.clone())) {
             Ok(()) => {
                 self.outage.works("beat");
                 None
             }
             Err(error) => {
-                self.counts.tallies.add(&done);
+                self.vitals.counts.tallies.add(&done);
                 Some(self.outage.failed("beat", &error))
             }
         }

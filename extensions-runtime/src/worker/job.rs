@@ -17,6 +17,7 @@ use crate::job::{
 };
 use crate::point::ExtensionPoint;
 use crate::queue::{Pushed, QueueError, QueueErrorKind, Settle, Settled, Settlement, Transaction};
+use crate::telemetry::record::Work;
 use crate::time::Timestamp;
 
 /// The largest result that is kept with a job, in bytes.
@@ -173,6 +174,11 @@ impl Job {
             }
             notified.await;
         }
+    }
+
+    /// What metrics say of it.
+    pub(super) fn work(&self) -> Work<'_> {
+        Work { handler: self.handler(), queue: self.queue().as_str() }
     }
 
     pub(crate) fn take_progress(&self) -> Option<Progress> {

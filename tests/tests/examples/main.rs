@@ -525,9 +525,46 @@ async fn arguments_that_cannot_be_are_refused_with_what_is_wrong() {
 }
 
 #[tokio::test]
+async fn a_fire_in_one_process_and_its_job_in_another_are_one_trace() {
+    let folder = tempfile::tempdir().unwrap();
+    let spans = async |role: &str| -> Vec<Value> {
+        let queue = folder.path().join("jobs.db");
+        let output = Example::new("opentelemetry")
+            .args([role.as_ref(), "--queue".as_ref(), queue.as_os_str()])
+            .run()
+            .await;
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout)
+            .unwrap()
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
+    };
+    let (fired, worked) = (spans("fire").await, spans("work").await);
+    let one = |spans: &[Value], name: &str| spans.iter().find(|span| span["name"] == name).unwrap().clone();
+    let (request, fire, attempt) =
+        (one(&fired, "POST /orders"), one(&fired, "fire"), one(&worked, "attempt"));
+    assert_eq!(fire["parent"], request["span"]);
+    assert_eq!((&attempt["parent"], &attempt["trace"]), (&fire["span"], &fire["trace"]));
+    assert_eq!(one(&worked, "smtp")["parent"], attempt["span"]);
+    assert!(
+        fired.iter().chain(&worked).all(|span| span["trace"] == request["trace"]),
+        "{fired:#?} {worked:#?}"
+    );
+}
+
+#[tokio::test]
 async fn every_example_answers_help() {
-    for example in ["axum_orders", "exactly_once", "orders", "plugins", "report_errors", "timing", "webhooks"]
-    {
+    for example in [
+        "axum_orders",
+        "exactly_once",
+        "opentelemetry",
+        "orders",
+        "plugins",
+        "report_errors",
+        "timing",
+        "webhooks",
+    ] {
         let output = Example::new(example).args(["--help"]).run().await;
         assert!(output.status.success());
         assert!(String::from_utf8(output.stdout).unwrap().starts_with(example));

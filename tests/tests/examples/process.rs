@@ -27,7 +27,7 @@ fn programs() -> &'static BTreeMap<String, PathBuf> {
             "--workspace",
             "--examples",
             "--features",
-            "examples/axum,examples/sea-orm",
+            "examples/axum,examples/opentelemetry,examples/sea-orm",
             "--quiet",
             "--message-format=json-render-diagnostics",
         ]);

@@ -25,6 +25,7 @@ use crate::instance::Extensions;
 use crate::point::{ExtensionPoint, Location, PointInfo};
 use crate::registry::Resources;
 use crate::scope::Frame;
+use crate::telemetry::names;
 use crate::{BoxError, BoxFuture};
 
 /// Stages in their order. Made by [`Extensions::pipeline`] it has a value to send through; made by [`Pipeline::new`] it is a list that
@@ -304,7 +305,7 @@ static BY_HAND: PointInfo = PointInfo {
 
 async fn sent<T: Send + Sync + 'static>(extensions: &Extensions, mut value: T, list: List<T>) -> Piped<T> {
     let cx = Context::within(extensions.id(), &BY_HAND, Frame::of(extensions.id()));
-    let ended = by_hand(&list, &mut value, &cx).instrument(tracing::debug_span!("pipeline")).await;
+    let ended = by_hand(&list, &mut value, &cx).instrument(tracing::debug_span!(names::SPAN_PIPELINE)).await;
     let failure = ended.result.err();
     let failure = failure.map(|at| PipelineFailure::new(Kind::Stage { stage: at.stage, error: at.error }));
     let (stages, silenced) = (ended.stages, ended.silenced);

@@ -10,6 +10,7 @@ use super::connection::Connection;
 use super::{Store, script};
 use crate::backend::rules;
 use crate::queue::{Finding, QueueError, QueueErrorKind};
+use crate::telemetry::names::event;
 use crate::time::{Clock, SystemClock};
 
 const OLDEST: u32 = 7;
@@ -57,7 +58,7 @@ pub(super) async fn warn(connection: &Connection, place: &str) {
         tracing::debug!(queue = place, "the server does not allow CONFIG, so its snapshots are not checked");
     }
     for finding in findings(&memory, &persistence, saves.as_deref()) {
-        tracing::warn!(queue = place, "{}; {}", finding.what, finding.advice);
+        tracing::warn!(name: event::STORE_UNSAFE, queue = place, "{}; {}", finding.what, finding.advice);
     }
 }
 

@@ -1,0 +1,182 @@
+//! What is counted and measured: one function for each event. Without the feature `metrics` they do nothing.
+
+use std::fmt::Display;
+use std::time::Duration;
+
+use super::names::{self, Metric};
+
+/// The values of a metric's labels, in their order.
+type Labels<'a> = &'a [&'a dyn Display];
+
+pub(crate) fn fired(point: &str, outcome: &'static str) {
+    count(&names::FIRES, &[&point, &outcome], 1);
+}
+
+pub(crate) fn handled(point: &str, handler: &str, took: Duration) {
+    observe(&names::HANDLER_TIME, &[&point, &handler], took);
+}
+
+/// A job and where it stands, as far as metrics say it.
+#[derive(Clone, Copy)]
+pub(crate) struct Work<'a> {
+    pub(crate) handler: &'a dyn Display,
+    pub(crate) queue: &'a str,
+}
+
+impl Work<'_> {
+    /// A worker can run such jobs: what there was none of yet shows as 0, so that the first one is seen as an increase.
+    pub(crate) fn known(self) {
+        for outcome in ["completed", "retried", "dead"] {
+            count(&names::ATTEMPTS, &[&self.handler, &self.queue, &outcome], 0);
+        }
+        for metric in [&names::JOBS_DEAD, &names::LEASES_LOST, &names::HANDLERS_STUCK] {
+            count(metric, &[&self.handler, &self.queue], 0);
+        }
+    }
+
+    pub(crate) fn queued(self) {
+        count(&names::JOBS_QUEUED, &[&self.handler, &self.queue], 1);
+    }
+
+    pub(crate) fn duplicate(self) {
+        count(&names::JOBS_DUPLICATE, &[&self.handler, &self.queue], 1);
+    }
+
+    /// The first attempt of a job of this age begins.
+    pub(crate) fn waited(self, age: Duration) {
+        observe(&names::JOB_WAIT, &[&self.handler, &self.queue], age);
+    }
+
+    pub(crate) fn ran(self, took: Duration) {
+        observe(&names::ATTEMPT_TIME, &[&self.handler, &self.queue], took);
+    }
+
+    /// The end of a claim has taken effect.
+    pub(crate) fn ended(self, outcome: &'static str) {
+        count(&names::ATTEMPTS, &[&self.handler, &self.queue, &outcome], 1);
+    }
+
+    pub(crate) fn dead(self) {
+        count(&names::JOBS_DEAD, &[&self.handler, &self.queue], 1);
+    }
+
+    pub(crate) fn lost(self) {
+        self.ended("lost");
+        count(&names::LEASES_LOST, &[&self.handler, &self.queue], 1);
+    }
+
+    pub(crate) fn stuck(self) {
+        count(&names::HANDLERS_STUCK, &[&self.handler, &self.queue], 1);
+    }
+}
+
+/// A round of upkeep.
+pub(crate) fn maintained(rescued: u64, quarantined: u64) {
+    count(&names::JOBS_RESCUED, &[], rescued);
+    count(&names::JOBS_QUARANTINED, &[], quarantined);
+}
+
+pub(crate) fn connection_lost(store: &str) {
+    count(&names::CONNECTION_LOSSES, &[&store], 1);
+}
+
+/// A breaker has come to a state; the number grows with how much it holds back.
+pub(crate) fn breaker_changed(breaker: &str, state: &dyn Display, number: u8) {
+    count(&names::BREAKER_CHANGES, &[&breaker, &state], 1);
+    show(&names::BREAKER_STATE, &[&breaker], f64::from(number));
+}
+
+/// Whether jobs wait in a queue that nobody serves.
+#[cfg_attr(not(feature = "metrics"), allow(dead_code))]
+pub(crate) fn unserved(queue: &str, unserved: bool) {
+    show(&names::QUEUE_UNSERVED, &[&queue], f64::from(u8::from(unserved)));
+}
+
+/// A share in a gauge that ends with it: a worker's slots, a slot that is taken.
+#[derive(Debug)]
+pub(crate) struct Share {
+    metric: &'static Metric,
+    size: f64,
+}
+
+impl Share {
+    /// A worker's slots.
+    pub(crate) fn of_slots(slots: u32) -> Self {
+        Self::new(&names::WORKER_SLOTS, slots)
+    }
+
+    /// One slot that is taken.
+    pub(crate) fn of_busy() -> Self {
+        Self::new(&names::WORKER_BUSY, 1)
+    }
+
+    fn new(metric: &'static Metric, size: u32) -> Self {
+        let mut share = Self { metric, size: 0.0 };
+        share.set(size);
+        share
+    }
+
+    /// Changes its size.
+    pub(crate) fn set(&mut self, size: u32) {
+        let size = f64::from(size);
+        shift(self.metric, size - self.size);
+        self.size = size;
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        shift(self.metric, -self.size);
+    }
+}
+
+#[cfg(feature = "metrics")]
+pub(super) use self::emit::show;
+#[cfg(feature = "metrics")]
+use self::emit::{count, observe, shift};
+
+#[cfg(feature = "metrics")]
+mod emit {
+    use std::time::Duration;
+
+    use metrics::{Key, Label, Level, Metadata, Recorder, with_recorder};
+
+    use super::{Labels, Metric};
+
+    static METADATA: Metadata<'static> = Metadata::new("extensions", Level::INFO, Some(module_path!()));
+
+    fn with(metric: &Metric, labels: Labels<'_>, emit: impl FnOnce(&dyn Recorder, &Key)) {
+        debug_assert_eq!(metric.labels.len(), labels.len(), "{}", metric.name);
+        let labels = metric.labels.iter().zip(labels);
+        let labels: Vec<_> = labels.map(|(name, value)| Label::new(*name, value.to_string())).collect();
+        with_recorder(|recorder| emit(recorder, &Key::from_parts(metric.name, labels)));
+    }
+
+    pub(super) fn count(metric: &Metric, labels: Labels<'_>, n: u64) {
+        with(metric, labels, |recorder, key| recorder.register_counter(key, &METADATA).increment(n));
+    }
+
+    pub(super) fn observe(metric: &Metric, labels: Labels<'_>, took: Duration) {
+        with(metric, labels, |recorder, key| recorder.register_histogram(key, &METADATA).record(took));
+    }
+
+    pub(in crate::telemetry) fn show(metric: &Metric, labels: Labels<'_>, value: f64) {
+        with(metric, labels, |recorder, key| recorder.register_gauge(key, &METADATA).set(value));
+    }
+
+    pub(super) fn shift(metric: &Metric, by: f64) {
+        with(metric, &[], |recorder, key| recorder.register_gauge(key, &METADATA).increment(by));
+    }
+}
+
+#[cfg(not(feature = "metrics"))]
+fn count(_: &Metric, _: Labels<'_>, _: u64) {}
+
+#[cfg(not(feature = "metrics"))]
+fn observe(_: &Metric, _: Labels<'_>, _: Duration) {}
+
+#[cfg(not(feature = "metrics"))]
+fn show(_: &Metric, _: Labels<'_>, _: f64) {}
+
+#[cfg(not(feature = "metrics"))]
+fn shift(_: &Metric, _: f64) {}
