@@ -250,6 +250,28 @@ async fn a_newer_schema_and_a_missing_one_are_named() {
     assert_eq!(by_hand.push([job()].into()).await.unwrap(), [Pushed::Queued]);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn openers_race_to_migrate_also_where_transactions_are_serializable() {
+    let schema = Schema::new().await;
+    let database = &schema.name;
+    schema.run(&format!("CREATE DATABASE {database}")).await;
+    schema
+        .run(&format!("ALTER DATABASE {database} SET default_transaction_isolation = 'serializable'"))
+        .await;
+    let url = format!("{}?dbname={database}", schema.url);
+    let openers: Vec<_> = (0..8)
+        .map(|_| {
+            let url = url.clone();
+            tokio::spawn(async move { Postgres::connect(&url).await })
+        })
+        .collect();
+    for opener in openers {
+        let queue = opener.await.unwrap().unwrap();
+        assert_eq!(queue.push([job()].into()).await.unwrap(), [Pushed::Queued]);
+    }
+    schema.run(&format!("DROP DATABASE {database} WITH (FORCE)")).await;
+}
+
 #[tokio::test]
 async fn a_pool_of_the_application_is_enough_to_open_a_queue_also_from_a_blocked_runtime() {
     let schema = Schema::new().await;

@@ -50,10 +50,11 @@ impl Place {
     /// A text with its gaps filled: `{p}` schema and prefix, `{x}` prefix, `{c}` channel, `{now}` the server's time in ms.
     pub(super) fn fill(&self, text: &str) -> String {
         let qualified = format!("\"{}\".{}", self.schema.replace('"', "\"\""), self.prefix);
-        text.replace("{p}", &qualified)
-            .replace("{x}", &self.prefix)
+        // The schema's name comes last, as it may hold braces itself.
+        text.replace("{x}", &self.prefix)
             .replace("{c}", &self.channel())
             .replace("{now}", NOW)
+            .replace("{p}", &qualified)
     }
 
     /// Where changes are told; the same for all processes.
