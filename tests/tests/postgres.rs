@@ -272,6 +272,29 @@ async fn openers_race_to_migrate_also_where_transactions_are_serializable() {
     schema.run(&format!("DROP DATABASE {database} WITH (FORCE)")).await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_that_find_no_connection_left_are_tried_again() {
+    let schema = Schema::new().await;
+    drop(schema.open().await);
+    let few = &format!("{}_few", schema.name);
+    let grant = "GRANT ALL ON ALL {} IN SCHEMA {schema} TO {few}".replace("{schema}", &schema.name);
+    let grant = |what: &str| grant.replace("{few}", few).replace("{}", what);
+    schema.run(&format!("CREATE ROLE {few} LOGIN CONNECTION LIMIT 3")).await;
+    schema.run(&format!("GRANT USAGE ON SCHEMA {} TO {few}", schema.name)).await;
+    schema.run(&format!("{}; {}", grant("TABLES"), grant("SEQUENCES"))).await;
+    let opening = Postgres::connect(&format!("{}?user={few}", schema.url)).schema(&*schema.name);
+    let queue = opening.await.unwrap();
+    let calls: Vec<_> = (0..10)
+        .map(|_| {
+            let queue = queue.clone();
+            tokio::spawn(async move { queue.stats().await })
+        })
+        .collect();
+    for call in calls {
+        call.await.unwrap().unwrap();
+    }
+}
+
 #[tokio::test]
 async fn a_pool_of_the_application_is_enough_to_open_a_queue_also_from_a_blocked_runtime() {
     let schema = Schema::new().await;
