@@ -272,6 +272,43 @@ async fn openers_race_to_migrate_also_where_transactions_are_serializable() {
     schema.run(&format!("DROP DATABASE {database} WITH (FORCE)")).await;
 }
 
+#[tokio::test]
+async fn a_store_that_was_made_anew_has_other_numbers_for_its_lanes() {
+    let schema = Schema::new().await;
+    let named = |name: &str| NewJob { handler: HandlerKey::new("OrderPlaced", name), ..job() };
+    let knows = |names: &[&str]| ClaimRequest {
+        handlers: names
+            .iter()
+            .map(|name| KnownHandler { handler: HandlerKey::new("OrderPlaced", *name), max_version: 1 })
+            .collect(),
+        ..request(10)
+    };
+    let queue = schema.open().await;
+    for name in ["a", "b"] {
+        queue.push([named(name)].into()).await.unwrap();
+    }
+    for round in 0..2 {
+        schema.run(&format!("DROP SCHEMA {0} CASCADE; CREATE SCHEMA {0}", schema.name)).await;
+        let other = schema.open().await;
+        if round == 0 {
+            let mut conn = schema.conn().await;
+            assert_eq!(queue.push([named("a"), named("b")].into()).await.unwrap(), [Pushed::Queued; 2]);
+            assert_eq!(conn.push(&queue, [named("a")].into()).await.unwrap(), [Pushed::Queued]);
+            let claimed = other.reserve(knows(&["a", "b"])).await.unwrap().jobs;
+            let mut names: Vec<_> = claimed.iter().map(|job| job.handler.to_string()).collect();
+            names.sort_unstable();
+            assert_eq!(names, ["OrderPlaced/a", "OrderPlaced/a", "OrderPlaced/b"]);
+        } else {
+            for name in ["c", "b", "a"] {
+                other.push([named(name)].into()).await.unwrap();
+            }
+            let claimed = queue.reserve(knows(&["a"])).await.unwrap().jobs;
+            let names: Vec<_> = claimed.iter().map(|job| job.handler.to_string()).collect();
+            assert_eq!(names, ["OrderPlaced/a"]);
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn calls_that_find_no_connection_left_are_tried_again() {
     let schema = Schema::new().await;

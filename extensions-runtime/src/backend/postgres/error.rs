@@ -52,6 +52,11 @@ pub(super) fn gone(operation: &'static str) -> QueueError {
     QueueError::new(QueueErrorKind::Other, operation, "the queue's threads have ended; open it again")
 }
 
+/// The tables were dropped or restored, and made again, just now.
+pub(super) fn replaced(operation: &'static str) -> QueueError {
+    QueueError::new(QueueErrorKind::Conflict, operation, "the queue's tables are being replaced")
+}
+
 pub(super) fn invalid(operation: &'static str, why: impl Into<String>) -> QueueError {
     QueueError::new(QueueErrorKind::InvalidConfig, operation, why)
 }

@@ -19,6 +19,7 @@ use sqlx::postgres::PgArguments;
 use sqlx::{AssertSqlSafe, PgConnection, Postgres, Row};
 use uuid::Uuid;
 
+use self::names::Who;
 pub(super) use self::names::{Names, lane_keys};
 pub(super) use self::operate::Change;
 use self::settle::Unsure;
@@ -89,6 +90,7 @@ macro_rules! statements {
 
 statements! {
     make_lanes = "SELECT {p}make_lanes($1, $2, $3)";
+    who = names::WHO;
     lanes = names::LANES;
     push = push::PUSH;
     claim = claim::CLAIM;
