@@ -250,6 +250,88 @@ async fn a_newer_schema_and_a_missing_one_are_named() {
     assert_eq!(by_hand.push([job()].into()).await.unwrap(), [Pushed::Queued]);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn openers_race_to_migrate_also_where_transactions_are_serializable() {
+    let schema = Schema::new().await;
+    let database = &schema.name;
+    schema.run(&format!("CREATE DATABASE {database}")).await;
+    schema
+        .run(&format!("ALTER DATABASE {database} SET default_transaction_isolation = 'serializable'"))
+        .await;
+    let url = format!("{}?dbname={database}", schema.url);
+    let openers: Vec<_> = (0..8)
+        .map(|_| {
+            let url = url.clone();
+            tokio::spawn(async move { Postgres::connect(&url).await })
+        })
+        .collect();
+    for opener in openers {
+        let queue = opener.await.unwrap().unwrap();
+        assert_eq!(queue.push([job()].into()).await.unwrap(), [Pushed::Queued]);
+    }
+    schema.run(&format!("DROP DATABASE {database} WITH (FORCE)")).await;
+}
+
+#[tokio::test]
+async fn a_store_that_was_made_anew_has_other_numbers_for_its_lanes() {
+    let schema = Schema::new().await;
+    let named = |name: &str| NewJob { handler: HandlerKey::new("OrderPlaced", name), ..job() };
+    let knows = |names: &[&str]| ClaimRequest {
+        handlers: names
+            .iter()
+            .map(|name| KnownHandler { handler: HandlerKey::new("OrderPlaced", *name), max_version: 1 })
+            .collect(),
+        ..request(10)
+    };
+    let queue = schema.open().await;
+    for name in ["a", "b"] {
+        queue.push([named(name)].into()).await.unwrap();
+    }
+    for round in 0..2 {
+        schema.run(&format!("DROP SCHEMA {0} CASCADE; CREATE SCHEMA {0}", schema.name)).await;
+        let other = schema.open().await;
+        if round == 0 {
+            let mut conn = schema.conn().await;
+            assert_eq!(queue.push([named("a"), named("b")].into()).await.unwrap(), [Pushed::Queued; 2]);
+            assert_eq!(conn.push(&queue, [named("a")].into()).await.unwrap(), [Pushed::Queued]);
+            let claimed = other.reserve(knows(&["a", "b"])).await.unwrap().jobs;
+            let mut names: Vec<_> = claimed.iter().map(|job| job.handler.to_string()).collect();
+            names.sort_unstable();
+            assert_eq!(names, ["OrderPlaced/a", "OrderPlaced/a", "OrderPlaced/b"]);
+        } else {
+            for name in ["c", "b", "a"] {
+                other.push([named(name)].into()).await.unwrap();
+            }
+            let claimed = queue.reserve(knows(&["a"])).await.unwrap().jobs;
+            let names: Vec<_> = claimed.iter().map(|job| job.handler.to_string()).collect();
+            assert_eq!(names, ["OrderPlaced/a"]);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_that_find_no_connection_left_are_tried_again() {
+    let schema = Schema::new().await;
+    drop(schema.open().await);
+    let few = &format!("{}_few", schema.name);
+    let grant = "GRANT ALL ON ALL {} IN SCHEMA {schema} TO {few}".replace("{schema}", &schema.name);
+    let grant = |what: &str| grant.replace("{few}", few).replace("{}", what);
+    schema.run(&format!("CREATE ROLE {few} LOGIN CONNECTION LIMIT 3")).await;
+    schema.run(&format!("GRANT USAGE ON SCHEMA {} TO {few}", schema.name)).await;
+    schema.run(&format!("{}; {}", grant("TABLES"), grant("SEQUENCES"))).await;
+    let opening = Postgres::connect(&format!("{}?user={few}", schema.url)).schema(&*schema.name);
+    let queue = opening.await.unwrap();
+    let calls: Vec<_> = (0..10)
+        .map(|_| {
+            let queue = queue.clone();
+            tokio::spawn(async move { queue.stats().await })
+        })
+        .collect();
+    for call in calls {
+        call.await.unwrap().unwrap();
+    }
+}
+
 #[tokio::test]
 async fn a_pool_of_the_application_is_enough_to_open_a_queue_also_from_a_blocked_runtime() {
     let schema = Schema::new().await;

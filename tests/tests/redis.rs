@@ -465,6 +465,27 @@ async fn a_store_that_was_emptied_is_used_on() {
 }
 
 #[tokio::test]
+async fn a_replica_is_named_as_such_and_not_stormed() {
+    let server = tests::servers::Redis::start(Persistence::None).await;
+    let bench = Bench::on(&server);
+    let queue = bench.open().await;
+    bench.run::<()>(&["REPLICAOF", "127.0.0.1", "1"]);
+    for error in [
+        queue.push(vec![job()].into()).await.expect_err("a replica only reads"),
+        bench.try_open().await.expect_err("a replica only reads"),
+    ] {
+        assert_eq!(error.kind(), QueueErrorKind::Unavailable);
+        assert!(error.to_string().contains("replica"), "{error:?}");
+    }
+    let info: String = bench.run(&["INFO", "stats"]);
+    let connections = info.lines().find_map(|line| line.strip_prefix("total_connections_received:"));
+    let connections: u32 = connections.and_then(|count| count.trim().parse().ok()).expect("a number");
+    assert!(connections < 100, "{connections}");
+    bench.run::<()>(&["REPLICAOF", "NO", "ONE"]);
+    assert_eq!(insist(|| queue.push(vec![job()].into())).await, [Pushed::Queued]);
+}
+
+#[tokio::test]
 async fn a_layout_of_a_newer_release_is_refused() {
     let (bench, _server) = Bench::shared().await;
     bench.run::<u64>(&["HSET", &bench.key("meta"), "schema", "99"]);

@@ -21,6 +21,19 @@ pub(super) fn duration(option: &str, value: &str) -> Result<Duration, QueueError
     })
 }
 
+/// The URL holds a `/` or `?` that belongs to a password: what stands behind it is taken for something else, and never shown.
+#[cfg(any(feature = "postgres", feature = "redis"))]
+pub(super) fn cut_login() -> QueueError {
+    let hint = "an `@` stands behind a `/` or `?`; in a user or password write `/` as `%2F` and `?` as `%3F`, elsewhere `@` as `%40`";
+    QueueError::new(QueueErrorKind::InvalidConfig, "connect", hint)
+}
+
+/// Whether there is an `@` behind the first `/` of `user:password@host/path`.
+#[cfg(any(feature = "postgres", feature = "redis"))]
+pub(super) fn is_login_cut(place: &str) -> bool {
+    place.split_once('/').is_some_and(|(_, path)| path.contains('@'))
+}
+
 #[cfg(test)]
 mod tests {
     use super::duration;

@@ -24,8 +24,8 @@ pub(super) const BEAT: Duration = Duration::from_secs(5);
 /// How long a worker waits for its goodbye to be heard.
 const GOODBYE: Duration = Duration::from_secs(10);
 
-/// How often leases are extended at least, however long they are: so long does it take a cancellation to reach its handler.
-const EXTEND: Duration = Duration::from_secs(5);
+/// How often leases are extended at least, however long they are: a cancellation reaches its handler within five seconds.
+const EXTEND: Duration = Duration::from_secs(4);
 
 /// How often handlers are looked at that may be out of time.
 const LOOK: Duration = Duration::from_secs(1);

@@ -15,6 +15,9 @@ use crate::queue::{Pushed, QueueError};
 /// How many jobs share a statement; a larger push goes alone.
 const GROUP: usize = 1000;
 
+/// How often a push is made anew because the store was replaced.
+const REPLACED: u32 = 3;
+
 type Reply = oneshot::Sender<Result<Vec<Pushed>, QueueError>>;
 
 #[derive(Debug)]
@@ -136,16 +139,19 @@ impl Core {
 
     async fn push_now(&self, jobs: &[Arc<[NewJob]>]) -> Result<Vec<Pushed>, Failure> {
         let all = || jobs.iter().flat_map(|jobs| jobs.iter());
-        self.know_lanes("push", lane_keys(all())).await?;
-        let Some(parts) = self.store.columns(all()) else {
-            return Err(Failure { error: error::gone("push"), unsure: false, refused: false });
-        };
-        let call = Call { transaction: parts.len() > 1, ..Call::one("push") };
-        self.driver
-            .run(call, move |conn, _| {
+        for _ in 0..REPLACED {
+            self.know_lanes("push", lane_keys(all())).await?;
+            let Some(parts) = self.store.columns(all()) else { continue };
+            let call = Call { transaction: parts.len() > 1, ..Call::one("push") };
+            let pushed = self.driver.run(call, move |conn, _| {
                 let (store, parts) = (Arc::clone(&self.store), parts.clone());
                 Box::pin(async move { store.push(conn, parts).await })
-            })
-            .await
+            });
+            match pushed.await? {
+                Some(pushed) => return Ok(pushed),
+                None => self.refresh("push").await?,
+            }
+        }
+        Err(Failure { error: error::replaced("push"), unsure: false, refused: false })
     }
 }

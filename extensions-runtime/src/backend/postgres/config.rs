@@ -8,7 +8,7 @@ use sqlx::ConnectOptions;
 use sqlx::postgres::PgConnectOptions;
 
 use super::error::invalid;
-use crate::backend::options::duration;
+use crate::backend::options::{cut_login, duration, is_login_cut};
 use crate::queue::QueueError;
 
 /// The options of the queue's own.
@@ -85,6 +85,9 @@ impl Config {
         if !place.starts_with("postgres://") && !place.starts_with("postgresql://") {
             return Err(invalid("connect", "the URL does not start with `postgres://`"));
         }
+        if place.split_once("://").is_some_and(|(_, place)| is_login_cut(place)) {
+            return Err(cut_login());
+        }
         let (mut own, mut rest) = (Vec::new(), Vec::new());
         for option in query.split('&').filter(|option| !option.is_empty()) {
             let (key, value) = option.split_once('=').unwrap_or((option, ""));
@@ -93,7 +96,7 @@ impl Config {
             } else if DRIVER_OPTIONS.contains(&key) || key.starts_with("options[") {
                 rest.push(option);
             } else {
-                return Err(unknown(key));
+                return Err(if query.contains('@') { cut_login() } else { unknown(key) });
             }
         }
         let server = PgConnectOptions::from_str(&format!("{place}?{}", rest.join("&")))
@@ -228,8 +231,13 @@ mod tests {
     fn passwords_are_never_shown() {
         let config = Config::from_url("postgres://me:s3cret@localhost/shop?application_name=x").unwrap();
         assert!(!format!("{config:?} {config:#?}").contains("s3cret"));
-        for url in ["postgres://me:s3cret@localhost:port/x", "postgres://me:s3cret@localhost/x?sslmode=maybe"]
-        {
+        for url in [
+            "postgres://me:s3cret@localhost:port/x",
+            "postgres://me:s3cret@localhost/x?sslmode=maybe",
+            "postgres://me:1?s3cret@localhost/x",
+            "postgres://me:1?s3cret=1@localhost/x",
+            "postgres://me:1/s3cret@localhost/x",
+        ] {
             let error = Config::from_url(url).unwrap_err();
             assert!(!format!("{error:?} {error} {error:#?}").contains("s3cret"), "{error:?}");
         }

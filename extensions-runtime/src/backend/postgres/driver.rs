@@ -21,6 +21,10 @@ const TRIES: u32 = 4;
 /// How long a connection may lie idle.
 const IDLE: Duration = Duration::from_secs(300);
 
+/// What the queue's statements are written for, whatever the database's default is: a claim or a migration that waited for others has
+/// to see what they did.
+pub(super) const ISOLATION: &str = "ISOLATION LEVEL READ COMMITTED";
+
 /// What a call does with a connection.
 pub(super) type Work<'c, T> = Pin<Box<dyn Future<Output = sqlx::Result<T>> + Send + 'c>>;
 
@@ -134,9 +138,9 @@ impl Driver {
             link,
             timeout,
             begin: if pooled {
-                format!("BEGIN; {}", limits("SET LOCAL", timeout))
+                format!("BEGIN {ISOLATION}; {}", limits("SET LOCAL", timeout))
             } else {
-                "BEGIN".to_owned()
+                format!("BEGIN {ISOLATION}")
             },
             pooled,
         }
@@ -254,7 +258,8 @@ impl Driver {
     pub(super) async fn connect(&self) -> sqlx::Result<PgConnection> {
         let mut conn = self.server.connect().await?;
         if !self.pooled {
-            execute(&mut conn, &limits("SET", self.timeout)).await?;
+            let session = format!("SET SESSION CHARACTERISTICS AS TRANSACTION {ISOLATION}");
+            execute(&mut conn, &format!("{session}; {}", limits("SET", self.timeout))).await?;
         }
         Ok(conn)
     }

@@ -19,6 +19,8 @@ pub(super) fn fate(error: &Error) -> Fate {
     match error {
         Error::Database(error) => match error.code().as_deref().unwrap_or_default() {
             "40001" | "40P01" | "23505" => Fate::Conflict,
+            // No connection left: nothing was sent, and those that are open go on.
+            "53300" => Fate::Conflict,
             // A cached plan or a statement that a pooler has handed to another connection.
             "0A000" | "26000" | "42P05" => Fate::Gone,
             "25006" => Fate::Gone,
@@ -50,6 +52,11 @@ pub(super) fn gone(operation: &'static str) -> QueueError {
     QueueError::new(QueueErrorKind::Other, operation, "the queue's threads have ended; open it again")
 }
 
+/// The tables were dropped or restored, and made again, just now.
+pub(super) fn replaced(operation: &'static str) -> QueueError {
+    QueueError::new(QueueErrorKind::Conflict, operation, "the queue's tables are being replaced")
+}
+
 pub(super) fn invalid(operation: &'static str, why: impl Into<String>) -> QueueError {
     QueueError::new(QueueErrorKind::InvalidConfig, operation, why)
 }
@@ -79,7 +86,8 @@ fn of_state(code: &str) -> (QueueErrorKind, &'static str) {
         "40001" | "40P01" | "23505" => (Conflict, "another transaction was there first"),
         "55P03" => (Unavailable, "a lock was held for longer than `timeout`"),
         "57014" => (Timeout, "the statement took longer than `timeout`"),
-        "25006" => (Unavailable, "the database server only reads; is it a standby?"),
+        "25006" => (Unavailable, "the server, the user or the transaction may only read; is it a standby?"),
+        "25P02" => (Other, "an earlier statement of the transaction failed; roll it back"),
         "26000" | "42P05" => (
             Unavailable,
             "a prepared statement is gone; behind a pooler by transaction add `?poll=250ms` to the URL",
@@ -165,7 +173,7 @@ mod tests {
             ("08006", Kind::Unavailable, true, Fate::Gone),
             ("25006", Kind::Unavailable, true, Fate::Gone),
             ("26000", Kind::Unavailable, true, Fate::Gone),
-            ("53300", Kind::Unavailable, true, Fate::Refused),
+            ("53300", Kind::Unavailable, true, Fate::Conflict),
             ("53100", Kind::Full, true, Fate::Refused),
             ("58030", Kind::Unavailable, true, Fate::Refused),
             ("28P01", Kind::InvalidConfig, false, Fate::Refused),

@@ -2,6 +2,7 @@
 
 use sqlx::{AssertSqlSafe, Connection, PgConnection, Row};
 
+use super::driver::ISOLATION;
 use super::error;
 use super::store::Place;
 use crate::queue::{Migration, QueueError, QueueErrorKind};
@@ -49,7 +50,7 @@ pub(super) async fn migrate(
     if found < NEWEST && !may_change {
         return Err(older(place, found));
     }
-    let mut tx = conn.begin().await.map_err(failed)?;
+    let mut tx = conn.begin_with(AssertSqlSafe(format!("BEGIN {ISOLATION}"))).await.map_err(failed)?;
     sqlx::raw_sql(AssertSqlSafe(place.fill(LOCK))).execute(&mut *tx).await.map_err(failed)?;
     let found = version(&mut tx, place).await.map_err(failed)?;
     if found > NEWEST {
@@ -104,6 +105,7 @@ mod tests {
     #[test]
     fn versions_are_counted_from_one_and_texts_have_no_gaps_left() {
         assert_eq!(MIGRATIONS.len(), usize::try_from(NEWEST).unwrap());
+        assert_eq!(Place::new("a{x}b", "q_").fill("{p}jobs"), "\"a{x}b\".q_jobs");
         let place = Place::new("app", "q_");
         for (migration, version) in all(&place).iter().zip(1..) {
             assert_eq!(migration.version, version);

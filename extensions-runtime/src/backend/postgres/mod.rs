@@ -21,7 +21,6 @@ use sqlx::postgres::PgPool;
 use sqlx::{AssertSqlSafe, PgConnection, Row};
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, oneshot};
-use uuid::Uuid;
 
 use self::combiner::Combiner;
 use self::config::Config;
@@ -69,7 +68,6 @@ struct Core {
     threads: Handle,
     driver: Driver,
     store: Arc<Store>,
-    id: Uuid,
     signal: Signal,
     combiner: Combiner,
     poll: Option<Duration>,
@@ -242,20 +240,15 @@ async fn open(config: Config, threads: Handle) -> Result<(Arc<Core>, u32), Queue
     let preparing = async {
         let had = migrations::migrate(&mut conn, &place, config.migrate).await?;
         let store = Store::new(place, !pooled);
-        let known = async {
-            store.refresh(&mut conn).await?;
-            store.id(&mut conn).await
-        };
-        let id = known.await.map_err(|error| error::map(&error, "connect"))?;
-        Ok::<_, QueueError>((store, id, had))
+        store.refresh(&mut conn).await.map_err(|error| error::map(&error, "connect"))?;
+        Ok::<_, QueueError>((store, had))
     };
     let prepared = tokio::time::timeout(config.timeout.max(MIGRATING), preparing).await;
-    let (store, id, had) = prepared.map_err(|_| error::timeout("connect"))??;
+    let (store, had) = prepared.map_err(|_| error::timeout("connect"))??;
     let core = Core {
         threads,
         driver,
         store: Arc::new(store),
-        id,
         signal: Signal::default(),
         combiner: Combiner::default(),
         poll: config.poll,

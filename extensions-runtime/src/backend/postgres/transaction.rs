@@ -21,8 +21,9 @@ impl Transaction for PgConnection {
         let core = core_of(queue, "push")?;
         check_names(&jobs)?;
         prepare(core, "push", self, lane_keys(jobs.iter())).await?;
-        let parts = core.store.columns(jobs.iter()).ok_or_else(|| error::gone("push"))?;
-        core.store.push(self, parts).await.map_err(|error| error::map(&error, "push"))
+        let parts = core.store.columns(jobs.iter()).ok_or_else(|| error::replaced("push"))?;
+        let pushed = core.store.push(self, parts).await.map_err(|error| error::map(&error, "push"))?;
+        pushed.ok_or_else(|| error::replaced("push"))
     }
 
     async fn settle(
@@ -92,7 +93,13 @@ async fn prepare(
     lanes: Vec<(QueueName, HandlerKey, u32)>,
 ) -> Result<(), QueueError> {
     let found = core.store.try_id(conn).await.map_err(|error| error::map(&error, operation))?;
-    if found != Some(core.id) {
+    let is_ours = || found == Some(core.store.names().of().id);
+    if !is_ours() {
+        let task = Arc::clone(core);
+        super::driver::answer::<()>(operation, core.start(async move { task.refresh(operation).await }))
+            .await?;
+    }
+    if !is_ours() {
         let why = format!(
             "the transaction is not in the database of the queue ({}): begin it there, or give the instance a queue in its database",
             core.store.place()

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::backend::options::duration;
+use crate::backend::options::{cut_login, duration, is_login_cut};
 use crate::queue::{QueueError, QueueErrorKind};
 
 /// How the servers behind a URL are found.
@@ -48,6 +48,9 @@ impl Config {
             invalid(format!("`{scheme}:` is no scheme of Redis; write `redis://host:6379/0`"))
         })?;
         let (place, query) = rest.split_once('?').unwrap_or((rest, ""));
+        if is_login_cut(place) {
+            return Err(cut_login());
+        }
         let (authority, path) = place.split_once('/').unwrap_or((place, ""));
         let (login, hosts) =
             authority.rsplit_once('@').map_or((None, authority), |(login, hosts)| (Some(login), hosts));
@@ -79,7 +82,7 @@ impl Config {
         };
         for option in query.split('&').filter(|option| !option.is_empty()) {
             let (key, value) = option.split_once('=').unwrap_or((option, ""));
-            config.set(key, value)?;
+            config.set(key, value).map_err(|error| if query.contains('@') { cut_login() } else { error })?;
         }
         config.checked()
     }
@@ -179,8 +182,16 @@ mod tests {
             let shown = format!("{config:?} {config:#?} {}", config.place());
             assert!(!shown.contains("secret") && shown.contains('a'), "{shown}");
         }
-        let error = Config::from_url("redis://me:secret@a:nonsense/0").unwrap_err();
-        assert!(!format!("{error:?} {error:#?} {error}").contains("secret"), "{error:#?}");
+        for url in [
+            "redis://me:secret@a:nonsense/0",
+            "redis://me:1?secret@a/0",
+            "redis://me:1?secret=1@a/0",
+            "redis://me:1/secret@a/0",
+            "redis-sentinel://:secret/1@a/m",
+        ] {
+            let error = Config::from_url(url).unwrap_err();
+            assert!(!format!("{error:?} {error:#?} {error}").contains("secret"), "{error:#?}");
+        }
     }
 
     #[test]

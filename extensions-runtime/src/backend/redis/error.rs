@@ -33,9 +33,14 @@ impl Failure {
             Self::Answer(_) => false,
             Self::Unsent(why) => why.ends_connection(),
             Self::Redis(error) => {
-                error.is_unrecoverable_error() || error.is_io_error() || error.code() == Some("READONLY")
+                error.is_unrecoverable_error() || error.is_io_error() || self.is_of_replica()
             }
         }
+    }
+
+    /// Whether the server is a replica. A new connection may lead to the master, though not at once.
+    pub(super) fn is_of_replica(&self) -> bool {
+        matches!(self, Self::Redis(error) if error.code() == Some("READONLY"))
     }
 
     /// Whether the server lacks a script that it had.
@@ -70,19 +75,29 @@ pub(super) fn map(failure: &Failure, operation: &'static str) -> QueueError {
     }
 }
 
+const NO_RIGHT: &str = "the user of the URL may not do this; the page of `Redis` names the commands, keys and channel that it needs";
+
+fn said(error: &RedisError, what: &str) -> bool {
+    error.detail().is_some_and(|detail| detail.contains(what)) || error.to_string().contains(what)
+}
+
 fn classify(error: &RedisError) -> (QueueErrorKind, &'static str) {
     use QueueErrorKind::{Corrupt, Full, InvalidConfig, Other, Unavailable};
     match error.code().unwrap_or_default() {
         "OOM" => (Full, "the server has reached `maxmemory`; make room or raise it"),
         "MISCONF" => (Unavailable, "the server refuses writes as it cannot save to its disk"),
         "NOAUTH" | "WRONGPASS" => (InvalidConfig, "the server refuses the user or password of the URL"),
-        "NOPERM" => (
-            InvalidConfig,
-            "the user of the URL may not do this; allow it scripts, its prefix's keys and `wake` channel",
-        ),
+        "NOPERM" => (InvalidConfig, NO_RIGHT),
         "WRONGTYPE" => (Corrupt, "a key under the prefix is of another kind; something else writes there"),
-        "LOADING" | "MASTERDOWN" | "CLUSTERDOWN" | "TRYAGAIN" | "READONLY" | "BUSY" | "NOREPLICAS"
-        | "MOVED" | "ASK" => (Unavailable, "the server cannot serve now"),
+        "READONLY" => (Unavailable, "the server is a replica, which only reads; name the master in the URL"),
+        "LOADING" | "MASTERDOWN" | "CLUSTERDOWN" | "TRYAGAIN" | "BUSY" | "NOREPLICAS" | "MOVED" | "ASK" => {
+            (Unavailable, "the server cannot serve now")
+        }
+        // Redis 7.0 gives these no code of their own.
+        _ if said(error, "The user executing the script can't") => (InvalidConfig, NO_RIGHT),
+        _ if said(error, "DB index is out of range") => {
+            (InvalidConfig, "the server has no database of this number")
+        }
         _ => match error.kind() {
             ErrorKind::AuthenticationFailed => {
                 (InvalidConfig, "the server refuses the user or password of the URL")
@@ -136,6 +151,8 @@ mod tests {
             ("LOADING Redis is loading the dataset in memory", Kind::Unavailable, true),
             ("MASTERDOWN Link with MASTER is down", Kind::Unavailable, true),
             ("CLUSTERDOWN The cluster is down", Kind::Unavailable, true),
+            ("ERR The user executing the script can't run this command", Kind::InvalidConfig, false),
+            ("ERR DB index is out of range", Kind::InvalidConfig, false),
             ("READONLY You can't write against a read only replica.", Kind::Unavailable, true),
             ("BUSY Redis is busy running a script.", Kind::Unavailable, true),
             ("ERR something else", Kind::Other, false),

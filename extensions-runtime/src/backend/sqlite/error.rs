@@ -90,6 +90,10 @@ fn classify(error: &Error) -> (QueueErrorKind, &'static str) {
         ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::FileLockingProtocolFailed => {
             (Unavailable, "the database was busy for longer than `busy_timeout`")
         }
+        ErrorCode::ReadOnly if has_extended(error, rusqlite::ffi::SQLITE_READONLY_DBMOVED) => (
+            Other,
+            "the database's file was deleted or replaced while this process had it open; restart every process that uses it",
+        ),
         ErrorCode::CannotOpen | ErrorCode::PermissionDenied | ErrorCode::ReadOnly => {
             (Unavailable, "the database cannot be opened for writing")
         }
@@ -110,7 +114,11 @@ fn classify(error: &Error) -> (QueueErrorKind, &'static str) {
 
 /// Whether a transaction wants to write on after it has read what is no longer so; waiting cannot help it.
 fn is_overtaken(error: &Error) -> bool {
-    error.sqlite_error().is_some_and(|error| error.extended_code == rusqlite::ffi::SQLITE_BUSY_SNAPSHOT)
+    has_extended(error, rusqlite::ffi::SQLITE_BUSY_SNAPSHOT)
+}
+
+fn has_extended(error: &Error, code: i32) -> bool {
+    error.sqlite_error().is_some_and(|error| error.extended_code == code)
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ mod error;
 mod health;
 mod lease_clock;
 mod migrations;
+mod place;
 mod presence;
 mod signal;
 #[cfg(feature = "sqlx-sqlite")]
@@ -31,6 +32,7 @@ use tokio::sync::oneshot;
 use self::config::Config;
 pub use self::config::Synchronous;
 use self::lease_clock::{LeaseClock, boot_id};
+use self::place::Place;
 use self::presence::Presence;
 use self::signal::Signal;
 use self::store::Store;
@@ -167,7 +169,7 @@ fn open(config: &Config) -> Result<(Sqlite, u32), QueueError> {
             .with_source(error)
     };
     let inner = Inner {
-        writer: Writer::start(store, Arc::clone(&signal), patience).map_err(thread)?,
+        writer: Writer::start(store, Place::of(&path), Arc::clone(&signal), patience).map_err(thread)?,
         reader: Reader::start(reads, patience).map_err(thread)?,
         watcher: Watcher::start(watches, &path, Arc::clone(&signal)).map_err(thread)?,
         file: path.canonicalize().unwrap_or_else(|_| path.clone()),

@@ -372,3 +372,22 @@ async fn an_id_is_free_again_when_its_time_is_over_and_is_then_forgotten() {
     let taken: u32 = conn.query_row("SELECT count(*) FROM extensions_taken", [], |row| row.get(0)).unwrap();
     assert_eq!(taken, 0);
 }
+
+#[tokio::test]
+async fn nothing_is_stored_in_a_file_that_was_deleted_or_replaced() {
+    let folder = Folder::new();
+    let database = folder.database();
+    let queue = Sqlite::open(&database).await.unwrap();
+    queue.push([job("1")].into()).await.unwrap();
+    let aside = folder.0.join("aside.db");
+    std::fs::rename(&database, &aside).unwrap();
+    for replaced in [false, true] {
+        if replaced {
+            std::fs::write(&database, "").unwrap();
+        }
+        let error = queue.push([job("2")].into()).await.unwrap_err();
+        assert!(!error.is_retryable() && error.to_string().contains("deleted or replaced"), "{error:?}");
+    }
+    std::fs::rename(&aside, &database).unwrap();
+    queue.push([job("3")].into()).await.unwrap();
+}

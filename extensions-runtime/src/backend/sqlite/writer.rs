@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 
 use super::signal::Signal;
 use super::store::{Store, Tx};
-use super::{busy, error};
+use super::{busy, error, place::Place};
 use crate::queue::QueueError;
 
 /// How many calls share a transaction at most.
@@ -121,11 +121,17 @@ where
 }
 
 impl Writer {
-    pub(super) fn start(store: Store, signal: Arc<Signal>, patience: Duration) -> std::io::Result<Self> {
+    pub(super) fn start(
+        store: Store,
+        place: Place,
+        signal: Arc<Signal>,
+        patience: Duration,
+    ) -> std::io::Result<Self> {
         let (calls, inbox) = channel();
         let one_core = thread::available_parallelism().is_ok_and(|cores| cores.get() == 1);
         let traffic = Arc::new(Traffic { one_core, ..Traffic::default() });
-        let mut thread = WriterThread { store, signal, patience, inbox, traffic: Arc::clone(&traffic) };
+        let mut thread =
+            WriterThread { store, place, signal, patience, inbox, traffic: Arc::clone(&traffic) };
         thread::Builder::new().name("extensions-sqlite-write".to_owned()).spawn(move || thread.serve())?;
         Ok(Self { calls, traffic })
     }
@@ -146,6 +152,7 @@ impl Writer {
 
 struct WriterThread {
     store: Store,
+    place: Place,
     signal: Arc<Signal>,
     patience: Duration,
     inbox: Receiver<Box<dyn Call>>,
@@ -207,6 +214,7 @@ impl WriterThread {
         if let Some(oldest) = group.first() {
             busy::give_up_at(oldest.since() + self.patience);
         }
+        self.place.check().map_err(Failure::Begin)?;
         let mut tx = self.store.begin().map_err(Failure::Begin)?;
         for call in group {
             if let Err(error) = call.run(&mut tx) {

@@ -12,10 +12,11 @@ use crate::job::{ClaimedJob, Payload, Purpose};
 use crate::queue::{ClaimRequest, Claimed, TakeLost, WaitCursor};
 use crate::time::Timestamp;
 
-pub(super) const CLAIM: &str = "SELECT id, token, lane, owes, priority, attempt, max_attempts, lost_count, enqueued_at, age, on_failure, error, meta, payload FROM {p}claim($1, $2, $3, $4, $5, $6, $7, $8, $9)";
+/// The function takes a value of the store's row, so that it is never called where there is no such row.
+pub(super) const CLAIM: &str = "SELECT c.id, c.token, c.lane, c.owes, c.priority, c.attempt, c.max_attempts, c.lost_count, c.enqueued_at, c.age, c.on_failure, c.error, c.meta, c.payload FROM {p}store s CROSS JOIN LATERAL {p}claim($1, $2, $3, $4, $5, $6, $7, $8, CASE WHEN s.one THEN $9 END) c WHERE s.id = $10 AND s.xmin::text = $11";
 
 impl Store {
-    /// Claims jobs under the number `call`; nothing if there are lanes that are not known here.
+    /// Claims jobs under the number `call`; nothing if there are lanes that are not known here, or the store is another.
     pub(in super::super) async fn reserve(
         &self,
         conn: &mut PgConnection,
@@ -24,7 +25,7 @@ impl Store {
         cursor: WaitCursor,
     ) -> sqlx::Result<Option<Claimed>> {
         let (mut queues, mut lanes, mut ends) = (Vec::new(), Vec::new(), Vec::new());
-        let newest = {
+        let (newest, of) = {
             let mut names = self.names();
             for name in &request.queues {
                 let Some(queue) = names.queue(name).filter(|queue| !queues.contains(queue)) else { continue };
@@ -32,7 +33,7 @@ impl Store {
                 lanes.extend_from_slice(&names.routes(queue, &request.handlers));
                 ends.push(i32::try_from(lanes.len()).unwrap_or(i32::MAX));
             }
-            names.newest()
+            (names.newest(), names.of().clone())
         };
         let lost = match request.lost {
             TakeLost::None => 0,
@@ -50,7 +51,9 @@ impl Store {
             .bind(i32::try_from(most).unwrap_or(0))
             .bind(span(request.lease))
             .bind(lost)
-            .bind(newest);
+            .bind(newest)
+            .bind(of.id)
+            .bind(of.xmin);
         let rows = claim.fetch_all(conn).await?;
         let Some((head, rows)) = rows.split_first() else { return Ok(None) };
         if head.try_get::<i32, _>(2)? == 1 {

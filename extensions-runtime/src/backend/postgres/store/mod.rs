@@ -21,6 +21,7 @@ use sqlx::postgres::PgArguments;
 use sqlx::{AssertSqlSafe, PgConnection, Postgres, Row};
 use uuid::Uuid;
 
+use self::names::Who;
 pub(super) use self::names::{Names, lane_keys};
 pub(super) use self::operate::Change;
 use self::settle::Unsure;
@@ -52,10 +53,11 @@ impl Place {
     /// A text with its gaps filled: `{p}` schema and prefix, `{x}` prefix, `{c}` channel, `{now}` the server's time in ms.
     pub(super) fn fill(&self, text: &str) -> String {
         let qualified = format!("\"{}\".{}", self.schema.replace('"', "\"\""), self.prefix);
-        text.replace("{p}", &qualified)
-            .replace("{x}", &self.prefix)
+        // The schema's name comes last, as it may hold braces itself.
+        text.replace("{x}", &self.prefix)
             .replace("{c}", &self.channel())
             .replace("{now}", NOW)
+            .replace("{p}", &qualified)
     }
 
     /// Where changes are told; the same for all processes.
@@ -90,6 +92,7 @@ macro_rules! statements {
 
 statements! {
     make_lanes = "SELECT {p}make_lanes($1, $2, $3)";
+    who = names::WHO;
     lanes = names::LANES;
     push = push::PUSH;
     claim = claim::CLAIM;

@@ -4,10 +4,14 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use sqlx::{PgConnection, Row};
+use uuid::Uuid;
 
 use super::Store;
 use crate::job::{HandlerKey, NewJob, QueueName};
 use crate::queue::KnownHandler;
+
+/// Who the store is, as a row that is written once: in another store, and in one that was restored, it is another.
+pub(super) const WHO: &str = "SELECT id, xmin::text FROM {p}store";
 
 pub(super) const LANES: &str = "SELECT l.lane, l.queue, q.name, l.handler, l.version FROM {p}lanes l JOIN {p}queues q ON q.queue = l.queue WHERE l.lane > $1 ORDER BY l.lane";
 
@@ -29,6 +33,14 @@ pub(in super::super) struct Names {
     numbers: HashMap<Key, i32>,
     newest: i32,
     routes: Vec<Routes>,
+    of: Who,
+}
+
+/// The store whose names these are: numbers of one mean something else in another.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(in super::super) struct Who {
+    pub(in super::super) id: Uuid,
+    pub(super) xmin: String,
 }
 
 /// The lanes of a queue that a set of handlers can run.
@@ -56,6 +68,10 @@ pub(in super::super) fn lane_keys<'a>(jobs: impl Iterator<Item = &'a NewJob>) ->
 }
 
 impl Names {
+    pub(in super::super) const fn of(&self) -> &Who {
+        &self.of
+    }
+
     pub(super) fn queue_name(&self, queue: i32) -> Option<QueueName> {
         self.by_number.get(&queue).cloned()
     }
@@ -140,11 +156,22 @@ impl Store {
         make.execute(conn).await.map(drop)
     }
 
-    /// Reads the lanes that were made since.
+    /// Reads the lanes that were made since; all of them where the store is another one than before.
     pub(in super::super) async fn refresh(&self, conn: &mut PgConnection) -> sqlx::Result<()> {
-        let newest = self.names().newest;
+        let who = self.query(&self.sql.who).fetch_one(&mut *conn).await?;
+        let who = Who { id: who.try_get(0)?, xmin: who.try_get(1)? };
+        let newest = {
+            let mut names = self.names();
+            if names.of != who {
+                *names = Names { of: who.clone(), ..Names::default() };
+            }
+            names.newest
+        };
         let rows = self.query(&self.sql.lanes).bind(newest).fetch_all(conn).await?;
         let mut names = self.names();
+        if names.of != who {
+            return Ok(());
+        }
         for row in rows {
             let (number, queue): (i32, i32) = (row.try_get(0)?, row.try_get(1)?);
             let queue_name = QueueName::from(row.try_get::<String, _>(2)?);

@@ -3,11 +3,11 @@
 use sqlx::{PgConnection, Row};
 use uuid::Uuid;
 
-use super::{Store, job_id, span, uuid};
+use super::{Store, Who, job_id, span, uuid};
 use crate::job::{NewJob, UniqueUntil};
 use crate::queue::Pushed;
 
-pub(super) const PUSH: &str = "SELECT {p}push($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)";
+pub(super) const PUSH: &str = "SELECT {p}push($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) FROM {p}store s WHERE s.id = $15 AND s.xmin::text = $16";
 
 /// How many jobs one statement stores.
 const CHUNK: usize = 10_000;
@@ -29,6 +29,8 @@ pub(in super::super) struct Columns {
     starts: Vec<Option<bool>>,
     onces: Vec<Option<i64>>,
     touched: Vec<i32>,
+    /// Whose lanes these are.
+    of: Who,
 }
 
 impl Columns {
@@ -60,22 +62,24 @@ impl Store {
         jobs: impl Iterator<Item = &'a NewJob>,
     ) -> Option<Vec<Columns>> {
         let names = self.names();
-        let mut parts: Vec<Columns> = vec![Columns::default()];
+        let part = || Columns { of: names.of().clone(), ..Columns::default() };
+        let mut parts = vec![part()];
         for job in jobs {
             let lane = names.lane_of(job)?;
             if parts.last().is_none_or(|part| part.ids.len() >= CHUNK) {
-                parts.push(Columns::default());
+                parts.push(part());
             }
             parts.last_mut()?.add(job, lane);
         }
         Some(parts)
     }
 
+    /// Stores jobs; nothing is done, and nothing answered, where the store is another one than that of the columns' lanes.
     pub(in super::super) async fn push(
         &self,
         conn: &mut PgConnection,
         parts: Vec<Columns>,
-    ) -> sqlx::Result<Vec<Pushed>> {
+    ) -> sqlx::Result<Option<Vec<Pushed>>> {
         let mut answers = Vec::new();
         for part in parts.into_iter().filter(|part| !part.ids.is_empty()) {
             let n = part.ids.len();
@@ -94,8 +98,11 @@ impl Store {
                 .bind(part.ttls)
                 .bind(part.starts)
                 .bind(part.onces)
-                .bind(part.touched);
-            let holders: Option<Vec<Option<Uuid>>> = push.fetch_one(&mut *conn).await?.try_get(0)?;
+                .bind(part.touched)
+                .bind(part.of.id)
+                .bind(part.of.xmin);
+            let Some(row) = push.fetch_optional(&mut *conn).await? else { return Ok(None) };
+            let holders: Option<Vec<Option<Uuid>>> = row.try_get(0)?;
             let pushed = |holder: Option<Uuid>| {
                 holder.map_or(Pushed::Queued, |of| Pushed::Duplicate { of: job_id(of) })
             };
@@ -104,6 +111,6 @@ impl Store {
                 Some(holders) => answers.extend(holders.into_iter().map(pushed)),
             }
         }
-        Ok(answers)
+        Ok(Some(answers))
     }
 }

@@ -175,7 +175,7 @@ impl Store {
         let follow_ups: Vec<_> = done.flat_map(|(settlement, _)| follow_ups_of(&settlement.end)).collect();
         if !follow_ups.is_empty() {
             let parts = self.columns(follow_ups.into_iter()).ok_or(sqlx::Error::RowNotFound)?;
-            self.push(conn, parts).await?;
+            self.push(conn, parts).await?.ok_or(sqlx::Error::RowNotFound)?;
         }
         Ok(answers)
     }

@@ -139,6 +139,7 @@ impl Connection {
     }
 
     async fn send(&self, cmd: &Cmd, repeat: Repeat, deadline: Instant) -> Result<Value, Failure> {
+        let mut refusals = 0;
         loop {
             let (number, mut open) =
                 self.opened(deadline).await.map_err(|why| Failure::Unsent(Box::new(why)))?;
@@ -152,6 +153,15 @@ impl Connection {
                     self.link.lost(&failure.what());
                     if repeat == Repeat::No || Instant::now() >= deadline {
                         return Err(failure);
+                    }
+                    // Connecting works, so nothing else keeps this from being tried a thousand times a second.
+                    if failure.is_of_replica() {
+                        refusals += 1;
+                        let again = Instant::now() + Link::back_off(refusals);
+                        if again >= deadline {
+                            return Err(failure);
+                        }
+                        sleep_until(again).await;
                     }
                 }
                 answer => {
