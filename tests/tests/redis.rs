@@ -441,10 +441,10 @@ async fn queues_with_other_prefixes_and_other_keys_are_left_alone() {
 async fn a_key_of_another_kind_is_named_as_such() {
     let (bench, _server) = Bench::shared().await;
     let queue = bench.open().await;
-    bench.run::<()>(&["SET", &bench.key("state"), "garbage"]);
+    bench.run::<()>(&["SET", &bench.key("jobs"), "garbage"]);
     let error = queue.push(vec![job()].into()).await.expect_err("the key cannot be used");
     assert_eq!((error.kind(), error.is_retryable()), (QueueErrorKind::Corrupt, false), "{error:?}");
-    bench.run::<u64>(&["DEL", &bench.key("state")]);
+    bench.run::<u64>(&["DEL", &bench.key("jobs")]);
     assert_eq!(queue.push(vec![job()].into()).await.unwrap(), [Pushed::Queued]);
 }
 

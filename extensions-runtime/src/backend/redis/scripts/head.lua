@@ -38,6 +38,29 @@ local function text(number)
   return string.format('%.0f', number)
 end
 
+-- What `jobs` holds of a job: the state in which it was pushed, then what never changes. A job that changed has its state in `state`.
+local FIRST_STATE = 62
+
+local function states_of(ids)
+  local states, fresh = fetch('HMGET', P .. 'state', ids), {}
+  for i = 1, #ids do
+    if not states[i] then fresh[#fresh + 1] = ids[i] end
+  end
+  local jobs, at = fetch('HMGET', P .. 'jobs', fresh), 0
+  for i = 1, #ids do
+    if not states[i] then
+      at = at + 1
+      states[i] = jobs[at] and string.sub(jobs[at], 1, FIRST_STATE)
+    end
+  end
+  return states
+end
+
+-- Whether an element of a list is of a job that waits there. The others left it before they were claimed: they are marked, or gone.
+local function waits(element, job)
+  return job and string.byte(job) == 97 and string.sub(job, 14, 31) == string.sub(element, 1, 18)
+end
+
 local counts = {}
 
 local function count(lane, state, by)

@@ -55,6 +55,39 @@ local function shelf(j)
   return has(j, SUSPECT) and 's' or 'r'
 end
 
+local function ready(lane, priority, run, member)
+  call('ZADD', P .. 'r:' .. lane, priority * SPAN + run, member)
+  call('SADD', P .. 'live:' .. queue_of(lane), lane)
+end
+
+-- How many elements of a list are of jobs that left it.
+local function stale(list, by)
+  local n = call('HINCRBY', P .. 'stale', list, by)
+  if n <= 0 then call('HDEL', P .. 'stale', list) end
+  return n
+end
+
+-- Takes a job out of a list: it is marked, and its element stays until someone comes upon it. Where more than half of a list is such
+-- elements, the first few of it go, those of jobs that wait to the sorted set.
+local function unlist(id, job, list)
+  call('HSET', P .. 'jobs', id, '-' .. string.sub(job, 2))
+  local n = stale(list, 1)
+  if n < 100 or 2 * n < call('LLEN', P .. 'r:' .. list) then return end
+  for _, element in ipairs(call('LPOP', P .. 'r:' .. list, 4) or {}) do
+    local other = string.sub(element, 19)
+    job = call('HGET', P .. 'jobs', other)
+    if waits(element, job) then
+      local s = string.sub(job, 1, FIRST_STATE)
+      call('HSET', P .. 'state', other, s)
+      call('HSET', P .. 'jobs', other, '-' .. string.sub(job, 2))
+      local priority, lane = unpk('>BI4', s, 3)
+      ready(lane, priority, unpk('>I6', s, 20), string.sub(element, 1, 6) .. other)
+    else
+      stale(list, -1)
+    end
+  end
+end
+
 local function unindex(j)
   if j.token ~= 0 then
     call('ZREM', P .. 'held:' .. j.worker, j.id)
@@ -62,7 +95,10 @@ local function unindex(j)
     call('ZREM', P .. 'due:' .. queue_of(j.lane), j.id)
   else
     local kind = shelf(j)
-    if kind then
+    if j.listed then
+      unlist(j.id, j.listed, j.lane .. '.' .. j.priority)
+      j.listed = nil
+    elseif kind then
       call('ZREM', P .. kind .. ':' .. j.lane, pack('>I6', j.seq) .. j.id)
     elseif FINISHED[j.state] then
       call('ZREM', P .. 'ended:' .. FINISHED[j.state], j.id)
@@ -80,10 +116,11 @@ local function index(j)
   end
   local kind = shelf(j)
   if kind then
-    call('ZADD', P .. kind .. ':' .. j.lane, j.priority * SPAN + j.run, pack('>I6', j.seq) .. j.id)
+    local member = pack('>I6', j.seq) .. j.id
     if kind == 'r' then
-      call('SADD', P .. 'live:' .. queue, j.lane)
+      ready(j.lane, j.priority, j.run, member)
     else
+      call('ZADD', P .. kind .. ':' .. j.lane, j.priority * SPAN + j.run, member)
       call('SADD', P .. 'odd', kind .. j.lane)
     end
     wake(queue)
@@ -125,7 +162,7 @@ local function delete(j)
   unindex(j)
   unlock(j)
   call('HDEL', P .. 'state', j.id)
-  call('HDEL', P .. 'body', j.id)
+  call('HDEL', P .. 'jobs', j.id)
   if is_listed() then call('ZREM', P .. 'ids', j.id) end
   if band(j.flags, EXTRAS + UNIQUE) ~= 0 then
     local id = j.id
@@ -210,7 +247,7 @@ end
 local function promote(queue, limit)
   local ids = call('ZRANGE', P .. 'due:' .. queue, '-inf', now, 'BYSCORE', 'LIMIT', 0, limit)
   if #ids == 0 then return 0 end
-  local states = fetch('HMGET', P .. 'state', ids)
+  local states = states_of(ids)
   for i = 1, #ids do
     if states[i] then
       change(decode(ids[i], states[i]), function(j) enter(j, 'a') end)

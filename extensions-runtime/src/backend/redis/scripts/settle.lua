@@ -29,7 +29,7 @@ local ended, NOW = 'c' .. pack('>I6', now), text(now)
 
 local function flush()
   bulk('HDEL', P .. 'state', gone)
-  bulk('HDEL', P .. 'body', gone)
+  bulk('HDEL', P .. 'jobs', gone)
   if is_listed() then bulk('ZREM', P .. 'ids', gone) end
   bulk('HSET', P .. 'state', kept)
   bulk('ZADD', P .. 'ended:completed', finished)
