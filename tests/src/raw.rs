@@ -88,7 +88,7 @@ impl Raw {
                     let mut command = redis::cmd("HGET");
                     command.arg(&key).arg(&field);
                     value = command.query_async(&mut conn).await.expect("there is such a job");
-                    value.truncate(62);
+                    value.truncate(31);
                 }
                 value.extend(garbage);
                 let mut command = redis::cmd("HSET");

@@ -3,7 +3,7 @@ local states, jobs = fetch('HMGET', P .. 'state', ARGV), fetch('HMGET', P .. 'jo
 local answers = {}
 for i = 1, #ARGV do
   local job, id = jobs[i], ARGV[i]
-  local s = states[i] or job and string.sub(job, 1, FIRST_STATE)
+  local s = states[i] or job and first_state(job)
   if not s then
     answers[i] = false
   elseif bit.band(string.byte(s, 2), 80) == 0 then

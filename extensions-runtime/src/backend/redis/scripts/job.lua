@@ -1,7 +1,6 @@
 -- A job's mutable half, and the one index that it stands in.
 local SUSPECT, STARTED, OWES, ON_FAILURE, UNIQUE, UNTIL_START, EXTRAS, CANCEL = 1, 2, 4, 8, 16, 32, 64, 128
-local FORM = '>c1BBI4I4BBI6I6I6I8c16'
-local NO_TOKEN = string.rep('\0', 8)
+local FORM = '>c1BBI4I4BBI6I6I6I8c16I6'
 local FINISHED = { c = 'completed', x = 'cancelled', d = 'dead', q = 'dead' }
 local band = bit.band
 
@@ -11,15 +10,15 @@ local function clear(j, flag) j.flags = band(j.flags, bit.bnot(flag)) end
 
 local function decode(id, s)
   local j = { id = id }
-  j.state, j.flags, j.priority, j.lane, j.attempt, j.lost, j.callbacks, j.seq, j.run, j.pushed, j.token, j.worker =
+  j.state, j.flags, j.priority, j.lane, j.attempt, j.lost, j.callbacks, j.seq, j.run, j.pushed, j.token, j.worker, j.til =
     unpk(FORM, s)
-  j.entered = string.sub(s, 56)
+  j.entered = string.sub(s, 62)
   return j
 end
 
 local function encode(j)
   return pack(FORM, j.state, j.flags, j.priority, j.lane, j.attempt, j.lost, j.callbacks, j.seq, j.run, j.pushed, j.token,
-    j.worker) .. j.entered
+    j.worker, j.til) .. j.entered
 end
 
 -- The times at which states were entered: a letter and six bytes each.
@@ -45,7 +44,7 @@ local function enter(j, state)
 end
 
 local function free(j)
-  j.token, j.worker = 0, NOBODY
+  j.token, j.worker, j.til = 0, NOBODY, 0
 end
 
 local function shelf(j)
@@ -76,12 +75,11 @@ local function unlist(id, job, list)
   for _, element in ipairs(call('LPOP', P .. 'r:' .. list, 4) or {}) do
     local other = string.sub(element, 19)
     job = call('HGET', P .. 'jobs', other)
-    if waits(element, job) then
-      local s = string.sub(job, 1, FIRST_STATE)
-      call('HSET', P .. 'state', other, s)
+    if waits(string.sub(element, 1, 18), job) then
+      call('HSET', P .. 'state', other, first_state(job))
       call('HSET', P .. 'jobs', other, '-' .. string.sub(job, 2))
-      local priority, lane = unpk('>BI4', s, 3)
-      ready(lane, priority, unpk('>I6', s, 20), string.sub(element, 1, 6) .. other)
+      local priority, lane = unpk('>BI4', job, 3)
+      ready(lane, priority, unpk('>I6', job, 20), string.sub(element, 1, 6) .. other)
     else
       stale(list, -1)
     end
@@ -90,7 +88,7 @@ end
 
 local function unindex(j)
   if j.token ~= 0 then
-    call('ZREM', P .. 'held:' .. j.worker, j.id)
+    call('SREM', P .. 'held:' .. j.worker, j.id)
   elseif j.state == 's' or j.state == 't' then
     call('ZREM', P .. 'due:' .. queue_of(j.lane), j.id)
   else

@@ -46,7 +46,7 @@ for at = 3, #ARGV do
   local s = call('HGET', P .. 'state', ARGV[at])
   local job = not s and call('HGET', P .. 'jobs', ARGV[at])
   if s or job then
-    local j = decode(ARGV[at], s or string.sub(job, 1, FIRST_STATE))
+    local j = decode(ARGV[at], s or first_state(job))
     j.listed = j.state == 'a' and job
     local was = j.state
     answers[#answers + 1] = ACTS[what](j) or 'w' .. was .. j.lane

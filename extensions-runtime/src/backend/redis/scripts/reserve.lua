@@ -27,16 +27,17 @@ for _, name in ipairs(call('SMEMBERS', P .. 'odd')) do
   local lane = tonumber(string.sub(name, 2))
   local q = asked(lane)
   if q > 0 then
+    local kind = string.sub(name, 1, 1)
     odd[q] = odd[q] or {}
-    table.insert(odd[q], { kind = string.sub(name, 1, 1), lane = lane, key = P .. string.sub(name, 1, 1) .. ':' .. lane })
+    table.insert(odd[q], { kind = kind, lane = lane, key = P .. kind .. ':' .. lane, owed = kind == 'o' or kind == 'p' })
   end
 end
 
 -- What was chosen: members of sorted sets and elements of lists, which end with the job's id.
-local chosen, sources_of, got = {}, {}, 0
+local chosen, sources_of, got, claims = {}, {}, 0, 0
 
 local function choose(member, source)
-  local n = #chosen + 1
+  local n = got - claims + 1
   chosen[n], sources_of[n] = member, source
   got = got + 1
 end
@@ -113,7 +114,14 @@ local function merge(sources)
       first = call('ZRANGE', source.key, 0, want - 1)
       if #first > 0 then remove(source, #first) end
     end
-    for i = 1, #first do choose(first[i], source) end
+    local n, all = got - claims, sources_of
+    for i = 1, #first do all[n + i] = source end
+    if n == 0 then
+      chosen = first
+    else
+      for i = 1, #first do chosen[n + i] = first[i] end
+    end
+    got = got + #first
     if #first < want then emptied(source) end
     return got >= max
   end
@@ -174,8 +182,10 @@ local function choose_all()
         lane, priority = tonumber(lane), tonumber(priority)
         if asked(lane) == q then
           sources[#sources + 1] = {
-            kind = 'r', lane = lane, name = name, key = P .. 'r:' .. name, queue = queue, priority = priority,
-            rank = priority and priority * SPAN,
+            kind = 'r', lane = lane, name = name, key = P .. 'r:' .. name, queue = queue,
+            -- Those of a list only.
+            priority = priority, rank = priority and priority * SPAN, heads = {},
+            stale = priority and call('HEXISTS', P .. 'stale', name) == 1,
           }
         end
       end
@@ -184,69 +194,76 @@ local function choose_all()
   end
 end
 
-local til, running = text(now + lease), 'r' .. pack('>I6', now)
-local changed, held, claimed = {}, {}, {}
+local til, running = later(lease), 'r' .. pack('>I6', now)
+local HOLDER = worker .. pack('>I6', til)
+local changed, held, claimed, claims_of = {}, {}, {}, {}
+-- Calls of functions in C are what takes the time here, so they are few.
+local BYTES, char, low = pack('>I6', math.floor(base / 65536)), string.char, base % 65536
 
-local function claim(id, s, job, errors)
-  local n = #changed
-  changed[n + 1], changed[n + 2] = id, s
-  held[n + 1], held[n + 2] = til, id
-  n = #claimed
-  claimed[n + 1], claimed[n + 2], claimed[n + 3], claimed[n + 4] = id, s, job, errors
+-- The token of the next claim.
+local function token()
+  local at = low + claims
+  return BYTES .. char((at - at % 256) / 256, at % 256)
 end
 
 -- The state of a job from a list, which was in no other state yet.
-local function first_claim(source, id, job, token)
-  local flags = string.byte(job, 2)
-  if band(flags, UNTIL_START) ~= 0 then unlock({ id = id, flags = flags }) end
-  source.head = source.head or pack('>BI4I4BB', source.priority, source.lane, 1, 0, 0)
-  return 'r' .. string.char(flags) .. source.head .. string.sub(job, 14, 31) .. token .. worker .. string.sub(job, 56, 62)
-    .. running
+local function first_claim(source, id, flags, place, pushed)
+  local head = source.heads[flags]
+  if not head then
+    head = pack('>c1BBI4I4BB', 'r', flags, source.priority, source.lane, 1, 0, 0)
+    source.heads[flags] = head
+  end
+  if flags ~= 0 and band(flags, UNTIL_START) ~= 0 then unlock({ id = id, flags = flags }) end
+  return head .. place .. pushed .. token() .. HOLDER .. 'a' .. pushed .. running
 end
 
-local function next_claim(source, id, s, token)
-  if source.kind == 'o' or source.kind == 'p' then
-    return string.sub(s, 1, 31) .. token .. worker .. string.sub(s, 56)
-  end
+local function next_claim(source, id, s)
+  if source.owed then return string.sub(s, 1, 31) .. token() .. HOLDER .. string.sub(s, 62) end
   local flags = string.byte(s, 2)
   if band(flags, UNTIL_START) ~= 0 then unlock({ id = id, flags = flags }) end
   if band(flags, EXTRAS) ~= 0 then call('HDEL', P .. 'extras', id .. 'p') end
   flags = bit.bor(band(flags, 255 - STARTED), 2 * band(flags, SUSPECT))
   local first, attempt, rest = unpk('>c5I4c20', s, 3)
-  return pack('>c1Bc5I4c20', 'r', flags, first, attempt + 1, rest) .. token .. worker .. entered(string.sub(s, 56), 'r')
+  return pack('>c1Bc5I4c20', 'r', flags, first, attempt + 1, rest) .. token() .. HOLDER .. entered(string.sub(s, 62), 'r')
 end
 
 -- Claims what was chosen, but for elements whose jobs left their list; how many these were.
 local function claim_chosen()
-  local ids, touched, passed = {}, {}, 0
-  for i = 1, #chosen do
-    local id = string.sub(chosen[i], -16)
-    ids[i] = id
-    if not sources_of[i].rank then touched[#touched + 1] = id end
+  local ids, places, pushes, touched, passed = {}, {}, {}, {}, 0
+  for i = 1, got - claims do
+    if sources_of[i].rank then
+      places[i], pushes[i], ids[i] = unpk('c12c6c16', chosen[i])
+    else
+      ids[i] = string.sub(chosen[i], 7)
+      touched[#touched + 1] = ids[i]
+    end
   end
   local jobs, states, at = fetch('HMGET', P .. 'jobs', ids), fetch('HMGET', P .. 'state', touched), 0
   for i = 1, #ids do
-    local id, source, job, s, errors = ids[i], sources_of[i], jobs[i], nil, ''
-    local token = pack('>I8', base + #claimed / 4)
-    if not source.rank then
-      at = at + 1
-      s = states[at] and next_claim(source, id, states[at], token)
-      if source.kind == 'o' or source.kind == 'p' then errors = call('HGET', P .. 'extras', id .. 'e') or '' end
-    elseif waits(chosen[i], job) then
-      s = first_claim(source, id, job, token)
+    local id, source, job, s, errors = ids[i], sources_of[i], jobs[i] or '', nil, ''
+    if source.rank then
+      local letter, flags = byte(job, 1, 2)
+      if letter == 97 and (not source.stale or waits(places[i] .. pushes[i], job)) then
+        s = first_claim(source, id, flags, places[i], pushes[i])
+      else
+        passed = passed + 1
+        stale(source.name, -1)
+      end
     else
-      passed = passed + 1
-      stale(source.name, -1)
+      at = at + 1
+      s = states[at] and next_claim(source, id, states[at])
+      if source.owed then errors = call('HGET', P .. 'extras', id .. 'e') or '' end
     end
     if s then
-      if source.kind ~= 'o' and source.kind ~= 'p' then
-        count(source.lane, 'a', -1)
-        count(source.lane, 'r', 1)
-      end
-      claim(id, s, job or '', errors)
+      local two, four = 2 * claims, 4 * claims
+      claims = claims + 1
+      if not source.owed then claims_of[source.lane] = (claims_of[source.lane] or 0) + 1 end
+      changed[two + 1], changed[two + 2] = id, s
+      held[claims] = id
+      claimed[four + 1], claimed[four + 2], claimed[four + 3], claimed[four + 4] = id, s, job, errors
     end
   end
-  chosen, sources_of, got = {}, {}, #claimed / 4
+  chosen, sources_of, got = {}, {}, claims
   return passed
 end
 
@@ -258,10 +275,14 @@ while got < max and patience > 0 do
   if passed == 0 then break end
   patience = patience - passed - 25
 end
+for lane, n in pairs(claims_of) do
+  count(lane, 'a', -n)
+  count(lane, 'r', n)
+end
 bulk('HSET', P .. 'state', changed)
-if #held > 0 then
-  bulk('ZADD', P .. 'held:' .. worker, held)
-  call('ZADD', P .. 'holders', 'LT', til, worker)
+if claims > 0 then
+  bulk('SADD', P .. 'held:' .. worker, held)
+  call('ZADD', P .. 'holders', 'LT', text(til), worker)
 end
 
 local due = patience > 0 and -1 or 0

@@ -30,7 +30,6 @@ local function shape_of(packed, lanes)
   shape.score = delay > 0 and text(run)
   shape.head = pack('>c1BBI4I4BB', shape.state, flags, priority, shape.lane, 0, 0, 0)
   shape.times = pack('>I6I6', run, now)
-  shape.tail = pack('>I8c16c1I6', 0, NOBODY, shape.state, now)
   shape.list = shape.lane .. '.' .. priority
   shape.key = P .. (delay > 0 and 'due:' .. queues[shape.lane] or 'r:' .. shape.list)
   return shape
@@ -61,7 +60,7 @@ local function store(first, last, lanes)
       shape.n = 0
       if not sets[shape.key] then sets[shape.key] = { shape = shape } end
     end
-    local set, head, times, tail, score = sets[shape.key], shape.head, shape.times, shape.tail, shape.score
+    local set, head, times, score = sets[shape.key], shape.head, shape.times, shape.score
     local entries, before = #set, fresh
     for body = at + 4, at + 2 + 2 * size, 2 do
       i = i + 1
@@ -76,7 +75,7 @@ local function store(first, last, lanes)
           seq = seq + 1
           local place, to = pack('>I6', seq) .. times, 2 * fresh
           fresh = fresh + 1
-          jobs[to + 1], jobs[to + 2] = id, head .. place .. tail .. ARGV[body]
+          jobs[to + 1], jobs[to + 2] = id, head .. place .. ARGV[body]
           if score then
             set[entries + 1], set[entries + 2] = score, id
             entries = entries + 2

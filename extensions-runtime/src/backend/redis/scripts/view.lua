@@ -22,7 +22,7 @@ local function first_of(list)
   local wanted = call('HEXISTS', P .. 'stale', list) == 1 and 1000 or 1
   local elements = call('LRANGE', P .. 'r:' .. list, 0, wanted - 1)
   for i, element in ipairs(elements) do
-    if i == 1000 or waits(element, call('HGET', P .. 'jobs', string.sub(element, 19))) then
+    if i == 1000 or waits(string.sub(element, 1, 18), call('HGET', P .. 'jobs', string.sub(element, 19))) then
       return (unpk('>I6', element, 7))
     end
   end

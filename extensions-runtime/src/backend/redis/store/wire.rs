@@ -12,9 +12,9 @@ use crate::time::{Timestamp, millis};
 
 const BODY_VERSION: u8 = 1;
 const BODY_HEAD: usize = 21;
-const STATE_HEAD: usize = 55;
-/// The state in which a job was pushed stands before its body.
-const FIRST_STATE: usize = STATE_HEAD + 7;
+const STATE_HEAD: usize = 61;
+/// What stands before the body: the first half of the state in which the job was pushed.
+const FIRST_STATE: usize = 31;
 /// The longest duration that fits into the six bytes it has.
 const LONGEST: i64 = (1 << 44) - 1;
 
