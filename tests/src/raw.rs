@@ -75,15 +75,25 @@ impl Raw {
                 assert_eq!(spoiled.expect("the job can be spoiled").rows_affected(), 1);
             }
             Self::Redis(_, prefix) => {
+                let mut conn = self.redis().await;
                 let (key, field) = match part {
-                    Part::Payload | Part::Meta => ("body", job.as_bytes().to_vec()),
+                    Part::Payload | Part::Meta => ("jobs", job.as_bytes().to_vec()),
                     Part::Errors => ("extras", [&job.as_bytes()[..], b"e"].concat()),
                     Part::Progress => ("extras", [&job.as_bytes()[..], b"p"].concat()),
                 };
+                let key = format!("{{{prefix}}}:{key}");
+                let mut value = Vec::new();
+                if key.ends_with(":jobs") {
+                    // The state in which it was pushed stands before the rest.
+                    let mut command = redis::cmd("HGET");
+                    command.arg(&key).arg(&field);
+                    value = command.query_async(&mut conn).await.expect("there is such a job");
+                    value.truncate(31);
+                }
+                value.extend(garbage);
                 let mut command = redis::cmd("HSET");
-                command.arg(format!("{{{prefix}}}:{key}")).arg(field).arg(garbage);
-                let _: i64 =
-                    command.query_async(&mut self.redis().await).await.expect("the job can be spoiled");
+                command.arg(&key).arg(field).arg(value);
+                let _: i64 = command.query_async(&mut conn).await.expect("the job can be spoiled");
             }
         }
     }

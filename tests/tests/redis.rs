@@ -6,10 +6,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Once};
 use std::time::Duration;
 
-use extensions_runtime::job::{ClaimedJob, FireId, HandlerKey, JobId, JobMeta, NewJob, Payload, WorkerId};
+use extensions_runtime::job::{
+    ClaimedJob, FireId, HandlerKey, JobId, JobMeta, JobState, NewJob, Payload, WorkerId,
+};
 use extensions_runtime::queue::{
-    ClaimRequest, KnownHandler, Pushed, QueueAdmin, QueueBackend, QueueError, QueueErrorKind, Redis, Settle,
-    Settled, Settlement, TakeLost, WaitRequest,
+    AdminOutcome, ClaimRequest, KnownHandler, Pushed, QueueAdmin, QueueBackend, QueueError, QueueErrorKind,
+    Redis, Settle, Settled, Settlement, TakeLost, WaitRequest,
 };
 use tests::kit::until;
 use tests::servers::{PASSWORD, Persistence, Server};
@@ -441,10 +443,10 @@ async fn queues_with_other_prefixes_and_other_keys_are_left_alone() {
 async fn a_key_of_another_kind_is_named_as_such() {
     let (bench, _server) = Bench::shared().await;
     let queue = bench.open().await;
-    bench.run::<()>(&["SET", &bench.key("state"), "garbage"]);
+    bench.run::<()>(&["SET", &bench.key("jobs"), "garbage"]);
     let error = queue.push(vec![job()].into()).await.expect_err("the key cannot be used");
     assert_eq!((error.kind(), error.is_retryable()), (QueueErrorKind::Corrupt, false), "{error:?}");
-    bench.run::<u64>(&["DEL", &bench.key("state")]);
+    bench.run::<u64>(&["DEL", &bench.key("jobs")]);
     assert_eq!(queue.push(vec![job()].into()).await.unwrap(), [Pushed::Queued]);
 }
 
@@ -462,6 +464,98 @@ async fn a_store_that_was_emptied_is_used_on() {
         }
         assert_eq!(queue.settle(ends(&jobs)).await.unwrap(), [Settled::LeaseLost]);
     }
+}
+
+fn ids(jobs: &[ClaimedJob]) -> Vec<JobId> {
+    jobs.iter().map(|job| job.id).collect()
+}
+
+/// Claims until nothing is left.
+async fn claim_all(queue: &Redis, max: usize) -> Vec<ClaimedJob> {
+    let mut all = Vec::new();
+    loop {
+        let claimed = queue.reserve(request(max)).await.unwrap();
+        if claimed.jobs.is_empty() && claimed.next_due != Some(Duration::ZERO) {
+            return all;
+        }
+        all.extend(claimed.jobs);
+    }
+}
+
+async fn push_many(queue: &Redis, n: usize) -> Vec<JobId> {
+    let jobs: Vec<_> = (0..n).map(|_| job()).collect();
+    let ids = jobs.iter().map(|job| job.id).collect();
+    queue.push(jobs.into()).await.unwrap();
+    ids
+}
+
+async fn available(queue: &Redis) -> u64 {
+    let stats = queue.stats().await.unwrap();
+    stats.iter().map(|queue| queue.counts.get(&JobState::Available).copied().unwrap_or_default()).sum()
+}
+
+#[tokio::test]
+async fn waiting_jobs_that_are_cancelled_leave_the_order_of_the_others_as_it_is() {
+    let (bench, _server) = Bench::shared().await;
+    let queue = bench.open().await;
+    let pushed = push_many(&queue, 2_000).await;
+    let left = |at: &usize| at % 10 == 3;
+    let (kept, gone): (Vec<_>, Vec<_>) = (0..pushed.len()).partition(left);
+    let gone: Vec<_> = gone.iter().map(|at| pushed[*at]).collect();
+    let outcomes = queue.cancel(gone.clone(), "not wanted".into()).await.unwrap();
+    assert!(outcomes.iter().all(|outcome| *outcome == AdminOutcome::Done));
+    assert_eq!(available(&queue).await, kept.len() as u64);
+    let elements: usize = bench
+        .keys()
+        .iter()
+        .filter(|key| key.contains(":r:") && key.contains('.'))
+        .map(|key| bench.run::<usize>(&["LLEN", key]))
+        .sum();
+    assert!(elements < 3 * kept.len(), "{elements} elements for {} jobs", kept.len());
+    let later = push_many(&queue, 10).await;
+    let wanted: Vec<_> = kept.iter().map(|at| pushed[*at]).chain(later).collect();
+    assert_eq!(ids(&claim_all(&queue, 7).await), wanted);
+    assert_eq!(available(&queue).await, 0);
+    let rest: Vec<_> =
+        bench.keys().into_iter().filter(|key| key.contains(":r:") || key.ends_with(":stale")).collect();
+    assert!(rest.is_empty(), "{rest:?}");
+    assert_eq!(queue.forget(gone).await.unwrap().len(), 1_800);
+}
+
+#[tokio::test]
+async fn a_claim_finds_the_jobs_behind_very_many_that_were_cancelled() {
+    let (bench, _server) = Bench::shared().await;
+    let queue = bench.open().await;
+    let pushed = push_many(&queue, 13_000).await;
+    queue.cancel(pushed[..6_000].to_vec(), "not wanted".into()).await.unwrap();
+    let first = queue.reserve(request(1)).await.unwrap();
+    assert_eq!(
+        (first.jobs.len(), first.next_due),
+        (0, Some(Duration::ZERO)),
+        "there is more to be had at once"
+    );
+    assert_eq!(ids(&claim_all(&queue, 500).await), pushed[6_000..]);
+}
+
+#[tokio::test]
+async fn an_id_that_was_cancelled_forgotten_and_pushed_again_is_claimed_once() {
+    let (bench, _server) = Bench::shared().await;
+    let queue = bench.open().await;
+    let (first, again, last) = (job(), job(), job());
+    queue.push(vec![first.clone(), again.clone(), last.clone()].into()).await.unwrap();
+    queue.cancel(vec![again.id], "not wanted".into()).await.unwrap();
+    queue.forget(vec![again.id]).await.unwrap();
+    queue.push(vec![again.clone()].into()).await.unwrap();
+    queue.cancel(vec![first.id], "not wanted".into()).await.unwrap();
+    queue.retry(vec![first.id]).await.unwrap();
+    let claimed = claim_all(&queue, 1).await;
+    let mut two = ids(&claimed);
+    assert_eq!(two.remove(0), last.id);
+    two.sort_unstable();
+    let mut wanted = vec![first.id, again.id];
+    wanted.sort_unstable();
+    assert_eq!(two, wanted);
+    assert!(queue.settle(ends(&claimed)).await.unwrap().iter().all(|settled| *settled == Settled::Done));
 }
 
 #[tokio::test]

@@ -1,5 +1,5 @@
 -- What every script starts with: the keys, the server's time, counters and wake-ups.
-local call, pack, unpk = redis.call, struct.pack, struct.unpack
+local call, pack, unpk, byte = redis.call, struct.pack, struct.unpack, string.byte
 local P = KEYS[1] .. ':'
 local META = P .. 'meta'
 local clock = call('TIME')
@@ -36,6 +36,36 @@ end
 -- Numbers as arguments are slow: the server writes each with seventeen digits.
 local function text(number)
   return string.format('%.0f', number)
+end
+
+-- The token, the worker and the end of the lease of a job under no claim.
+local NO_TOKEN, NOBODY = string.rep('\0', 8), string.rep('\0', 16)
+local NO_CLAIM = NO_TOKEN .. NOBODY .. string.rep('\0', 6)
+
+-- The state of a job that did not change since its push. It stands in `jobs`, up to when that was, before what never changes; that of a
+-- job that changed stands in `state`.
+local function first_state(job)
+  return string.sub(job, 1, 31) .. NO_CLAIM .. string.sub(job, 1, 1) .. string.sub(job, 26, 31)
+end
+
+local function states_of(ids)
+  local states, fresh = fetch('HMGET', P .. 'state', ids), {}
+  for i = 1, #ids do
+    if not states[i] then fresh[#fresh + 1] = ids[i] end
+  end
+  local jobs, at = fetch('HMGET', P .. 'jobs', fresh), 0
+  for i = 1, #ids do
+    if not states[i] then
+      at = at + 1
+      states[i] = jobs[at] and first_state(jobs[at])
+    end
+  end
+  return states
+end
+
+-- Whether a job waits at a place of a list. The others left it before they were claimed: they are marked, or gone.
+local function waits(place, job)
+  return job and byte(job) == 97 and string.sub(job, 14, 31) == place
 end
 
 local counts = {}

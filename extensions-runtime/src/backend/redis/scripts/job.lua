@@ -1,7 +1,6 @@
 -- A job's mutable half, and the one index that it stands in.
 local SUSPECT, STARTED, OWES, ON_FAILURE, UNIQUE, UNTIL_START, EXTRAS, CANCEL = 1, 2, 4, 8, 16, 32, 64, 128
-local FORM = '>c1BBI4I4BBI6I6I6I8c16'
-local NO_TOKEN = string.rep('\0', 8)
+local FORM = '>c1BBI4I4BBI6I6I6I8c16I6'
 local FINISHED = { c = 'completed', x = 'cancelled', d = 'dead', q = 'dead' }
 local band = bit.band
 
@@ -11,15 +10,15 @@ local function clear(j, flag) j.flags = band(j.flags, bit.bnot(flag)) end
 
 local function decode(id, s)
   local j = { id = id }
-  j.state, j.flags, j.priority, j.lane, j.attempt, j.lost, j.callbacks, j.seq, j.run, j.pushed, j.token, j.worker =
+  j.state, j.flags, j.priority, j.lane, j.attempt, j.lost, j.callbacks, j.seq, j.run, j.pushed, j.token, j.worker, j.til =
     unpk(FORM, s)
-  j.entered = string.sub(s, 56)
+  j.entered = string.sub(s, 62)
   return j
 end
 
 local function encode(j)
   return pack(FORM, j.state, j.flags, j.priority, j.lane, j.attempt, j.lost, j.callbacks, j.seq, j.run, j.pushed, j.token,
-    j.worker) .. j.entered
+    j.worker, j.til) .. j.entered
 end
 
 -- The times at which states were entered: a letter and six bytes each.
@@ -45,7 +44,7 @@ local function enter(j, state)
 end
 
 local function free(j)
-  j.token, j.worker = 0, NOBODY
+  j.token, j.worker, j.til = 0, NOBODY, 0
 end
 
 local function shelf(j)
@@ -55,14 +54,49 @@ local function shelf(j)
   return has(j, SUSPECT) and 's' or 'r'
 end
 
+local function ready(lane, priority, run, member)
+  call('ZADD', P .. 'r:' .. lane, priority * SPAN + run, member)
+  call('SADD', P .. 'live:' .. queue_of(lane), lane)
+end
+
+-- How many elements of a list are of jobs that left it.
+local function stale(list, by)
+  local n = call('HINCRBY', P .. 'stale', list, by)
+  if n <= 0 then call('HDEL', P .. 'stale', list) end
+  return n
+end
+
+-- Takes a job out of a list: it is marked, and its element stays until someone comes upon it. Where more than half of a list is such
+-- elements, the first few of it go, those of jobs that wait to the sorted set.
+local function unlist(id, job, list)
+  call('HSET', P .. 'jobs', id, '-' .. string.sub(job, 2))
+  local n = stale(list, 1)
+  if n < 100 or 2 * n < call('LLEN', P .. 'r:' .. list) then return end
+  for _, element in ipairs(call('LPOP', P .. 'r:' .. list, 4) or {}) do
+    local other = string.sub(element, 19)
+    job = call('HGET', P .. 'jobs', other)
+    if waits(string.sub(element, 1, 18), job) then
+      call('HSET', P .. 'state', other, first_state(job))
+      call('HSET', P .. 'jobs', other, '-' .. string.sub(job, 2))
+      local priority, lane = unpk('>BI4', job, 3)
+      ready(lane, priority, unpk('>I6', job, 20), string.sub(element, 1, 6) .. other)
+    else
+      stale(list, -1)
+    end
+  end
+end
+
 local function unindex(j)
   if j.token ~= 0 then
-    call('ZREM', P .. 'held:' .. j.worker, j.id)
+    call('SREM', P .. 'held:' .. j.worker, j.id)
   elseif j.state == 's' or j.state == 't' then
     call('ZREM', P .. 'due:' .. queue_of(j.lane), j.id)
   else
     local kind = shelf(j)
-    if kind then
+    if j.listed then
+      unlist(j.id, j.listed, j.lane .. '.' .. j.priority)
+      j.listed = nil
+    elseif kind then
       call('ZREM', P .. kind .. ':' .. j.lane, pack('>I6', j.seq) .. j.id)
     elseif FINISHED[j.state] then
       call('ZREM', P .. 'ended:' .. FINISHED[j.state], j.id)
@@ -80,10 +114,11 @@ local function index(j)
   end
   local kind = shelf(j)
   if kind then
-    call('ZADD', P .. kind .. ':' .. j.lane, j.priority * SPAN + j.run, pack('>I6', j.seq) .. j.id)
+    local member = pack('>I6', j.seq) .. j.id
     if kind == 'r' then
-      call('SADD', P .. 'live:' .. queue, j.lane)
+      ready(j.lane, j.priority, j.run, member)
     else
+      call('ZADD', P .. kind .. ':' .. j.lane, j.priority * SPAN + j.run, member)
       call('SADD', P .. 'odd', kind .. j.lane)
     end
     wake(queue)
@@ -125,7 +160,7 @@ local function delete(j)
   unindex(j)
   unlock(j)
   call('HDEL', P .. 'state', j.id)
-  call('HDEL', P .. 'body', j.id)
+  call('HDEL', P .. 'jobs', j.id)
   if is_listed() then call('ZREM', P .. 'ids', j.id) end
   if band(j.flags, EXTRAS + UNIQUE) ~= 0 then
     local id = j.id
@@ -210,7 +245,7 @@ end
 local function promote(queue, limit)
   local ids = call('ZRANGE', P .. 'due:' .. queue, '-inf', now, 'BYSCORE', 'LIMIT', 0, limit)
   if #ids == 0 then return 0 end
-  local states = fetch('HMGET', P .. 'state', ids)
+  local states = states_of(ids)
   for i = 1, #ids do
     if states[i] then
       change(decode(ids[i], states[i]), function(j) enter(j, 'a') end)

@@ -8,12 +8,12 @@ end
 if ARGV[6] ~= '' then call('SET', P .. 'void:' .. ARGV[6], 1, 'PX', 600000) end
 local held = P .. 'held:' .. worker
 local left, given = 0, 0
-local ids = call('ZRANGE', held, 0, -1)
+local ids = call('SMEMBERS', held)
 local states = fetch('HMGET', P .. 'state', ids)
 for i = 1, #ids do
   local j = states[i] and decode(ids[i], states[i])
   if not j or j.worker ~= worker then
-    call('ZREM', held, ids[i])
+    call('SREM', held, ids[i])
   elseif j.token >= first and j.token <= last then
     if given < tonumber(ARGV[4]) then
       change(j, give_back)

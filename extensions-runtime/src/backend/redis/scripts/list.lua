@@ -5,7 +5,7 @@ local after, wanted, budget = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local cursor = call('HGET', META, 'listing') or '0'
 call('HSET', META, 'listed', text(now))
 if cursor ~= 'whole' then
-  local part = call('HSCAN', P .. 'state', cursor, 'COUNT', 1000)
+  local part = call('HSCAN', P .. 'jobs', cursor, 'COUNT', 1000)
   for i = 1, #part[2], 2 do call('ZADD', P .. 'ids', 0, part[2][i]) end
   call('HSET', META, 'listing', part[1] == '0' and 'whole' or part[1])
   if part[1] ~= '0' then return { '+' } end
@@ -19,7 +19,7 @@ if ARGV[4] == '1' then
 else
   ids = call('ZRANGE', P .. 'ids', after == '' and '-' or '(' .. after, '+', 'BYLEX', 'LIMIT', 0, budget)
 end
-local states = fetch('HMGET', P .. 'state', ids)
+local states = states_of(ids)
 local found = { #ids == budget and ids[#ids] or '' }
 for i = 1, #ids do
   local s = states[i]

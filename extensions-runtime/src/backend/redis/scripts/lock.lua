@@ -1,6 +1,4 @@
 -- Unique keys.
-local NOBODY = string.rep('\0', 16)
-
 local function lock(id, key, ttl)
   local held = call('HGET', P .. 'locks', key)
   if held and #held == 22 and string.sub(held, 1, 16) ~= id then

@@ -44,8 +44,10 @@ end
 local answers = {}
 for at = 3, #ARGV do
   local s = call('HGET', P .. 'state', ARGV[at])
-  if s then
-    local j = decode(ARGV[at], s)
+  local job = not s and call('HGET', P .. 'jobs', ARGV[at])
+  if s or job then
+    local j = decode(ARGV[at], s or first_state(job))
+    j.listed = j.state == 'a' and job
     local was = j.state
     answers[#answers + 1] = ACTS[what](j) or 'w' .. was .. j.lane
   else

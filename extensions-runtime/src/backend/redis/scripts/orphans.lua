@@ -6,7 +6,7 @@ for i = 2, #part[2], 2 do
   local til = #held == 22 and unpk('>I6', held, 17) or 0
   if til == 0 or til > now then holders[#holders + 1] = string.sub(held, 1, 16) end
 end
-local states, orphaned = fetch('HMGET', P .. 'state', holders), 0
+local states, orphaned = states_of(holders), 0
 for i = 1, #holders do
   if not states[i] or string.find('cdxq', string.sub(states[i], 1, 1), 1, true) then orphaned = orphaned + 1 end
 end

@@ -12,50 +12,54 @@ end
 
 local n_lanes = tonumber(ARGV[3])
 local lanes = lanes_at(4, n_lanes)
-local ends, ids, at = {}, {}, 4 + n_lanes
-while at <= #ARGV do
-  local how = ARGV[at]
-  ids[#ids + 1] = string.sub(how, 1, 16)
-  ends[#ends + 1] = at
+-- Calls of functions in C are what takes the time here, so they are few.
+local n, at, last = 0, 4 + n_lanes, #ARGV
+local ids, tokens, letters, delays, more = {}, {}, {}, {}, {}
+while at <= last do
+  n = n + 1
+  local follows
+  ids[n], tokens[n], letters[n], delays[n], follows = unpk('>c16c8BI6B', ARGV[at])
   at = at + 1
-  if string.byte(how, 32) > 0 then at = at + 3 + tonumber(ARGV[at + 2]) end
+  if follows > 0 then
+    more[n] = at
+    at = at + 3 + tonumber(ARGV[at + 2])
+  end
 end
 local read = fetch('HMGET', P .. 'state', ids)
 local states = {}
-for i = 1, #ids do states[ids[i]] = read[i] end
+for i = 1, n do states[ids[i]] = read[i] end
 
-local gone, kept, freed, finished = {}, {}, {}, {}
+local gone, kept, freed, finished, ended_of = {}, {}, {}, {}, {}
 local ended, NOW = 'c' .. pack('>I6', now), text(now)
 
 local function flush()
   bulk('HDEL', P .. 'state', gone)
-  bulk('HDEL', P .. 'body', gone)
+  bulk('HDEL', P .. 'jobs', gone)
   if is_listed() then bulk('ZREM', P .. 'ids', gone) end
   bulk('HSET', P .. 'state', kept)
   bulk('ZADD', P .. 'ended:completed', finished)
-  for worker, jobs in pairs(freed) do bulk('ZREM', P .. 'held:' .. worker, jobs) end
+  for worker, jobs in pairs(freed) do bulk('SREM', P .. 'held:' .. worker, jobs) end
   gone, kept, freed, finished = {}, {}, {}, {}
 end
 
 -- The usual end of a job that has nothing beside its state: gathered, and done for all at once.
-local function complete(id, s, keeps)
-  local worker = string.sub(s, 40, 55)
+local function complete(id, s, lane, worker, keeps)
   local jobs = freed[worker]
   if not jobs then
     jobs = {}
     freed[worker] = jobs
   end
   jobs[#jobs + 1] = id
-  local lane = unpk('>I4', s, 4)
-  count(lane, 'r', -1)
   if not keeps then
+    ended_of[lane] = (ended_of[lane] or 0) + 1
     gone[#gone + 1] = id
     return false
   end
+  count(lane, 'r', -1)
   count(lane, 'c', 1)
   -- One that was only in two states was in no other than available or scheduled, and running.
-  local states = #s == 69 and string.sub(s, 56) .. ended or entered(string.sub(s, 56), 'c')
-  s = 'c' .. string.sub(s, 2, 31) .. NO_TOKEN .. NOBODY .. states
+  local states = #s == 75 and string.sub(s, 62) .. ended or entered(string.sub(s, 62), 'c')
+  s = 'c' .. string.sub(s, 2, 31) .. NO_CLAIM .. states
   local n = #kept
   kept[n + 1], kept[n + 2] = id, s
   finished[n + 1], finished[n + 2] = NOW, id
@@ -99,12 +103,14 @@ local STEPS = {
   end,
 }
 
-local function settle(id, s, how, said)
-  local what, delay = string.sub(how, 25, 25), unpk('>I6', how, 26)
-  local flags = string.byte(s, 2)
-  local plain = band(flags, OWES + UNIQUE + EXTRAS + CANCEL) == 0
-  if plain and (what == 'z' or what == 'k') then return true, complete(id, s, what == 'k') end
-  local j = decode(id, s)
+local DROP, KEEP, MORE = byte('z'), byte('k'), OWES + UNIQUE + EXTRAS + CANCEL
+
+local function settle(id, s, worker, letter, delay, said)
+  local flags, _, lane = unpk('>BBI4', s, 2)
+  if (letter == DROP or letter == KEEP) and (flags == 0 or band(flags, MORE) == 0) then
+    return true, complete(id, s, lane, worker, letter == KEEP)
+  end
+  local j, what = decode(id, s), string.char(letter)
   if has(j, OWES) then
     if what == 'c' then
       change(j, function() free(j) clear(j, OWES) end)
@@ -135,27 +141,28 @@ local function settle(id, s, how, said)
 end
 
 local answers = {}
-for i = 1, #ids do
-  local id, first = ids[i], ends[i]
-  local how = ARGV[first]
-  local s, token = states[id], string.sub(how, 17, 24)
-  local more = string.byte(how, 32) > 0
-  local done, after = false, s
-  if s and token ~= NO_TOKEN and string.sub(s, 32, 39) == token then
-    done, after = settle(id, s, how, more and ARGV[first + 1] or '')
+for i = 1, n do
+  local id, follow = ids[i], more[i]
+  local s, done = states[id], false
+  local token, worker
+  if s then token, worker = unpk('c8c16', s, 32) end
+  if s and token == tokens[i] and token ~= NO_TOKEN then
+    local after
+    done, after = settle(id, s, worker, letters[i], delays[i], follow and ARGV[follow] or '')
     if done then
       states[id] = after
-      local follow_ups = more and tonumber(ARGV[first + 3]) or 0
+      local follow_ups = follow and tonumber(ARGV[follow + 2]) or 0
       if follow_ups > 0 then
         flush()
-        store(first + 4, first + 3 + follow_ups, lanes)
+        store(follow + 3, follow + 2 + follow_ups, lanes)
       end
     end
-  elseif more then
-    done = doubted(ARGV[first + 2])
+  elseif follow then
+    done = doubted(ARGV[follow + 1])
   end
   answers[i] = done and 'd' or 'l'
 end
+for lane, ends in pairs(ended_of) do count(lane, 'r', -ends) end
 flush()
 flush_counts()
 flush_wakes()

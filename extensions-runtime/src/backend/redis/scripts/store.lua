@@ -27,10 +27,11 @@ local function shape_of(packed, lanes)
   shape.lane = lanes[lane]
   shape.state = delay > 0 and 's' or 'a'
   local run = later(delay)
-  shape.score = text(delay > 0 and run or priority * SPAN + run)
+  shape.score = delay > 0 and text(run)
   shape.head = pack('>c1BBI4I4BB', shape.state, flags, priority, shape.lane, 0, 0, 0)
-  shape.tail = pack('>I6I6I8c16', run, now, 0, NOBODY) .. shape.state .. pack('>I6', now)
-  shape.key = delay > 0 and P .. 'due:' .. queues[shape.lane] or P .. 'r:' .. shape.lane
+  shape.times = pack('>I6I6', run, now)
+  shape.list = shape.lane .. '.' .. priority
+  shape.key = P .. (delay > 0 and 'due:' .. queues[shape.lane] or 'r:' .. shape.list)
   return shape
 end
 
@@ -43,11 +44,11 @@ local function store(first, last, lanes)
     at = stop + 2
   end
   local n = #ids
-  local stored = fetch('HMGET', P .. 'state', ids)
+  local stored = fetch('HMGET', P .. 'jobs', ids)
   local taken = call('EXISTS', P .. 'taken') == 1 and fetch('ZMSCORE', P .. 'taken', ids)
   local seq = call('HINCRBY', META, 'seq', n) - n
   local shapes, seen, sets = {}, {}, {}
-  local states, bodies, once, duplicates = {}, {}, {}, {}
+  local jobs, once, duplicates = {}, {}, {}
   local fresh, i = 0, 0
   at = first
   while at <= last do
@@ -59,8 +60,8 @@ local function store(first, last, lanes)
       shape.n = 0
       if not sets[shape.key] then sets[shape.key] = { shape = shape } end
     end
-    local set, head, tail, score = sets[shape.key], shape.head, shape.tail, shape.score
-    local entries, scheduled, before = #set, shape.state == 's', fresh
+    local set, head, times, score = sets[shape.key], shape.head, shape.times, shape.score
+    local entries, before = #set, fresh
     for body = at + 4, at + 2 + 2 * size, 2 do
       i = i + 1
       local id = ids[i]
@@ -72,12 +73,16 @@ local function store(first, last, lanes)
         else
           seen[id] = true
           seq = seq + 1
-          local place, to = pack('>I6', seq), 2 * fresh
+          local place, to = pack('>I6', seq) .. times, 2 * fresh
           fresh = fresh + 1
-          states[to + 1], states[to + 2] = id, head .. place .. tail
-          bodies[to + 1], bodies[to + 2] = id, ARGV[body]
-          set[entries + 1], set[entries + 2] = score, scheduled and id or place .. id
-          entries = entries + 2
+          jobs[to + 1], jobs[to + 2] = id, head .. place .. ARGV[body]
+          if score then
+            set[entries + 1], set[entries + 2] = score, id
+            entries = entries + 2
+          else
+            entries = entries + 1
+            set[entries] = place .. id
+          end
           if key ~= '' then call('HSET', P .. 'extras', id .. 'u', pack('>I6', shape.ttl) .. key) end
           if shape.once > 0 then
             once[#once + 1] = text(later(shape.once - 1))
@@ -89,18 +94,17 @@ local function store(first, last, lanes)
     shape.n = shape.n + fresh - before
     at = at + 3 + 2 * size
   end
-  bulk('HSET', P .. 'state', states)
-  bulk('HSET', P .. 'body', bodies)
+  bulk('HSET', P .. 'jobs', jobs)
   bulk('ZADD', P .. 'taken', once)
   if is_listed() then
-    for to = 1, #states, 2 do call('ZADD', P .. 'ids', 0, states[to]) end
+    for to = 1, #jobs, 2 do call('ZADD', P .. 'ids', 0, jobs[to]) end
   end
   for key, set in pairs(sets) do
     if #set > 0 then
-      bulk('ZADD', key, set)
       local shape = set.shape
       local queue = queues[shape.lane]
-      if shape.state == 'a' then call('SADD', P .. 'live:' .. queue, shape.lane) end
+      bulk(shape.score and 'ZADD' or 'RPUSH', key, set)
+      if not shape.score then call('SADD', P .. 'live:' .. queue, shape.list) end
       wake(queue)
     end
   end

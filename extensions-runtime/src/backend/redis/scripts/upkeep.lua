@@ -4,21 +4,22 @@ local limit = tonumber(ARGV[1])
 local rescued, quarantined = 0, 0
 for _, worker in ipairs(call('ZRANGE', P .. 'holders', '-inf', now, 'BYSCORE', 'LIMIT', 0, 50)) do
   local held = P .. 'held:' .. worker
-  local ids = call('ZRANGE', held, '-inf', now, 'BYSCORE', 'LIMIT', 0, math.max(limit - rescued - quarantined, 0))
+  local ids, first = call('SMEMBERS', held), nil
   local states = fetch('HMGET', P .. 'state', ids)
   for i = 1, #ids do
     local j = states[i] and decode(ids[i], states[i])
-    if j and j.token ~= 0 and j.worker == worker then
+    if not j or j.token == 0 or j.worker ~= worker then
+      call('SREM', held, ids[i])
+    elseif j.til > now or rescued + quarantined >= limit then
+      first = math.min(first or j.til, j.til)
+    else
       local ended = false
       change(j, function() ended = lose(j) end)
       if ended then quarantined = quarantined + 1 else rescued = rescued + 1 end
-    else
-      call('ZREM', held, ids[i])
     end
   end
-  local head = call('ZRANGE', held, 0, 0, 'WITHSCORES')
-  if head[2] then
-    call('ZADD', P .. 'holders', head[2], worker)
+  if first then
+    call('ZADD', P .. 'holders', text(first), worker)
   else
     call('ZREM', P .. 'holders', worker)
   end

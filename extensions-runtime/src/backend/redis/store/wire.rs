@@ -12,7 +12,9 @@ use crate::time::{Timestamp, millis};
 
 const BODY_VERSION: u8 = 1;
 const BODY_HEAD: usize = 21;
-const STATE_HEAD: usize = 55;
+const STATE_HEAD: usize = 61;
+/// What stands before the body: the first half of the state in which the job was pushed.
+const FIRST_STATE: usize = 31;
 /// The longest duration that fits into the six bytes it has.
 const LONGEST: i64 = (1 << 44) - 1;
 
@@ -259,8 +261,9 @@ pub(super) struct Body {
 }
 
 impl Body {
-    /// Reads a body; one that cannot be read is all payload, in the lane that its job stands in.
+    /// Reads what stands behind a job's first state; what cannot be read is all payload, in the lane that its job stands in.
     pub(super) fn read(bytes: &[u8], lane: Option<&Lane>) -> Self {
+        let bytes = bytes.get(FIRST_STATE..).unwrap_or_default();
         Self::split(bytes).unwrap_or_else(|| Self {
             lane: lane.cloned().unwrap_or_else(|| Lane { queue: "".into(), handler: "".into(), version: 0 }),
             max_attempts: 1,
