@@ -16,6 +16,7 @@
 //! | `sea-orm` | `ModelRef`: a row of a database as a field of a point |
 //! | `tower` | layers around the attempts of jobs |
 //! | `axum` | an extractor, a layer that enters scopes, and an error that is an answer, for axum; with `tower` |
+//! | `supervisor` | pools of worker processes, kept alive and scaled; on unix |
 //! | `testing` | for authors of backends: the conformance suite |
 //!
 //! The memory queue is always there.
@@ -47,6 +48,10 @@ pub use extensions_runtime::{
 pub use extensions_runtime::{
     breaker, config, features, handler, job, point, queue, registry, scope, telemetry, time, worker,
 };
+
+#[cfg(all(feature = "supervisor", unix))]
+#[doc(inline)]
+pub use extensions_runtime::supervisor;
 
 #[cfg(feature = "sea-orm")]
 #[doc(inline)]

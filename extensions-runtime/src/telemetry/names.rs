@@ -118,6 +118,12 @@ metrics! {
         "Whether jobs wait in the queue that no live worker serves: 1 or 0.";
     STORE_UP: Gauge of State per Process, "extensions_store_up", ["store"],
         "Whether the store answered when its queues were last asked for: 1 or 0; with 0 the figures of queues are old.";
+    SUPERVISOR_PROCESSES: Gauge of Count per Process, "extensions_supervisor_processes", ["pool", "state"],
+        "Processes of a supervisor's pool, by state (ready, unready, draining).";
+    SUPERVISOR_RESTARTS: Counter of Count per Process, "extensions_supervisor_restarts_total", ["pool"],
+        "Processes that took the place of one that had ended by itself.";
+    SUPERVISOR_SLOTS: Gauge of Count per Process, "extensions_supervisor_slots", ["pool"],
+        "How many jobs the processes of a pool may run at once, all together.";
 }
 
 /// Around a fire.
