@@ -425,11 +425,13 @@ impl ExtensionsBuilder {
     ///
     /// # Errors
     ///
-    /// [`BuildError`] with every problem: mistakes in the configuration, names used twice, resources that are missing, options that cannot be, async handlers
-    /// without a queue, a queue that cannot be opened.
+    /// [`BuildError`] with every problem: mistakes in the configuration, names used twice, resources that are missing, options that
+    /// cannot be, async handlers without a queue, a queue that cannot be opened.
     pub async fn build(mut self) -> Result<Extensions, BuildError> {
         let (config, mistakes) = self.layers();
-        let queue = if mistakes.is_empty() { self.open_queue(&config).await } else { Ok(None) };
+        // A store that half a configuration names may be the wrong one.
+        let may_open = mistakes.is_empty() || self.queue.is_some();
+        let queue = if may_open { self.open_queue(&config).await } else { Ok(None) };
         let clock = Arc::clone(&self.settings.clock);
         let breakers = Arc::new(Breakers::new(clock, self.breaker_hooks, self.breaker_store.clone()));
         if let Some(store) = &self.breaker_store {

@@ -140,6 +140,8 @@ pub mod follow_ups {}
 #[doc = include_str!("docs/jobs.md")]
 pub mod jobs {}
 
+/// [`Control`]: crate::worker::Control
+/// [`WorkerStatus`]: crate::worker::WorkerStatus
 /// [`WorkerReport`]: crate::WorkerReport
 /// [lifecycle]: lifecycle
 /// [guarantees]: guarantees

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
 use tests::kit::{PATIENCE, in_time, until};
 use tests::moody::MoodyQueue;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::task::JoinHandle;
 
 const MS: Duration = Duration::from_millis(1);
@@ -49,6 +49,23 @@ impl AsyncHandler<Task> for Perform {
     }
 }
 
+#[derive(Clone, Serialize, Deserialize, ExtensionPoint)]
+#[extension_point(queued)]
+struct Block;
+
+/// Blocks its thread far beyond its time-out, until the test lets it end.
+struct Blocks;
+impl AsyncHandler<Block> for Blocks {
+    async fn handle(&self, _: &Block, job: &Job) -> HandlerResult {
+        let stage = job.resource::<Stage>().unwrap();
+        stage.begun.lock().unwrap().push("stuck".to_owned());
+        while stage.may_end.try_acquire().map(SemaphorePermit::forget).is_err() {
+            std::thread::sleep(MS);
+        }
+        Ok(())
+    }
+}
+
 /// An instance on a queue, and what happens in it.
 struct Bench {
     ext: Extensions,
@@ -62,6 +79,8 @@ impl Bench {
         let stage = Arc::new(Stage { begun: Mutex::default(), may_end: Semaphore::new(0) });
         let builder = Extensions::builder().resource(Arc::clone(&stage)).shared_queue(Arc::clone(&queue));
         let builder = builder.register_async::<Task, _>(Perform, AsyncOptions::new());
+        let short = AsyncOptions::new().timeout(100 * MS).retries(1);
+        let builder = builder.register_async::<Block, _>(Blocks, short);
         Self { ext: builder.build().await.unwrap(), queue, stage, _folder: None }
     }
 
@@ -236,7 +255,7 @@ async fn a_queue_at_its_limit_goes_on_as_soon_as_one_of_its_jobs_has_ended() {
         bench.fire_many(3, "limited", true).await;
         let control = Control::new();
         let worker = bench.ext.worker().queues(["limited"]).queue_concurrency([("limited", 1)]);
-        let worker = start(worker.stop_when_drained(), &control);
+        let worker = start(worker, &control);
         for begun in 1..=3 {
             bench.until_begun(begun).await;
             assert_eq!(bench.claimed("limited").await, 1);
@@ -247,7 +266,8 @@ async fn a_queue_at_its_limit_goes_on_as_soon_as_one_of_its_jobs_has_ended() {
                 assert!(ends.elapsed() < WOKEN, "{:?} on {:?}", ends.elapsed(), bench.queue);
             }
         }
-        assert_eq!(ended_with(worker).await, (3, StopReason::Empty));
+        control.stop();
+        assert_eq!(ended_with(worker).await, (3, StopReason::Asked));
     }
 }
 
@@ -307,6 +327,23 @@ async fn that_a_queue_has_its_fill_is_no_silence_to_the_watchdog() {
     assert_eq!(queue.reconnects(), 0);
     bench.let_end(2);
     assert_eq!(ended_with(worker).await, (2, StopReason::Empty));
+}
+
+/// It takes as long as a stuck handler is waited for: five seconds.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stuck_handler_keeps_its_place_in_the_limit_and_does_not_keep_the_worker_from_ending() {
+    let bench = Bench::on_memory().await;
+    bench.ext.fire(Block).await.unwrap();
+    bench.fire_many(2, "default", false).await;
+    let control = Control::new();
+    let worker = bench.ext.worker().queue_concurrency([("default", 1)]).grace(MS).stop_when_empty();
+    let worker = start(worker, &control);
+    bench.until_begun(1).await;
+    until_status(&control, "that it is given up", |status| status.report.stuck == 1).await;
+    let decided = until_status(&control, "its decision to end", |status| !status.ready).await;
+    assert_eq!((decided.report.completed, bench.begun().concat().as_str()), (0, "stuck"));
+    bench.let_end(1);
+    assert_eq!(ended_with(worker).await, (0, StopReason::Empty));
 }
 
 #[tokio::test]

@@ -1,4 +1,3 @@
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::variables::Variables;
@@ -119,6 +118,7 @@ fn a_file_that_is_named_and_cannot_be_read_by_this_program_is_a_mistake() {
 mod of_files {
     use super::*;
     use crate::config::{Pool, PoolQueues};
+    use std::collections::BTreeMap;
     use std::path::PathBuf;
 
     /// A folder of the test's own with a file in it; it goes with the value.

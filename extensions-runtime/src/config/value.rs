@@ -100,7 +100,9 @@ impl Kind {
             (Self::Size, Given::Text(text)) => Value::Size(size(text).filter(|bytes| *bytes > 0)?),
             (Self::Address, Given::Text(text)) if text == NONE => Value::Address(None),
             (Self::Address, Given::Text(text)) => Value::Address(Some(text.parse().ok()?)),
-            (Self::Command, Given::List(words)) if !words.is_empty() => Value::Words(all(words, word)?),
+            (Self::Command, Given::List(words)) => Value::Words(
+                all(words, word).filter(|words| words.first().is_some_and(|program| !program.is_empty()))?,
+            ),
             (Self::Queues, Given::List(queues)) if !queues.is_empty() => {
                 let queues = all(queues, queue)?;
                 let is_named_twice = (1..queues.len()).any(|at| queues[..at].contains(&queues[at]));
@@ -126,22 +128,40 @@ impl Kind {
             Self::Url => "the URL of a queue, such as `\"sqlite://jobs.db\"`".to_owned(),
             Self::Queue => "a queue's name, 1 to 200 bytes without spaces".to_owned(),
             Self::Flag => "`true` or `false`".to_owned(),
-            Self::Count { least, most } if most >= u64::from(u32::MAX) => format!("a whole number from {least} on"),
+            Self::Count { least, most } if most >= u64::from(u32::MAX) => {
+                format!("a whole number from {least} on")
+            }
             Self::Count { least, most } => format!("a whole number from {least} to {most}"),
             Self::Time { least } => {
-                let least = if least.is_zero() { String::new() } else { format!(", at least {}", show_duration(least)) };
-                format!("a whole number of seconds or a duration such as `\"10s\"` or `\"1h 30m\"` (`d`, `h`, `m`, `s`, `ms`){least}, at most 100 years")
+                let least = if least.is_zero() {
+                    String::new()
+                } else {
+                    format!(", at least {}", show_duration(least))
+                };
+                format!(
+                    "a whole number of seconds or a duration such as `\"10s\"` or `\"1h 30m\"` \
+                     (`d`, `h`, `m`, `s`, `ms`){least}, at most 100 years"
+                )
             }
             Self::ShortTime => {
                 "a whole number of milliseconds or a duration such as `\"100ms\"` or `\"2s\"`".to_owned()
             }
-            Self::Size => "a number of bytes or a size such as `\"512MiB\"` (`B`, `kB`, `MB`, `GB`, `KiB`, `MiB`, `GiB`)".to_owned(),
+            Self::Size => "a number of bytes or a size such as `\"512MiB\"` \
+                           (`B`, `kB`, `MB`, `GB`, `KiB`, `MiB`, `GiB`)"
+                .to_owned(),
             Self::Choice(words) => {
                 words.iter().map(|word| format!("`\"{word}\"`")).collect::<Vec<_>>().join(" or ")
             }
-            Self::Address => "an address with its port, such as `\"127.0.0.1:9464\"`, or `\"none\"`".to_owned(),
-            Self::Command => "the program and its arguments, such as `[\"/usr/local/bin/shop\", \"--verbose\"]`".to_owned(),
-            Self::Queues => "queues, each once, in the order of their urgency, such as `[\"payments\", \"default\"]`, or with weights, such as `{ payments = 6, default = 1 }`".to_owned(),
+            Self::Address => {
+                "an address with its port, such as `\"127.0.0.1:9464\"`, or `\"none\"`".to_owned()
+            }
+            Self::Command => {
+                "the program and its arguments, such as `[\"/usr/local/bin/shop\", \"--verbose\"]`".to_owned()
+            }
+            Self::Queues => "queues, each once, in the order of their urgency, such as \
+                             `[\"payments\", \"default\"]`, or with weights, such as \
+                             `{ payments = 6, default = 1 }`"
+                .to_owned(),
             Self::Slots => "the most jobs of each queue at a time, such as `{ documents = 2 }`".to_owned(),
         }
     }

@@ -17,8 +17,9 @@ impl Extensions {
     /// other, which records every fire and every queued job for the assertions, `assert_fired` and the rest.
     ///
     /// Its queue is a new one in memory, whatever `queue_url` and `EXTENSIONS_QUEUE_URL` say (a `queue` that it is given takes its
-    /// place), and it reads no `extensions.toml` unless the builder names one. Queue and instance share a clock that stands still until [`advance`](Self::advance), breakers included. No worker
-    /// runs: [`run_queued`](Self::run_queued) does what is due. Fakes see nothing of each other, so tests may run in parallel.
+    /// place), and it reads no `extensions.toml` unless the builder names one. Queue and instance share a clock that stands still until
+    /// [`advance`](Self::advance), breakers included. No worker runs: [`run_queued`](Self::run_queued) does what is due. Fakes see
+    /// nothing of each other, so tests may run in parallel.
     pub fn fake() -> ExtensionsBuilder {
         Self::fake_at(Arc::default())
     }

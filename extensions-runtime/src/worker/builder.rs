@@ -192,9 +192,9 @@ impl WorkerBuilder {
     ///
     /// # Errors
     ///
-    /// `Unsupported` where the instance has no queue, `InvalidConfig` for options that cannot be, or outside a Tokio runtime;
-    /// `Unsupported` for [`max_memory`](Self::max_memory) where the system does not say how much memory a process has (only Linux does). An unreachable queue is no error: the worker
-    /// tries until it is back.
+    /// `Unsupported` where the instance has no queue, and for [`max_memory`](Self::max_memory) where the system does not say how much
+    /// memory a process has (only Linux does); `InvalidConfig` for options that cannot be, or outside a Tokio runtime. An unreachable
+    /// queue is no error: the worker tries until it is back.
     pub async fn run(self) -> Result<WorkerReport, QueueError> {
         needs_tokio()?;
         let signals = Signals::listen().map_err(|error| {
