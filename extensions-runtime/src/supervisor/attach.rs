@@ -7,14 +7,14 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream as Socket;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncRead, BufReader};
 use tokio::net::UnixStream;
 use tokio::net::unix::OwnedWriteHalf;
 use tokio::sync::mpsc::unbounded_channel;
 use tokio::sync::oneshot;
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{sleep, timeout};
 
 use super::message::{self, STDIN, ToProcess, ToSupervisor, VARIABLE, Welcome};
 use crate::telemetry::Prometheus;
@@ -22,6 +22,8 @@ use crate::worker::{Control, WorkerBuilder};
 
 /// How often a status is said.
 const TELL: Duration = Duration::from_secs(1);
+/// How often a worker that is not ready is looked at, so that it is known at once when it is.
+const LOOK: Duration = Duration::from_millis(50);
 /// How long the supervisor's first line is waited for. It was written before the process ran.
 const WELCOME: Duration = Duration::from_secs(10);
 /// How long the last words may take.
@@ -172,9 +174,13 @@ async fn serve(
             }
         }
     });
-    let mut ticks = interval(TELL);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut said = None;
     loop {
+        let ready = line.control.status().ready;
+        if said.is_none_or(|(was_ready, at): (bool, Instant)| was_ready != ready || at.elapsed() >= TELL) {
+            line.say_status().await;
+            said = Some((ready, Instant::now()));
+        }
         tokio::select! {
             _ = &mut ended => break,
             order = orders.recv() => match order {
@@ -184,7 +190,7 @@ async fn serve(
                     return outlive(welcome.stop_timeout, ended).await;
                 }
             },
-            _ = ticks.tick() => line.say_status().await,
+            () = sleep(if ready { TELL } else { LOOK }) => {}
         }
     }
     let farewell = async {

@@ -158,7 +158,7 @@ impl Roster {
         }
     }
 
-    /// A process has ended. Answers with what it was.
+    /// A process has ended: in order is with exit code 0, after having been ready. Answers with what it was.
     pub(super) fn ended(
         &mut self,
         id: ProcessId,
@@ -171,7 +171,6 @@ impl Roster {
         let at = seat.processes.iter().position(|process| process.id == id)?;
         let process = seat.processes.remove(at);
         if process.phase != Phase::Draining {
-            let in_order = in_order && process.phase == Phase::Ready;
             seat.restart.ended(Ending { in_order, started: process.started }, now, random);
         }
         Some(process)

@@ -90,6 +90,11 @@ impl Member {
         self.status.ready && !self.is_silent
     }
 
+    /// Whether a claim of its worker was answered, however soon it ended then.
+    const fn was_ready(&self) -> bool {
+        self.status.last_claim.is_some()
+    }
+
     /// Takes what it said. Whether that shows it ready.
     fn hear(&mut self, said: ToSupervisor) -> bool {
         (self.heard, self.is_silent) = (Instant::now(), false);
@@ -275,7 +280,8 @@ impl Pool {
             Happening::Ended(status) => {
                 let member = self.members.remove(&id)?;
                 let code = member.code(&status);
-                let process = self.roster.ended(id, code == 0, Instant::now(), fastrand::f64())?;
+                let in_order = code == 0 && member.was_ready();
+                let process = self.roster.ended(id, in_order, Instant::now(), fastrand::f64())?;
                 self.log_end(&member, &process, &status);
                 Some(Remains { code, metrics: member.metrics.borrow().clone() })
             }
@@ -295,7 +301,7 @@ impl Pool {
         self.to_replace += 1;
         let (pool, again_in) = (&self.name, self.again_in());
         let why = member.status.report.stopped;
-        if code == Some(0) && process.phase == Phase::Ready {
+        if code == Some(0) && member.was_ready() {
             tracing::info!(pool, pid, code, ?why, ?lived, ?again_in, "a process has ended and is replaced");
         } else {
             tracing::error!(pool, pid, code, signal, ?lived, ?again_in, "a process has died and is replaced");
