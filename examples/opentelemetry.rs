@@ -7,17 +7,20 @@
 //! ```
 //!
 //! Each prints its spans, a JSON object a line: all have the same `trace`, and the worker's `attempt` has the fire's span as `parent`.
-//! A real program exports to a collector instead, with `opentelemetry-otlp`: only `exporting` differs.
+//! A real program exports to a collector instead, with `opentelemetry-otlp`: only `Lines` goes.
 
 use std::future::pending;
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use extensions::prelude::*;
-use extensions_telemetry::tracer_provider;
 use lexopt::prelude::*;
 use opentelemetry::trace::TracerProvider;
+use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
+use opentelemetry_sdk::trace::{SdkTracerProvider, SpanData, SpanExporter};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use tracing::Instrument;
 use tracing_subscriber::Layer;
 use tracing_subscriber::filter::LevelFilter;
@@ -43,90 +46,69 @@ async fn send_mail(order: &OrderPlaced) {
     async { tokio::task::yield_now().await }.instrument(tracing::info_span!("smtp", order.id)).await;
 }
 
-/// Writes spans to standard output, where a real program has `opentelemetry_otlp::SpanExporter`.
-mod extensions_telemetry {
-    use opentelemetry_sdk::error::OTelSdkResult;
-    use opentelemetry_sdk::trace::{SdkTracerProvider, SpanData, SpanExporter};
-    use serde_json::json;
+/// Writes spans to standard output, where a real program has the exporter of `opentelemetry-otlp`.
+#[derive(Debug)]
+struct Lines;
 
-    #[derive(Debug)]
-    struct Lines;
-
-    impl SpanExporter for Lines {
-        async fn export(&self, spans: Vec<SpanData>) -> OTelSdkResult {
-            for span in spans {
-                let line = json!({
-                    "name": span.name,
-                    "trace": span.span_context.trace_id().to_string(),
-                    "span": span.span_context.span_id().to_string(),
-                    "parent": span.parent_span_id.to_string(),
-                });
-                println!("{line}");
-            }
-            Ok(())
+impl SpanExporter for Lines {
+    async fn export(&self, spans: Vec<SpanData>) -> OTelSdkResult {
+        for span in spans {
+            let line = json!({
+                "name": span.name,
+                "trace": span.span_context.trace_id().to_string(),
+                "span": span.span_context.span_id().to_string(),
+                "parent": span.parent_span_id.to_string(),
+            });
+            let written = writeln!(std::io::stdout(), "{line}");
+            written.map_err(|error| OTelSdkError::InternalFailure(error.to_string()))?;
         }
-    }
-
-    pub(super) fn tracer_provider() -> SdkTracerProvider {
-        SdkTracerProvider::builder().with_simple_exporter(Lines).build()
+        Ok(())
     }
 }
 
-fn main() -> ExitCode {
-    let (role, queue) = match arguments() {
-        Ok(arguments) => arguments,
-        Err(error) => {
-            eprintln!("{error}\n\n{USAGE}");
-            return ExitCode::from(2);
-        }
-    };
-    let provider = tracer_provider();
-    // Info shows the attempts; debug the fires and inline handlers too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Role {
+    Fire,
+    Work,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    examples::finish(run().await)
+}
+
+async fn run() -> Result<(), BoxError> {
+    let Some((role, queue)) = arguments()? else { return Ok(()) };
+    let provider = SdkTracerProvider::builder().with_simple_exporter(Lines).build();
+    // Info shows the attempts; debug the fires, pushes and inline handlers too.
     let exported = tracing_opentelemetry::layer().with_tracer(provider.tracer("shop"));
     tracing_subscriber::registry().with(exported.with_filter(LevelFilter::DEBUG)).init();
-    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-    let done = runtime.block_on(run(&role, queue));
-    // What was not exported yet goes out now.
-    let exported = provider.shutdown();
-    match (done, exported) {
-        (Ok(()), Ok(())) => ExitCode::SUCCESS,
-        (Err(error), _) => fail(&error),
-        (_, Err(error)) => fail(&error.into()),
-    }
-}
-
-async fn run(role: &str, queue: PathBuf) -> Result<(), BoxError> {
-    let url = format!("sqlite://{}", queue.display());
+    let url = examples::sqlite_url(&queue);
     let ext = Extensions::builder().discover().queue_url(url).opentelemetry().build().await?;
-    if role == "fire" {
-        ext.fire(OrderPlaced { id: 7 }).instrument(tracing::info_span!("POST /orders")).await?;
-    } else {
-        ext.worker().stop_when_drained().run_until(pending()).await?;
+    match role {
+        Role::Fire => {
+            ext.fire(OrderPlaced { id: 7 }).instrument(tracing::info_span!("POST /orders")).await?;
+        }
+        Role::Work => {
+            ext.worker().stop_when_drained().run_until(pending()).await?;
+        }
     }
-    Ok(())
+    // What was not exported yet goes out now.
+    Ok(provider.shutdown()?)
 }
 
-fn fail(error: &BoxError) -> ExitCode {
-    eprintln!("{error}");
-    ExitCode::FAILURE
-}
-
-fn arguments() -> Result<(String, PathBuf), lexopt::Error> {
+fn arguments() -> Result<Option<(Role, PathBuf)>, BoxError> {
     let (mut role, mut queue) = (None, PathBuf::from("jobs.db"));
     let mut parser = lexopt::Parser::from_env();
     while let Some(argument) = parser.next()? {
         match argument {
-            Value(value) if role.is_none() => role = Some(value.string()?),
+            Value(word) if word == "fire" => role = Some(Role::Fire),
+            Value(word) if word == "work" => role = Some(Role::Work),
             Long("queue") => queue = parser.value()?.into(),
-            Long("help") => {
-                println!("{USAGE}");
-                std::process::exit(0);
-            }
-            _ => return Err(argument.unexpected()),
+            Short('h') | Long("help") => return examples::help(USAGE),
+            other => return Err(other.unexpected().into()),
         }
     }
-    match role {
-        Some(role) if ["fire", "work"].contains(&&*role) => Ok((role, queue)),
-        _ => Err("say `fire` or `work`".into()),
-    }
+    let role = role.ok_or_else(|| lexopt::Error::from("say `fire` or `work`"))?;
+    Ok(Some((role, queue)))
 }

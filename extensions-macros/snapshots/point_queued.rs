@@ -65,5 +65,8 @@ const _: () = {
         ) -> __ext::DynFire<'_> {
             __ext::fire_boxed(*self, __ext_extensions)
         }
+        fn __plan_boxed(&self, __ext_extensions: &__ext::Extensions) -> __ext::Plan {
+            __ext::plan_boxed(self, __ext_extensions)
+        }
     }
 };

@@ -20,6 +20,7 @@ use crate::queue::{QueueBackend, QueueError, Retention, in_memory, is_sync};
 use crate::registry::{
     BuildError, BuildProblem, Premises, Registrar, Registrations, Registry, Renames, Resources,
 };
+use crate::telemetry::names::event;
 use crate::testing::Fake;
 use crate::time::{Clock, SystemClock};
 use crate::worker::SyncMode;
@@ -480,6 +481,19 @@ impl ExtensionsBuilder {
         }
     }
 
+    /// The queue that was given itself, not by URL.
+    #[cfg(feature = "console")]
+    pub(crate) const fn given_queue(&self) -> Option<&Arc<dyn QueueBackend>> {
+        self.queue.as_ref()
+    }
+
+    /// The builder without that queue.
+    #[cfg(feature = "console")]
+    pub(crate) fn without_given_queue(mut self) -> Self {
+        self.queue = None;
+        self
+    }
+
     /// The configuration as it holds under what the builder was told.
     fn layers(&self) -> (Config, Vec<ConfigMistake>) {
         let (mut config, mistakes) = Config::read(&self.config_source);
@@ -501,6 +515,7 @@ impl ExtensionsBuilder {
         match config.queue_url() {
             Some(url) if is_sync(&url) => {
                 tracing::info!(
+                    name: event::SYNC_MODE,
                     "sync: async handlers run in place while `fire` waits; this is for development"
                 );
                 self.settings.sync = Some(SyncMode::default());
@@ -530,11 +545,11 @@ fn warn_of_deprecated(registry: &Registry) {
     let handlers: Vec<_> =
         handlers.filter_map(|info| described(info.key().to_string(), info.deprecated)).collect();
     if !handlers.is_empty() {
-        tracing::warn!("deprecated handlers are registered: {}", handlers.join(", "));
+        tracing::warn!(name: event::DEPRECATED_HANDLERS, "deprecated handlers are registered: {}", handlers.join(", "));
     }
     let points = registry.points().iter().filter(|point| point.handlers > 0);
     let points: Vec<_> = points.filter_map(|point| described(point.name.clone(), point.deprecated)).collect();
     if !points.is_empty() {
-        tracing::warn!("deprecated points have handlers: {}", points.join(", "));
+        tracing::warn!(name: event::DEPRECATED_POINTS, "deprecated points have handlers: {}", points.join(", "));
     }
 }

@@ -10,11 +10,15 @@ mod builder;
 pub mod config;
 #[cfg(feature = "testing")]
 pub mod conformance;
+#[cfg(feature = "console")]
+pub mod console;
 pub mod features;
 pub mod fire;
 pub mod handler;
 mod instance;
 pub mod job;
+#[cfg(feature = "console")]
+mod operator;
 pub mod point;
 pub mod policy;
 pub mod queue;
@@ -92,7 +96,7 @@ pub mod __private {
     pub use {inventory, serde, serde_json, typetag};
 
     pub use crate::BoxError;
-    pub use crate::fire::WithOutput;
+    pub use crate::fire::{Plan, WithOutput};
     pub use crate::handler::{
         AsyncHandler, AsyncOptions, AwaitedHandler, BlockingHandler, Context, Handler, HandlerError,
         HandlerResult, IntoOutput, OnFailure, OnRetry, OnUnavailable, Verdict, Veto,
@@ -100,7 +104,7 @@ pub mod __private {
     pub use crate::instance::Extensions;
     pub use crate::point::{
         Deprecation, DynFire, ExtensionPoint, Interruptible, Location, Optionally, PointInfo, PointSlot,
-        QueuedPoint, QueuedType, assert_interruptible, fire_boxed,
+        QueuedPoint, QueuedType, assert_interruptible, fire_boxed, plan_boxed,
     };
     pub use crate::policy::Backoff;
     pub use crate::registry::{

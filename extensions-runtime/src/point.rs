@@ -19,7 +19,7 @@ use serde_json::Value;
 #[doc(hidden)]
 pub use self::optional::Optionally;
 use crate::BoxError;
-use crate::fire::{FireError, FireReport};
+use crate::fire::{FireError, FireReport, Plan};
 use crate::handler::{Verdict, Veto};
 use crate::instance::Extensions;
 
@@ -163,6 +163,9 @@ pub trait QueuedPoint: Any + Send + Sync {
 
     #[doc(hidden)]
     fn __fire_boxed(self: Box<Self>, extensions: &Extensions) -> DynFire<'_>;
+
+    #[doc(hidden)]
+    fn __plan_boxed(&self, extensions: &Extensions) -> Plan;
 }
 
 /// The future of a fire of a boxed point.
@@ -172,6 +175,11 @@ pub type DynFire<'a> = Pin<Box<dyn Future<Output = Result<FireReport, FireError>
 #[doc(hidden)]
 pub fn fire_boxed<P: ExtensionPoint>(point: P, extensions: &Extensions) -> DynFire<'_> {
     Box::pin(async move { extensions.fire(point).await.map(crate::fire::Fired::into_report) })
+}
+
+#[doc(hidden)]
+pub fn plan_boxed<P: ExtensionPoint>(point: &P, extensions: &Extensions) -> Plan {
+    extensions.plan(point)
 }
 
 /// A queued point as a bound for generic code: it can be fired, boxed, written and read. All that

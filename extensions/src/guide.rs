@@ -16,6 +16,8 @@
 //! | [`follow_ups`] | what a job fires, queued together with its completion |
 //! | [`jobs`] | handles to queued jobs: state, end, result, cancelling |
 //! | [`workers`] | a worker's options, shut-down, what it does while it runs |
+//! | [`console`] | an application's own binary as its operator's tool: commands, exit codes, answers for programs |
+//! | [`telemetry`] | metrics, probes, traces through the queue, events: every name |
 //! | [`async_handlers`] | every option of async handlers, back-off, callbacks, unique jobs, monitoring, practice |
 //! | [`layers`] | observers, and layers around fires, pushes and attempts: what they see, their order |
 //! | [`axum`] | an extractor, the scopes of a request, and errors as answers, for programs with axum |
@@ -149,6 +151,10 @@ pub mod jobs {}
 #[doc = include_str!("docs/workers.md")]
 pub mod workers {}
 
+/// [workers]: workers
+#[doc = include_str!("docs/console.md")]
+pub mod console {}
+
 /// [`Memory`]: crate::queue::Memory
 /// [`FaultyQueue`]: crate::testing::FaultyQueue
 /// [environment]: registration#conditions
@@ -164,6 +170,11 @@ pub mod layers {}
 #[doc = include_str!("docs/axum.md")]
 pub mod axum {}
 
+// Its code is tested in `tests/opentelemetry`, beside the SDK that it needs.
+#[cfg(not(doctest))]
+#[doc = include_str!("docs/telemetry.md")]
+pub mod telemetry {}
+
 // Its code is tested in `tests/sea-orm`, beside the database driver that it needs.
 #[cfg(not(doctest))]
 #[doc = include_str!("docs/sea_orm.md")]
@@ -171,6 +182,7 @@ pub mod sea_orm {}
 
 /// [guarantees]: guarantees
 /// [workers]: workers#stuck-handlers
+/// [Telemetry]: telemetry
 #[doc = include_str!("docs/async.md")]
 pub mod async_handlers {}
 
@@ -191,6 +203,7 @@ pub mod backends {}
 #[doc = include_str!("docs/plugins.md")]
 pub mod plugins {}
 
+/// [console]: console
 #[doc = include_str!("docs/coming_from.md")]
 pub mod coming_from {}
 

@@ -16,6 +16,9 @@
 //! | `sea-orm` | `ModelRef`: a row of a database as a field of a point |
 //! | `tower` | layers around the attempts of jobs |
 //! | `axum` | an extractor, a layer that enters scopes, and an error that is an answer, for axum; with `tower` |
+//! | `console` | the console, for an application's own binary, and the binary `extensions` |
+//! | `metrics` | metrics of fires, jobs, workers and queues, as Prometheus text and over HTTP |
+//! | `opentelemetry` | one trace for a fire and its jobs, with `tracing-opentelemetry` |
 //! | `supervisor` | pools of worker processes, kept alive and scaled; on unix |
 //! | `testing` | for authors of backends: the conformance suite |
 //!
@@ -52,6 +55,10 @@ pub use extensions_runtime::{
 #[cfg(all(feature = "supervisor", unix))]
 #[doc(inline)]
 pub use extensions_runtime::supervisor;
+
+#[cfg(feature = "console")]
+#[doc(inline)]
+pub use extensions_runtime::console;
 
 #[cfg(feature = "sea-orm")]
 #[doc(inline)]

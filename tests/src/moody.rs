@@ -8,10 +8,11 @@ use std::time::Duration;
 
 use extensions::job::{JobId, JobRecord, NewJob, QueueName, WorkerId};
 use extensions::queue::{
-    AdminOutcome, Capabilities, ClaimRequest, Claimed, Connection, Extend, Extended, JobFilter, Link,
-    Maintained, Migration, Pushed, QueueAdmin, QueueBackend, QueueError, QueueErrorKind, QueueFuture,
-    QueueStats, Retention, Settled, Settlement, WaitRequest, WorkerInfo,
+    AdminOutcome, Capabilities, ClaimRequest, Claimed, Connection, Extend, Extended, Finding, HistoryEntry,
+    JobFilter, Link, Maintained, Migration, Pushed, QueueAdmin, QueueBackend, QueueError, QueueErrorKind,
+    QueueFuture, QueueStats, Retention, Settled, Settlement, Tally, WaitRequest, WorkerInfo,
 };
+use extensions::time::Timestamp;
 
 /// A queue around another one. Clones are one queue.
 #[derive(Clone)]
@@ -142,7 +143,7 @@ impl QueueBackend for MoodyQueue {
         extend(claims: Vec<Extend>, lease: Duration) -> Vec<Extended>;
         wait(request: WaitRequest) -> ();
         maintain(retention: Retention) -> Maintained;
-        beat(worker: WorkerInfo) -> ();
+        beat(worker: WorkerInfo, done: Vec<Tally>) -> ();
         leave(worker: WorkerId) -> ();
     }
 }
@@ -167,5 +168,8 @@ impl QueueAdmin for MoodyQueue {
         pause(queue: QueueName) -> ();
         resume(queue: QueueName) -> ();
         workers() -> Vec<WorkerInfo>;
+        history(since: Duration) -> Vec<HistoryEntry>;
+        check() -> Vec<Finding>;
+        now() -> Timestamp;
     }
 }

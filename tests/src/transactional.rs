@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use extensions::job::{JobId, JobRecord, NewJob, QueueName, WorkerId};
 use extensions::queue::{
-    AdminOutcome, Capabilities, ClaimRequest, Claimed, Extend, Extended, JobFilter, Maintained, Memory,
-    Migration, Pushed, QueueAdmin, QueueBackend, QueueError, QueueErrorKind, QueueFuture, QueueStats,
-    Retention, Settled, Settlement, Transaction, WaitRequest, WorkerInfo,
+    AdminOutcome, Capabilities, ClaimRequest, Claimed, Extend, Extended, Finding, HistoryEntry, JobFilter,
+    Maintained, Memory, Migration, Pushed, QueueAdmin, QueueBackend, QueueError, QueueErrorKind, QueueFuture,
+    QueueStats, Retention, Settled, Settlement, Tally, Transaction, WaitRequest, WorkerInfo,
 };
+use extensions::time::Timestamp;
 
 /// [`Memory`] with the capability `transactions`.
 #[derive(Debug, Clone, Default)]
@@ -112,7 +113,7 @@ impl QueueBackend for Transactional {
         extend(claims: Vec<Extend>, lease: Duration) -> Vec<Extended>;
         wait(request: WaitRequest) -> ();
         maintain(retention: Retention) -> Maintained;
-        beat(worker: WorkerInfo) -> ();
+        beat(worker: WorkerInfo, done: Vec<Tally>) -> ();
         leave(worker: WorkerId) -> ();
     }
 }
@@ -129,6 +130,9 @@ impl QueueAdmin for Transactional {
         pause(queue: QueueName) -> ();
         resume(queue: QueueName) -> ();
         workers() -> Vec<WorkerInfo>;
+        history(since: Duration) -> Vec<HistoryEntry>;
+        check() -> Vec<Finding>;
+        now() -> Timestamp;
     }
 
     fn migrations(&self) -> Vec<Migration> {

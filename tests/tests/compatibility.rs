@@ -7,8 +7,8 @@ use extensions::job::{
     UniqueLock, UniqueUntil, WorkerId,
 };
 use extensions::queue::{
-    ClaimRequest, JobFilter, KnownHandler, Pushed, QueueAdmin, QueueBackend, Retention, Settle, Settled,
-    Settlement, Sqlite, TakeLost,
+    ClaimRequest, JobFilter, KnownHandler, Pushed, QueueAdmin, QueueBackend, QueueErrorKind, Retention,
+    Settle, Settled, Settlement, Sqlite, TakeLost, connect_existing, migrate,
 };
 
 const V1: &str = include_str!("../fixtures/envelope-v1.json");
@@ -70,18 +70,18 @@ fn a_field_of_a_later_release_does_no_harm_and_a_later_version_is_refused() {
     assert!(matches!(Envelope::from_bytes(b"{}"), Err(EnvelopeError::Malformed(_))));
 }
 
-/// A database of schema 1 in a folder of its own, which goes with the guard.
-fn sqlite_of_version_1() -> (tempfile::TempDir, std::path::PathBuf) {
+/// A database from a fixture in a folder of its own, which goes with the guard.
+fn sqlite_of(fixture: &str) -> (tempfile::TempDir, std::path::PathBuf) {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = folder.path().join("jobs.db");
     let conn = rusqlite::Connection::open(&path).expect("a database");
-    conn.execute_batch(include_str!("../fixtures/sqlite-v1.sql")).expect("the fixture");
+    conn.execute_batch(fixture).expect("the fixture");
     (folder, path)
 }
 
 #[tokio::test]
 async fn a_sqlite_database_of_version_1_is_brought_up_to_date_with_all_its_jobs() {
-    let (_folder, path) = sqlite_of_version_1();
+    let (_folder, path) = sqlite_of(include_str!("../fixtures/sqlite-v1.sql"));
     let queue = Sqlite::open(&path).await.expect("an older database opens");
     let records = queue.list(JobFilter::default()).await.expect("the jobs");
     let states: Vec<_> = records.iter().map(|job| job.state).collect();
@@ -129,4 +129,26 @@ async fn a_sqlite_database_of_version_1_is_brought_up_to_date_with_all_its_jobs(
     assert_eq!(claimed, [r#"{"n":3}"#, r#"{"n":5}"#, r#"{"n":6}"#]);
     let done = queue.get(vec![running.id]).await.expect("the job").remove(0).expect("its record");
     assert_eq!(done.result.map(|result| result.to_text()).as_deref(), Some("true"));
+}
+
+#[tokio::test]
+async fn a_sqlite_database_of_version_2_is_changed_only_by_who_may_and_keeps_results_and_taken_ids() {
+    let (_folder, path) = sqlite_of(include_str!("../fixtures/sqlite-v2.sql"));
+    let url = format!("sqlite://{}", path.display());
+    let old = connect_existing(&url).await.expect_err("it is of an older release");
+    assert_eq!(old.kind(), QueueErrorKind::InvalidConfig);
+    assert!(old.context().contains("has schema 2") && old.context().contains("`migrate`"), "{old}");
+    let migrated = migrate(&url).await.expect("it is brought up to date");
+    assert_eq!((migrated.from, migrated.to, migrated.is_new(), migrated.is_changed()), (2, 3, false, true));
+
+    let queue = connect_existing(&url).await.expect("it is of this release");
+    let records = queue.list(JobFilter::default()).await.expect("the jobs");
+    assert_eq!(records.len(), 8);
+    let result = records[0].result.as_ref().map(Payload::to_text);
+    assert_eq!(result.as_deref(), Some(r#"{"sent":1}"#));
+    let taken = "00000000-0000-7000-8000-000000000009".parse().expect("an id");
+    let job = NewJob { id: taken, delay: Duration::ZERO, unique: None, ..opened(V1) };
+    assert_eq!(queue.push([job].into()).await.expect("a push"), [Pushed::Queued]);
+    assert_eq!(queue.get(vec![taken]).await.expect("a look"), [None]);
+    assert_eq!(queue.history(Duration::MAX).await.expect("the history"), []);
 }

@@ -8,12 +8,12 @@ use std::path::{Path, PathBuf};
 const LAYERS: &[(&str, &[&str])] = &[
     ("time", &[]),
     ("task", &[]),
-    ("features", &[]),
+    ("features", &["telemetry"]),
     ("policy", &["time"]),
     ("job", &["time"]),
     ("telemetry", &[]),
     ("queue", &["job", "time", "telemetry"]),
-    ("backend", &["queue", "job", "time"]),
+    ("backend", &["queue", "job", "time", "telemetry"]),
     ("conformance", &["queue", "job", "time", "task"]),
     ("point", &["job", "policy", "time"]),
     ("handler", &["point", "job", "policy", "time"]),
@@ -96,7 +96,15 @@ const LAYERS: &[(&str, &[&str])] = &[
         ],
     ),
     ("supervisor", &["config", "worker", "telemetry", "queue", "job", "policy", "time"]),
-    ("bridge", &["fire", "worker", "scope", "handler", "queue", "job"]),
+    ("operator", &["config", "registry", "handler", "point", "queue", "job", "time"]),
+    (
+        "console",
+        &[
+            "operator", "supervisor", "builder", "instance", "config", "worker", "fire", "registry", "point", "queue",
+            "job", "time",
+        ],
+    ),
+    ("bridge", &["fire", "worker", "scope", "handler", "queue", "job", "telemetry"]),
     (
         "testing",
         &["instance", "builder", "fire", "worker", "registry", "handler", "point", "queue", "job", "time"],
@@ -228,6 +236,18 @@ fn modules_name_only_those_below_them() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn of_telemetry_all_but_what_makes_instances_name_only_the_names_and_the_record() {
+    for (file, text) in sources(&runtime()) {
+        if ["lib", "builder", "telemetry"].contains(&module(&file)) {
+            continue;
+        }
+        for named in named_after(&text, "crate::telemetry::") {
+            assert!(["names", "record"].contains(&&*named), "{file} names `crate::telemetry::{named}`");
+        }
+    }
 }
 
 #[test]

@@ -234,8 +234,8 @@ async fn eight_openers_race_to_migrate_and_the_store_is_whole() {
 async fn a_newer_schema_and_a_missing_one_are_named() {
     let schema = Schema::new().await;
     let missing = schema.opening().migrate(false).await.unwrap_err();
-    assert_eq!(missing.kind(), QueueErrorKind::InvalidConfig);
-    assert!(missing.to_string().contains("run its migrations"), "{missing}");
+    assert_eq!(missing.kind(), QueueErrorKind::NotFound);
+    assert!(missing.to_string().contains("create it with `migrate`"), "{missing}");
     let queue = schema.open().await;
     let printed = queue.migrations();
     schema.run(&format!("INSERT INTO {}.extensions_schema (version) VALUES (999)", schema.name)).await;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use extensions::job::QueueName;
 use extensions::prelude::*;
 use extensions::queue::{Link, Memory, QueueBackend};
-use extensions::telemetry::names::{METRICS, MetricKind, MetricScope, SPANS};
+use extensions::telemetry::names::{EVENTS, METRICS, MetricKind, MetricScope, SPANS};
 use extensions::telemetry::{Prometheus, QueueGauges, merge, without_gauges};
 use extensions::testing::FaultyQueue;
 use serde::{Deserialize, Serialize};
@@ -141,6 +141,8 @@ async fn a_worker_shows_its_slots_while_it_lives_and_those_that_are_taken() {
     assert!(value(&taken, "extensions_worker_slots") >= Some(4711.0), "{taken}");
     assert!(value(&taken, "extensions_worker_busy") >= Some(1.0), "{taken}");
     assert_eq!(value(&taken, "extensions_queue_workers{queue=\"held\"}"), Some(1.0), "{taken}");
+    let dead = "extensions_jobs_dead_total{handler=\"Held/hold\",queue=\"held\"}";
+    assert_eq!(value(&taken, dead), Some(0.0), "the first one will show as an increase");
     gate.add_permits(1);
     in_time("the worker ends", running).await.unwrap().unwrap();
     assert!(value(&prometheus.render(), "extensions_worker_slots") < Some(4711.0));
@@ -297,6 +299,50 @@ fn the_table_of_spans_is_that_of_the_code() {
         .map(|(name, level, fields)| ((*name).to_owned(), (*level).to_owned(), own(fields)))
         .collect();
     assert_eq!(documented, declared);
+}
+
+#[test]
+fn the_table_of_events_is_that_of_the_code_and_every_event_has_its_name() {
+    let documented: Vec<_> = rows(&document(), "event")
+        .into_iter()
+        .map(|row| (words(&row[0]).remove(0), row[1].clone(), row[2].clone()))
+        .collect();
+    let own = |(name, level, about): &(&str, &str, &str)| {
+        ((*name).to_owned(), (*level).to_owned(), (*about).to_owned())
+    };
+    assert_eq!(documented, EVENTS.iter().map(own).collect::<Vec<_>>());
+    let names: BTreeSet<_> = EVENTS.iter().map(|(name, ..)| name).collect();
+    assert_eq!(names.len(), EVENTS.len(), "no two have the same");
+    let (mut calls, mut named) = (0, BTreeSet::new());
+    for (file, text) in sources() {
+        for call in ["tracing::info!(", "tracing::warn!(", "tracing::error!("] {
+            for (at, _) in text.match_indices(call) {
+                let name = text[at + call.len()..].trim_start().strip_prefix("name: event::");
+                let name = name.unwrap_or_else(|| {
+                    panic!("{file}: an event without a name of `telemetry/names.rs`: {call}")
+                });
+                named.insert(name.split(',').next().unwrap().to_owned());
+                calls += 1;
+            }
+        }
+    }
+    assert_eq!((named.len(), calls), (EVENTS.len(), EVENTS.len()), "each name stands for one event");
+}
+
+/// The runtime's sources, without the suite for authors of backends.
+fn sources() -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("../extensions-runtime/src")];
+    while let Some(folder) = folders.pop() {
+        for path in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+            if path.is_dir() && !path.ends_with("conformance") {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                found.push((path.display().to_string(), std::fs::read_to_string(&path).unwrap()));
+            }
+        }
+    }
+    found
 }
 
 #[test]

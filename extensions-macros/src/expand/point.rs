@@ -177,6 +177,9 @@ fn queued(point: &Point) -> TokenStream {
             fn __fire_boxed(self: __ext::Box<Self>, __ext_extensions: &__ext::Extensions) -> __ext::DynFire<'_> {
                 __ext::fire_boxed(*self, __ext_extensions)
             }
+            fn __plan_boxed(&self, __ext_extensions: &__ext::Extensions) -> __ext::Plan {
+                __ext::plan_boxed(self, __ext_extensions)
+            }
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The stores. Each is re-exported by [`queue`](crate::queue), and only `queue::connect` names them.
 
+mod history;
 pub(crate) mod memory;
 #[cfg(any(feature = "postgres", feature = "redis", feature = "sqlite"))]
 mod options;

@@ -1,11 +1,13 @@
 //! What the contract decides alike for every backend, free of any store.
 
 use std::collections::{HashMap, HashSet};
+#[cfg(any(feature = "postgres", feature = "redis"))]
+use std::time::Duration;
 
 use crate::job::{
     AttemptError, ErrorKind, HandlerKey, KEPT_ERRORS, LOSSES_TO_QUARANTINE, QueueName, WorkerId,
 };
-use crate::queue::WorkerInfo;
+use crate::queue::{Finding, WorkerInfo};
 use crate::time::Timestamp;
 
 /// How often an `on_failure` call may be lost before it is dropped (Q30).
@@ -52,6 +54,24 @@ pub(super) fn callback_dropped_error(attempt: u32, at: Timestamp, worker: Option
     let message =
         format!("on_failure was dropped: its call was lost {CALLBACK_LOSSES} times with its worker");
     AttemptError { attempt, at, kind: ErrorKind::Lost, message, worker, took: None }
+}
+
+/// What is wrong where unique keys are held by jobs that are over or gone.
+pub(super) fn orphaned_keys(keys: u64) -> Option<Finding> {
+    let what = format!("{keys} unique keys are held by jobs that are over or gone, and keep new jobs out");
+    let advice = "see how that came about (a crash of the server, rows deleted by hand), and delete them";
+    (keys > 0).then(|| Finding::warning(what, advice))
+}
+
+/// What is wrong where the store's clock and the machine's show different times. The store's time decides.
+#[cfg(any(feature = "postgres", feature = "redis"))]
+pub(super) fn clock_skew(store: Timestamp, machine: Timestamp) -> Option<Finding> {
+    const TOLERATED: Duration = Duration::from_secs(5);
+    let skew = store.since(machine).max(machine.since(store));
+    let what = format!("the clocks of the server and of this machine are {skew:.1?} apart");
+    let advice =
+        "let both be set by NTP: jobs are due by the server's clock, and logs are written by this one";
+    (skew > TOLERATED).then(|| Finding::warning(what, advice))
 }
 
 /// What the live workers can run.

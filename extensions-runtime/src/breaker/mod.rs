@@ -16,6 +16,7 @@ pub use self::handle::{BreakerError, BreakerReport, CircuitBreaker};
 pub use self::store::{BreakerChange, BreakerLink, BreakerStore, SharedBreakers};
 use crate::policy::{Admit, BreakerMachine, Change, Permit};
 pub use crate::policy::{BreakerOptions, BreakerStatus};
+use crate::telemetry::names::event;
 use crate::telemetry::record;
 use crate::time::Clock;
 
@@ -88,12 +89,16 @@ impl Breakers {
         };
         record::breaker_changed(&change.name, &change.to, holds_back);
         match change.to {
-            BreakerStatus::Open => tracing::warn!(breaker = change.name, "circuit opened"),
-            status => tracing::info!(breaker = change.name, %status, "circuit changed"),
+            BreakerStatus::Open => {
+                tracing::warn!(name: event::BREAKER_OPENED, breaker = change.name, "circuit opened")
+            }
+            status => {
+                tracing::info!(name: event::BREAKER_CHANGED, breaker = change.name, %status, "circuit changed")
+            }
         }
         for hook in &self.hooks {
             if catch_unwind(AssertUnwindSafe(|| hook(change))).is_err() {
-                tracing::error!(breaker = change.name, "a hook for changes of breakers panicked");
+                tracing::error!(name: event::BREAKER_HOOK_PANICKED, breaker = change.name, "a hook for changes of breakers panicked");
             }
         }
     }

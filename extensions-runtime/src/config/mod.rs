@@ -27,7 +27,11 @@ pub use self::error::{ConfigError, ConfigMistake};
 use self::keys::{FEATURES, KEYS, Key, POOL_KEYS, WORKER};
 pub(crate) use self::layer::Layer;
 pub use self::layer::Origin;
+#[cfg(feature = "console")]
+pub(crate) use self::nearest::nearest;
 pub use self::pool::{Pool, PoolQueues, SupervisorConfig};
+#[cfg(feature = "console")]
+pub(crate) use self::units::{duration, size};
 pub(crate) use self::value::Value;
 use self::variables::Variables;
 

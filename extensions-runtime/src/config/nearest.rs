@@ -10,10 +10,11 @@ pub(super) fn hint(word: &str, candidates: &[&str]) -> String {
 
 /// The candidate that is closest by typing errors, else one that begins or ends with the word, or with which the word begins or
 /// ends.
-pub(super) fn nearest<'a>(word: &str, candidates: &[&'a str]) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(word: &str, candidates: &[&'a str]) -> Option<&'a str> {
     let word = word.to_lowercase();
     let tolerated = |candidate: &str| ((word.len().max(candidate.len()) + 1) / 3).max(1);
-    let distances = candidates.iter().map(|candidate| (distance(&word, candidate), *candidate));
+    let distances =
+        candidates.iter().map(|candidate| (distance(&word, &candidate.to_lowercase()), *candidate));
     let closest = distances
         .filter(|(distance, candidate)| *distance <= tolerated(candidate))
         .min_by_key(|(distance, _)| *distance);

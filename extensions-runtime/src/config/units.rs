@@ -21,7 +21,7 @@ const SIZES: &[(&str, u64)] = &[
 ];
 
 /// One or more parts of a whole number and a unit, in any order, each unit at most once.
-pub(super) fn duration(text: &str) -> Option<Duration> {
+pub(crate) fn duration(text: &str) -> Option<Duration> {
     let mut rest = text.trim();
     let mut millis = 0_u64;
     let mut used = Vec::new();
@@ -39,7 +39,7 @@ pub(super) fn duration(text: &str) -> Option<Duration> {
 }
 
 /// A whole number and a unit.
-pub(super) fn size(text: &str) -> Option<u64> {
+pub(crate) fn size(text: &str) -> Option<u64> {
     let (amount, unit, after) = part(text.trim(), |c| !c.is_whitespace())?;
     let (_, factor) = SIZES.iter().find(|(known, _)| *known == unit)?;
     after.is_empty().then(|| amount.checked_mul(*factor)).flatten()

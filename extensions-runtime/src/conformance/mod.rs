@@ -83,7 +83,7 @@ use std::future::Future;
 use std::pin::Pin;
 
 /// How many rules the contract has; every one has a case.
-pub const RULES: u8 = 42;
+pub const RULES: u8 = 46;
 
 /// What a case does.
 pub type CaseFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -123,6 +123,8 @@ pub enum Need {
     Durable,
     /// The capability `follow_ups`.
     FollowUps,
+    /// The capability `history`.
+    History,
     /// The capability `transactions`, and a fixture that opens them.
     Transactions,
     /// A fixture that can spoil what is stored.
@@ -153,6 +155,7 @@ impl Case {
                 Need::Pause => (can.pause, "no capability `pause`"),
                 Need::Durable => (can.durable, "no capability `durable`"),
                 Need::FollowUps => (can.follow_ups, "no capability `follow_ups`"),
+                Need::History => (can.history, "no capability `history`"),
                 Need::Transactions if can.transactions => {
                     (fixture.can_transact(), "its fixture opens no transactions")
                 }

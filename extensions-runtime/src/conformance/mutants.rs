@@ -12,10 +12,11 @@ use crate::job::{
     ClaimedJob, HandlerKey, JobId, JobRecord, JobState, LeaseToken, NewJob, QueueName, UniqueKey, WorkerId,
 };
 use crate::queue::{
-    Capabilities, ClaimRequest, Claimed, Extend, Extended, JobFilter, KnownHandler, Memory, Migration,
-    Pushed, QueueAdmin, QueueBackend, QueueError, QueueErrorKind, QueueFuture, QueueStats, Settle, Settled,
-    Settlement, TakeLost, WaitRequest, forward,
+    Capabilities, ClaimRequest, Claimed, Extend, Extended, Finding, HistoryEntry, JobFilter, KnownHandler,
+    Memory, Migration, Pushed, QueueAdmin, QueueBackend, QueueError, QueueErrorKind, QueueFuture, QueueStats,
+    Settle, Settled, Settlement, TakeLost, Tally, WaitRequest, WorkerInfo, forward,
 };
+use crate::time::Timestamp;
 
 macro_rules! faults {
     ($($(#[doc = $doc:literal])+ $name:ident caught by $case:ident;)+) => {
@@ -140,6 +141,20 @@ faults! {
     PauseOfOneHandle caught by a_pause_holds_for_every_handle;
     /// pushes of another handle wake nobody
     DeafToOtherHandles caught by a_push_through_another_handle_ends_a_wait;
+    /// only the first tally of a beat is kept
+    FirstTally caught by what_workers_did_is_added_up_by_queue_and_handler;
+    /// what was done goes with the workers that did it
+    HistoryOfTheLiving caught by what_a_worker_did_outlives_it;
+    /// a minute begins with its first beat
+    AnyMinute caught by the_minutes_are_those_of_the_store_and_in_order;
+    /// lists begin with the oldest, whatever was asked for
+    AlwaysOldestFirst caught by the_newest_come_first_and_are_paged_to_the_oldest;
+    /// the clock that is shown is another one
+    AnotherClock caught by now_is_the_clock_of_all_times;
+    /// a problem is found in every store
+    FalseAlarm caught by a_sound_store_has_no_problem_and_is_left_as_it_is;
+    /// paused queues show as running
+    HiddenPause caught by what_keeps_a_waiting_job_is_said;
 }
 
 /// What became of a mutant.
@@ -212,6 +227,9 @@ impl Fixture for MutantFixture {
         Box::new(Obstacle(Arc::clone(&self.mutant.refuses)))
     }
 }
+
+/// How wrong the times of some mutants are.
+const SECOND: Duration = Duration::from_secs(1);
 
 #[derive(Clone)]
 struct Mutant {
@@ -534,7 +552,14 @@ impl QueueBackend for Mutant {
         })
     }
 
-    forward!(maintain beat connection reconnect store);
+    forward!(maintain connection reconnect store);
+
+    fn beat(&self, worker: WorkerInfo, mut done: Vec<Tally>) -> QueueFuture<'_, ()> {
+        if self.is(Fault::FirstTally) {
+            done.truncate(1);
+        }
+        self.inner.beat(worker, done)
+    }
 
     fn leave(&self, worker: WorkerId) -> QueueFuture<'_, ()> {
         // The memory backend lists workers apart from claims, so another id leaves every claim in place.
@@ -552,6 +577,9 @@ impl QueueAdmin for Mutant {
                     stats.counts.remove(&JobState::Running);
                 });
             }
+            if self.is(Fault::HiddenPause) {
+                stats.iter_mut().for_each(|stats| stats.paused = false);
+            }
             if self.is(Fault::LastingFigures) {
                 stats.push(QueueStats::empty("default".into()));
                 stats.iter_mut().for_each(|stats| {
@@ -563,6 +591,7 @@ impl QueueAdmin for Mutant {
     }
 
     fn list(&self, mut filter: JobFilter) -> QueueFuture<'_, Vec<JobRecord>> {
+        filter.newest &= !self.is(Fault::AlwaysOldestFirst);
         if self.is(Fault::ForgottenFilter) && filter.queue.is_some() {
             filter.states.clear();
         }
@@ -570,6 +599,37 @@ impl QueueAdmin for Mutant {
     }
 
     forward!(get retry cancel forget prune workers);
+
+    fn history(&self, since: Duration) -> QueueFuture<'_, Vec<HistoryEntry>> {
+        Box::pin(async move {
+            let mut entries = self.inner.history(since).await?;
+            if self.is(Fault::HistoryOfTheLiving) && self.inner.workers().await?.is_empty() {
+                entries.clear();
+            }
+            if self.is(Fault::AnyMinute) {
+                let later = |entry: &mut HistoryEntry| entry.minute = entry.minute.saturating_add(SECOND);
+                entries.iter_mut().for_each(later);
+            }
+            Ok(entries)
+        })
+    }
+
+    fn check(&self) -> QueueFuture<'_, Vec<Finding>> {
+        Box::pin(async move {
+            let mut found = self.inner.check().await?;
+            if self.is(Fault::FalseAlarm) {
+                found.push(Finding::problem("nothing", "do nothing"));
+            }
+            Ok(found)
+        })
+    }
+
+    fn now(&self) -> QueueFuture<'_, Timestamp> {
+        Box::pin(async move {
+            let now = self.inner.now().await?;
+            Ok(if self.is(Fault::AnotherClock) { now.saturating_add(SECOND) } else { now })
+        })
+    }
 
     fn resume(&self, queue: QueueName) -> QueueFuture<'_, ()> {
         self.notes().paused = [false; 2];

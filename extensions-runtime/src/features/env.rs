@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::{PoisonError, RwLock};
 
 use super::{FeatureFlags, FlagScope};
+use crate::telemetry::names::event;
 
 /// How the variables of all features begin.
 pub(crate) const PREFIX: &str = "EXTENSIONS_FEATURE_";
@@ -96,6 +97,7 @@ fn parse(variable: &str, value: &str) -> Option<bool> {
     }
     Some(on_or_off(value).unwrap_or_else(|| {
         tracing::warn!(
+            name: event::UNCLEAR_FEATURE,
             variable,
             value,
             "a feature is neither on nor off, so it is off; write `true` or `false`"

@@ -19,6 +19,7 @@ use crate::job::{
 use crate::point::{ExtensionPoint, PointInfo};
 use crate::queue::Pushed;
 use crate::registry::{PointTable, QueuedEntry};
+use crate::telemetry::names::event;
 
 /// A payload larger than this is refused.
 pub(crate) const MAX_PAYLOAD: usize = 1024 * 1024;
@@ -206,6 +207,7 @@ impl Shared {
         }
         if payload.len() > LARGE_PAYLOAD && !table.state.warned_large.swap(true, Ordering::Relaxed) {
             tracing::warn!(
+                name: event::LARGE_PAYLOAD,
                 point = &*table.name,
                 size = payload.len(),
                 "large payload: pass ids and fetch the rest in the handler; from 1 MiB on the fire fails"

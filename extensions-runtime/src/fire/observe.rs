@@ -7,6 +7,7 @@ use super::{FireError, FireOutcome, FireReport, Fired};
 use crate::handler::panic_text;
 use crate::instance::Extensions;
 use crate::point::{AnyPoint, ExtensionPoint, PointInfo};
+use crate::telemetry::names::event;
 use crate::telemetry::record;
 
 /// Told of every fire when it is over: of those that succeeded, were vetoed, failed or were silenced, nested ones included.
@@ -103,7 +104,7 @@ impl Extensions {
         let fake = fake.map(|fake| fake as &dyn Observer);
         for observer in fake.into_iter().chain(observers.iter().map(|observer| &**observer)) {
             if let Err(panic) = catch_unwind(AssertUnwindSafe(|| observer.fired(&fire))) {
-                tracing::error!(point = name, panic = panic_text(panic), "an observer panicked");
+                tracing::error!(name: event::OBSERVER_PANICKED, point = name, panic = panic_text(panic), "an observer panicked");
             }
         }
     }

@@ -16,7 +16,7 @@ use super::{Fire, FireErrorKind};
 use crate::handler::{Context, HandlerError, HandlerId, HandlerInfo, JobOptions};
 use crate::instance::Extensions;
 use crate::job::QueueName;
-use crate::point::ExtensionPoint;
+use crate::point::{ExtensionPoint, QueuedPoint};
 use crate::registry::{Attached, InlineCall, InlineEntry, PointTable, QueuedEntry, Registry};
 use crate::scope::Frame;
 use crate::task;
@@ -122,6 +122,14 @@ impl Extensions {
     #[must_use]
     pub fn plan<P: ExtensionPoint>(&self, point: &P) -> Plan {
         Planner::plan(self, point, self.default_mode())
+    }
+}
+
+impl Extensions {
+    /// As [`plan`](Self::plan), of a queued point whose type is not known here.
+    #[must_use]
+    pub fn plan_boxed(&self, point: &dyn QueuedPoint) -> Plan {
+        point.__plan_boxed(self)
     }
 }
 

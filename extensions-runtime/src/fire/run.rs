@@ -17,7 +17,8 @@ use crate::instance::{Extensions, Silence, Switches};
 use crate::point::{AnyPoint, ExtensionPoint};
 use crate::registry::{Attached, InlineCall, InlineEntry, PointTable};
 use crate::task;
-use crate::telemetry::{names, record};
+use crate::telemetry::names::{self, event};
+use crate::telemetry::record;
 use crate::time::coarse;
 
 /// What drives a fire through its inline handlers, where it is not to run them all one after the other.
@@ -283,6 +284,7 @@ pub(super) async fn call_inline<P: ExtensionPoint>(
 #[cold]
 fn warn_of_slow(point: &str, handler: &HandlerInfo, took: Duration) {
     tracing::warn!(
+        name: event::SLOW_INLINE_HANDLER,
         point,
         handler = &*handler.name,
         took_ms = millis(took),

@@ -5,6 +5,7 @@ use std::marker::PhantomData;
 use super::output::{Comparable, Emptiable, Flag, Mergeable, NestedMergeable, Summable, Textual, WithOutput};
 use super::{Fire, FireError, Fired};
 use crate::point::ExtensionPoint;
+use crate::telemetry::names::event;
 
 /// Makes one value out of the outputs of a fire, and says when there are enough of them.
 ///
@@ -275,6 +276,7 @@ impl<P: ExtensionPoint> Fired<P> {
     fn into_logged_outputs(self) -> Vec<P::Output> {
         for failure in self.errors() {
             tracing::warn!(
+                name: event::OUTPUT_MISSING,
                 point = P::info().name,
                 handler = &*failure.handler.name,
                 error = %failure.error,

@@ -10,6 +10,7 @@ use serde::Serialize;
 use super::{Extensions, InstanceId};
 use crate::handler::{HandlerInfo, Which};
 use crate::point::{ExtensionPoint, PointInfo};
+use crate::telemetry::names::event;
 
 /// What is switched off, by the guards that did it.
 #[derive(Debug, Clone, Default)]
@@ -171,7 +172,7 @@ impl Extensions {
     pub fn mute_named(&self, handler: impl Into<String>) -> SwitchGuard {
         let name = handler.into();
         if !self.registry().handlers().iter().any(|info| info.name == name.as_str()) {
-            tracing::warn!(handler = name, "muted a name that no handler has; is it right?");
+            tracing::warn!(name: event::MUTED_NOBODY, handler = name, "muted a name that no handler has; is it right?");
         }
         self.switch_off(Switch::Mute(Which::Name(name)))
     }

@@ -1,5 +1,6 @@
 //! How long to wait before the next attempt.
 
+use std::fmt;
 use std::slice;
 use std::time::Duration;
 
@@ -97,6 +98,13 @@ impl Backoff {
         self
     }
 
+    /// The same without jitter.
+    #[must_use]
+    pub const fn without_jitter(mut self) -> Self {
+        self.jitter = Jitter::None;
+        self
+    }
+
     /// The wait after the failed attempt `attempt` (from 1), for a random number from 0 up to 1.
     #[must_use]
     pub fn delay(&self, attempt: u32, random: f64) -> Duration {
@@ -143,6 +151,26 @@ impl Backoff {
                 waits.get(reached..).unwrap_or_default()
             }
             _ => &[],
+        }
+    }
+}
+
+/// In words: `exponential from 10s, at most 60s, jitter 10 %`.
+impl fmt::Display for Backoff {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.strategy {
+            Strategy::Fixed(base) => write!(f, "fixed at {base:?}")?,
+            Strategy::Linear(base) => write!(f, "linear from {base:?}")?,
+            Strategy::Exponential(base) => write!(f, "exponential from {base:?}")?,
+            Strategy::List(waits) => write!(f, "the list {waits:?}")?,
+        }
+        if let Some(max) = self.max {
+            write!(f, ", at most {max:?}")?;
+        }
+        match self.jitter {
+            Jitter::None => Ok(()),
+            Jitter::Fraction(fraction) => write!(f, ", jitter {} %", fraction * 100.0),
+            Jitter::Full => f.write_str(", full jitter"),
         }
     }
 }
@@ -202,6 +230,14 @@ mod tests {
         let full = Backoff::fixed(secs(100)).full_jitter();
         assert_eq!(full.delay(1, 0.0), Duration::ZERO);
         assert!(full.delay(1, 0.999_999) < secs(100));
+    }
+
+    #[test]
+    fn a_back_off_says_what_it_is() {
+        let list = Backoff::list([10, 30].map(secs)).max(secs(20)).full_jitter();
+        assert_eq!(list.to_string(), "the list [10s, 30s], at most 20s, full jitter");
+        assert_eq!(list.without_jitter().delay(2, 0.0), secs(20));
+        assert_eq!(Backoff::linear(secs(1)).jitter(0.25).to_string(), "linear from 1s, jitter 25 %");
     }
 
     #[test]

@@ -5,18 +5,19 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::{QueueFuture, Retention, WorkerInfo};
+use super::{Finding, HistoryEntry, QueueError, QueueErrorKind, QueueFuture, Retention, WorkerInfo};
 use crate::job::{HandlerKey, JobId, JobRecord, JobState, QueueName};
+use crate::time::{Clock, SystemClock, Timestamp};
 
 /// What an operator can see and do. Every call is safe beside running workers.
 ///
 /// A backend without the capability `list` answers `list`, `get`, `retry`, `cancel` and `forget` with an error of kind
-/// `Unsupported`; one without `pause` does so for `pause` and `resume`.
+/// `Unsupported`; one without `pause` does so for `pause` and `resume`, one without `history` for `history`.
 pub trait QueueAdmin: Send + Sync + 'static {
     /// Counts by queue and state.
     fn stats(&self) -> QueueFuture<'_, Vec<QueueStats>>;
 
-    /// Jobs that match the filter, oldest id first.
+    /// Jobs that match the filter, oldest id first, or newest first where the filter says so (Q44).
     fn list(&self, filter: JobFilter) -> QueueFuture<'_, Vec<JobRecord>>;
 
     /// The jobs with these ids, in their order; `None` for one that is not there.
@@ -44,6 +45,24 @@ pub trait QueueAdmin: Send + Sync + 'static {
 
     /// The live workers.
     fn workers(&self) -> QueueFuture<'_, Vec<WorkerInfo>>;
+
+    /// What was done in the last `since`, of at most 48 h, by minute, queue and handler: the oldest minute first (Q43). The default is that
+    /// of a backend without the capability.
+    fn history(&self, since: Duration) -> QueueFuture<'_, Vec<HistoryEntry>> {
+        let _ = since;
+        let hint = "this queue keeps no history";
+        Box::pin(async move { Err(QueueError::new(QueueErrorKind::Unsupported, "history", hint)) })
+    }
+
+    /// What is wrong with the store, and what is good to know of it (Q46). The default finds nothing.
+    fn check(&self) -> QueueFuture<'_, Vec<Finding>> {
+        Box::pin(async { Ok(Vec::new()) })
+    }
+
+    /// The time by the backend's clock (Q45). The default is the machine's.
+    fn now(&self) -> QueueFuture<'_, Timestamp> {
+        Box::pin(async { Ok(SystemClock.now()) })
+    }
 
     /// The statements or scripts that create and migrate the store, in order, for reading and running by hand.
     fn migrations(&self) -> Vec<Migration>;
@@ -83,8 +102,10 @@ pub struct JobFilter {
     pub queue: Option<QueueName>,
     /// Of this handler.
     pub handler: Option<HandlerKey>,
-    /// With an id greater than this one: the last id of the page before.
+    /// Beyond this id in the list's order: the last id of the page before.
     pub after: Option<JobId>,
+    /// The newest first; else the oldest.
+    pub newest: bool,
     /// At most this many; 0 means 100.
     pub limit: usize,
 }
@@ -110,6 +131,12 @@ impl JobFilter {
     pub const fn page(&self) -> usize {
         if self.limit == 0 { 100 } else { self.limit }
     }
+
+    /// Whether a job of this id comes after the last id of the page before.
+    #[must_use]
+    pub fn is_beyond(&self, id: JobId) -> bool {
+        self.after.is_none_or(|after| if self.newest { id < after } else { id > after })
+    }
 }
 
 impl QueueStats {
@@ -123,6 +150,13 @@ impl QueueStats {
     #[must_use]
     pub fn count(&self, state: JobState) -> u64 {
         self.counts.get(&state).copied().unwrap_or(0)
+    }
+
+    /// Whether jobs wait that no live worker serves: none will run before one is started.
+    #[must_use]
+    pub fn is_unserved(&self) -> bool {
+        let waiting = self.count(JobState::Available) + self.count(JobState::Unroutable);
+        !self.paused && self.workers == 0 && waiting > 0
     }
 
     /// How many jobs have not ended: scheduled, available, running, retryable or unroutable.

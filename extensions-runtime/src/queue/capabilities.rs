@@ -26,6 +26,8 @@ pub struct Capabilities {
     pub follow_ups: bool,
     /// Jobs can be stored, and claims ended, in a transaction of the caller's.
     pub transactions: bool,
+    /// What workers did is kept by the minute.
+    pub history: bool,
 }
 
 impl Capabilities {
@@ -41,6 +43,7 @@ impl Capabilities {
         durable: false,
         follow_ups: false,
         transactions: false,
+        history: false,
     };
 
     /// Everything.
@@ -55,11 +58,12 @@ impl Capabilities {
         durable: true,
         follow_ups: true,
         transactions: true,
+        history: true,
     };
 
     /// The abilities by name, for tables.
     #[must_use]
-    pub const fn by_name(&self) -> [(&'static str, bool); 10] {
+    pub const fn by_name(&self) -> [(&'static str, bool); 11] {
         [
             ("atomic_push", self.atomic_push),
             ("unique", self.unique),
@@ -71,6 +75,7 @@ impl Capabilities {
             ("durable", self.durable),
             ("follow_ups", self.follow_ups),
             ("transactions", self.transactions),
+            ("history", self.history),
         ]
     }
 

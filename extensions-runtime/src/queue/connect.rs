@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use super::{QueueBackend, QueueError, QueueErrorKind};
+use serde::Serialize;
+
+use super::{Migration, QueueBackend, QueueError, QueueErrorKind};
 use crate::time::Clock;
 
 /// The schemes that exist, with the feature that brings each.
@@ -19,6 +21,10 @@ const SCHEMES: &[(&str, Option<&str>)] = &[
     ("sqlite", Some("sqlite")),
     (SYNC, None),
 ];
+/// The schemes of Redis.
+#[cfg(feature = "redis")]
+const REDIS: &[&str] =
+    &["redis", "rediss", "redis-cluster", "rediss-cluster", "redis-sentinel", "rediss-sentinel"];
 /// The scheme of no queue at all.
 const SYNC: &str = "sync";
 
@@ -30,15 +36,95 @@ const SYNC: &str = "sync";
 /// `InvalidConfig` for an unknown scheme or option, or a scheme whose feature is off; `Unavailable` where the store
 /// cannot be opened.
 pub async fn connect(url: &str) -> Result<Arc<dyn QueueBackend>, QueueError> {
+    Ok(open(url, None).await?.0)
+}
+
+/// Opens the backend that a URL names, if its store is there and of this release: creates and changes nothing.
+///
+/// A queue in memory begins with its process, so that `memory:` is as with [`connect`].
+///
+/// # Errors
+///
+/// `NotFound` where there is no store, `InvalidConfig` where it is of an older release: [`migrate`] makes and changes it. Else those of
+/// [`connect`].
+pub async fn connect_existing(url: &str) -> Result<Arc<dyn QueueBackend>, QueueError> {
+    Ok(open(url, Some(false)).await?.0)
+}
+
+/// Creates the store that a URL names, or brings it to the newest schema that this program knows. Any number of processes may do so at
+/// once.
+///
+/// # Errors
+///
+/// Those of [`connect`]; `Corrupt` where the store is of a newer release.
+pub async fn migrate(url: &str) -> Result<Migrated, QueueError> {
+    let (queue, from) = open(url, Some(true)).await?;
+    let to = queue.migrations().last().map_or(0, |newest| newest.version);
+    Ok(Migrated { store: queue.describe(), from, to })
+}
+
+/// The steps that make and change the store that a URL names, for reading and running by hand; neither happens here. PostgreSQL is
+/// asked for the schema of the tables, the others are not looked for.
+///
+/// # Errors
+///
+/// `InvalidConfig` for a wrong URL; those of connecting to PostgreSQL.
+pub async fn migrations(url: &str) -> Result<Vec<Migration>, QueueError> {
     match scheme(url) {
-        "memory" => Ok(Arc::new(super::Memory::new())),
         #[cfg(feature = "sqlite")]
-        "sqlite" => Ok(Arc::new(super::Sqlite::from_url(url).await?)),
+        "sqlite" => super::Sqlite::from_url(url).migrations(),
         #[cfg(feature = "postgres")]
-        "postgres" | "postgresql" => Ok(Arc::new(super::Postgres::from_url(url).await?)),
+        "postgres" | "postgresql" => super::Postgres::from_url(url).migrations().await,
         #[cfg(feature = "redis")]
-        "redis" | "rediss" | "redis-cluster" | "rediss-cluster" | "redis-sentinel" | "rediss-sentinel" => {
-            Ok(Arc::new(super::Redis::from_url(url).await?))
+        scheme if REDIS.contains(&scheme) => super::Redis::from_url(url).migrations(),
+        _ => Ok(connect(url).await?.migrations()),
+    }
+}
+
+/// What [`migrate`] did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Migrated {
+    /// The store, for people, without secrets.
+    pub store: String,
+    /// The version that its schema had; 0 where there was none.
+    pub from: u32,
+    /// The version that it has now.
+    pub to: u32,
+}
+
+impl Migrated {
+    /// Whether the store was made.
+    #[must_use]
+    pub const fn is_new(&self) -> bool {
+        self.from == 0 && self.to > 0
+    }
+
+    /// Whether anything was done.
+    #[must_use]
+    pub const fn is_changed(&self) -> bool {
+        self.from < self.to
+    }
+}
+
+/// Opens a backend, and says which schema its store had. Whether the store may be made and changed is up to the URL if it is not said.
+#[allow(unused_variables)]
+async fn open(url: &str, may_change: Option<bool>) -> Result<(Arc<dyn QueueBackend>, u32), QueueError> {
+    match scheme(url) {
+        "memory" => Ok((Arc::new(super::Memory::new()), 0)),
+        #[cfg(feature = "sqlite")]
+        "sqlite" => {
+            let (queue, had) = super::Sqlite::from_url(url).open_store(may_change).await?;
+            Ok((Arc::new(queue), had))
+        }
+        #[cfg(feature = "postgres")]
+        "postgres" | "postgresql" => {
+            let (queue, had) = super::Postgres::from_url(url).open_store(may_change).await?;
+            Ok((Arc::new(queue), had))
+        }
+        #[cfg(feature = "redis")]
+        scheme if REDIS.contains(&scheme) => {
+            let (queue, had) = super::Redis::from_url(url).open_store(may_change).await?;
+            Ok((Arc::new(queue), had))
         }
         SYNC => {
             let hint = "`sync:` is no queue but runs jobs in place; give it to an instance, by `.queue_url(\"sync:\")`";

@@ -12,7 +12,9 @@ macro_rules! forward {
     (@ connection) => { fn connection(&self) -> $crate::queue::Connection { self.inner.connection() } };
     (@ reconnect) => { fn reconnect(&self) { self.inner.reconnect(); } };
     (@ store) => { fn store(&self) -> Option<&(dyn std::any::Any + Send + Sync)> { self.inner.store() } };
-    (@ beat) => { $crate::queue::forward!(beat(worker: $crate::queue::WorkerInfo) -> ()); };
+    (@ beat) => {
+        $crate::queue::forward!(beat(worker: $crate::queue::WorkerInfo, done: Vec<$crate::queue::Tally>) -> ());
+    };
     (@ leave) => { $crate::queue::forward!(leave(worker: $crate::job::WorkerId) -> ()); };
     (@ stats) => { $crate::queue::forward!(stats() -> Vec<$crate::queue::QueueStats>); };
     (@ list) => { $crate::queue::forward!(list(filter: $crate::queue::JobFilter) -> Vec<$crate::job::JobRecord>); };
@@ -25,6 +27,9 @@ macro_rules! forward {
     (@ prune) => { $crate::queue::forward!(prune(retention: $crate::queue::Retention, limit: u64) -> u64); };
     (@ pause) => { $crate::queue::forward!(pause(queue: $crate::job::QueueName) -> ()); };
     (@ resume) => { $crate::queue::forward!(resume(queue: $crate::job::QueueName) -> ()); };
+    (@ history) => { $crate::queue::forward!(history(since: std::time::Duration) -> Vec<$crate::queue::HistoryEntry>); };
+    (@ check) => { $crate::queue::forward!(check() -> Vec<$crate::queue::Finding>); };
+    (@ now) => { $crate::queue::forward!(now() -> $crate::time::Timestamp); };
     (@ workers) => { $crate::queue::forward!(workers() -> Vec<$crate::queue::WorkerInfo>); };
     ($method:ident($($argument:ident: $type:ty),*) -> $answer:ty) => {
         fn $method(&self, $($argument: $type),*) -> $crate::queue::QueueFuture<'_, $answer> {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::telemetry::names::event;
 use crate::telemetry::record;
 
 const FIRST_WAIT: Duration = Duration::from_millis(50);
@@ -46,14 +47,14 @@ impl Link {
         if self.up.swap(false, Ordering::Relaxed) {
             let losses = self.losses.fetch_add(1, Ordering::Relaxed) + 1;
             record::connection_lost(&self.place);
-            tracing::warn!(queue = self.place, %error, losses, "the queue cannot be reached; trying until it can");
+            tracing::warn!(name: event::STORE_LOST, queue = self.place, %error, losses, "the queue cannot be reached; trying until it can");
         }
     }
 
     /// A call reached the store.
     pub fn works(&self) {
         if !self.up.load(Ordering::Relaxed) && !self.up.swap(true, Ordering::Relaxed) {
-            tracing::info!(queue = self.place, "the queue can be reached again");
+            tracing::info!(name: event::STORE_BACK, queue = self.place, "the queue can be reached again");
         }
     }
 

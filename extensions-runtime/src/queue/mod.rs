@@ -9,7 +9,10 @@ mod capabilities;
 mod claim;
 mod connect;
 mod error;
+mod explain;
+mod finding;
 mod forward;
+mod history;
 mod link;
 mod transaction;
 
@@ -26,10 +29,13 @@ pub use self::claim::{
     ClaimRequest, Claimed, Extend, Extended, KnownHandler, Maintained, Pushed, Retention, Settle, Settled,
     Settlement, TakeLost, WaitCursor, WaitRequest, WorkerInfo,
 };
-pub use self::connect::connect;
+pub use self::connect::{Migrated, connect, connect_existing, migrate, migrations};
 pub(crate) use self::connect::{in_memory, is_sync};
 pub use self::error::{QueueError, QueueErrorKind};
+pub use self::explain::{Explanation, Reason, explain};
+pub use self::finding::{Finding, Severity};
 pub(crate) use self::forward::forward;
+pub use self::history::{HistoryEntry, Tally};
 pub use self::link::{Connection, Link};
 pub use self::transaction::Transaction;
 pub(crate) use self::transaction::transactional;
@@ -145,6 +151,14 @@ pub type QueueFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, QueueError>>
 ///   push of it changes nothing and answers `Queued`.
 /// - **Q42** A claim says for how long its job has been there (`age`), by the backend's clock.
 ///
+/// *More for operators*
+///
+/// - **Q43** With `history`, what beats say was done is added up by the minute of the beat, queue and handler, and kept for two days, whatever
+///   becomes of the worker; `history` gives the minutes of the time that was asked for, the oldest first.
+/// - **Q44** A list is in the order of ids, or with `newest` in the opposite one; `after` goes on in that order.
+/// - **Q45** `now` is the clock of all times that the backend gives.
+/// - **Q46** `check` changes nothing, and finds no problem in a store in which all is well.
+///
 /// # Cancel safety
 ///
 /// Q5 holds for every method.
@@ -175,8 +189,8 @@ pub trait QueueBackend: QueueAdmin + fmt::Debug {
     /// A round of upkeep (Q33); every worker calls it about once a second.
     fn maintain(&self, retention: Retention) -> QueueFuture<'_, Maintained>;
 
-    /// Says that a worker lives and what it can do (Q34).
-    fn beat(&self, worker: WorkerInfo) -> QueueFuture<'_, ()>;
+    /// Says that a worker lives and what it can do (Q34), and what was done there since its last beat (Q43).
+    fn beat(&self, worker: WorkerInfo, done: Vec<Tally>) -> QueueFuture<'_, ()>;
 
     /// Says goodbye (Q34).
     fn leave(&self, worker: WorkerId) -> QueueFuture<'_, ()>;

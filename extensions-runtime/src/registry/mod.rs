@@ -74,6 +74,10 @@ pub struct RegisteredPoint {
     pub handlers: usize,
     /// Set where its type is marked `#[deprecated]`.
     pub deprecated: Option<Deprecation>,
+    /// The wire name as declared, which is that of a boxed point wherever it is renamed.
+    #[serde(skip)]
+    #[cfg_attr(not(feature = "console"), allow(dead_code))]
+    pub(crate) declared: &'static str,
 }
 
 impl Registry {
@@ -242,6 +246,7 @@ fn registered_points(
             interruptible: info.interruptible,
             location: info.location,
             deprecated: info.deprecated,
+            declared: info.name,
         }
     };
     let mut points: Vec<_> = infos.values().map(point).collect();

@@ -1,6 +1,6 @@
 //! What an application can be watched by: metrics, spans, and an HTTP endpoint for probes and scrapers.
 //!
-//! [`names`] has every name once, and [`record`] is the one place where metrics are emitted; everything may name these two. The rest
+//! `names` has every name once, and `record` is the one place where metrics are emitted; everything may name these two. The rest
 //! stands above the modules that it shows.
 
 pub mod names;

@@ -151,3 +151,84 @@ pub const SPANS: &[(&str, &str, &[&str])] = &[
     (SPAN_ATTEMPT, "info", &["job", "handler", "queue", "attempt", "root", "traceparent"]),
     (SPAN_CALLBACK, "info", &["which", "job", "handler", "queue"]),
 ];
+
+macro_rules! events {
+    ($($constant:ident: $level:literal, $name:literal, $about:literal;)*) => {
+        /// The names of events from `info` on, as `tracing`'s metadata has them; their messages are for people and may change.
+        pub mod event {
+            $(
+                #[doc = $about]
+                pub const $constant: &str = concat!("extensions.", $name);
+            )*
+        }
+
+        /// All events, each with its level and what it says, in the order of the documentation.
+        pub const EVENTS: &[(&str, &str, &str)] = &[$((event::$constant, $level, $about)),*];
+    };
+}
+
+events! {
+    SYNC_MODE: "info", "instance.sync", "The queue is `sync:`: jobs run in place.";
+    DEPRECATED_HANDLERS: "warn", "instance.deprecated_handlers", "Deprecated handlers are registered; at start-up.";
+    DEPRECATED_POINTS: "warn", "instance.deprecated_points", "Deprecated points have handlers; at start-up.";
+    UNCLEAR_FEATURE: "warn", "instance.unclear_feature", "A variable of a feature flag says neither yes nor no.";
+    MUTED_NOBODY: "warn", "instance.muted_nobody", "A name was muted that no handler has.";
+    LARGE_PAYLOAD: "warn", "fire.large_payload", "A payload has more than 64 KiB; once per point type.";
+    SLOW_INLINE_HANDLER: "warn", "fire.slow_handler", "An inline handler ran longer than `slow_threshold` (100 ms): awaited ones each time, plain ones while profiling is on.";
+    OUTPUT_MISSING: "warn", "fire.output_missing", "A handler failed in graceful mode, so that its output is missing in an answer.";
+    OBSERVER_PANICKED: "error", "fire.observer_panicked", "An observer panicked.";
+    SLOW_STAGE: "warn", "pipeline.slow_stage", "A stage ran longer than `slow_threshold`.";
+    STAGE_FAILED: "warn", "pipeline.stage_failed", "A stage failed, and the pipeline went on behind it.";
+    BREAKER_OPENED: "warn", "breaker.opened", "A circuit opened.";
+    BREAKER_CHANGED: "info", "breaker.changed", "A circuit is half-open or closed again.";
+    BREAKER_HOOK_PANICKED: "error", "breaker.hook_panicked", "A hook for changes of breakers panicked.";
+    WORKER_STARTED: "info", "worker.started", "A worker started.";
+    WORKER_STOPPED: "info", "worker.stopped", "A worker ended; with its report.";
+    WORKER_WITHOUT_HANDLERS: "warn", "worker.without_handlers", "A worker knows no async handler.";
+    UNUSED_QUEUE: "warn", "worker.unused_queue", "A worker serves a queue that no handler uses; once, at its start.";
+    LIMIT_ELSEWHERE: "warn", "worker.limit_elsewhere", "`queue_concurrency` names a queue that the worker does not serve; at its start.";
+    SHUTTING_DOWN: "info", "worker.shutting_down", "A signal asked for the end.";
+    MEMORY_OUTGROWN: "info", "worker.memory_outgrown", "The process has more memory than `max_memory`; the worker ends.";
+    GRACE_OVER: "warn", "worker.grace_over", "Handlers that still run at shut-down are told to stop.";
+    HANDLERS_LEFT: "error", "worker.handlers_left", "Handlers block their threads at shut-down; their leases are given up.";
+    SETTLEMENTS_LEFT: "error", "worker.settlements_left", "The last ends could not be stored; their leases will end.";
+    GOODBYE_SLOW: "warn", "worker.goodbye_slow", "The store does not answer a worker's goodbye.";
+    GOODBYE_FAILED: "warn", "worker.goodbye_failed", "A worker's entry will time out instead of going at once.";
+    TALLIES_LEFT: "warn", "worker.tallies_left", "What was done since the last beat is missing in the store's history.";
+    EXECUTOR_DIED: "error", "worker.executor_died", "The framework itself panicked around a job; it is left to its lease.";
+    WATCHDOG_ENDS: "error", "worker.watchdog_ends", "Jobs wait, slots are free, and no claim is answered: the process ends.";
+    WATCHDOG_RECONNECTS: "error", "worker.watchdog_reconnects", "Jobs wait, slots are free, and no claim is answered: the connection is rebuilt.";
+    JOB_RETRIED: "warn", "job.retried", "An attempt failed and the job will be tried again; with kind, error and delay.";
+    JOB_DEAD: "error", "job.dead", "An attempt failed and the job is dead; with kind and error.";
+    SETTLED_TOO_LATE: "warn", "job.settled_too_late", "An attempt's end came when its lease was gone; another worker may run the job again.";
+    LEASE_LOST: "warn", "job.lease_lost", "A lease was lost while the handler ran; it is told to stop.";
+    SETTLEMENT_REFUSED: "error", "job.settlement_refused", "The store refused an attempt's end; its lease will end.";
+    JOB_UNKNOWN: "warn", "job.unknown", "A worker got a job that it cannot run, and put it off.";
+    SLOW_JOB: "warn", "job.slow", "An attempt ran longer than `slow_threshold`; once per handler and worker.";
+    HANDLER_STUCK: "error", "job.stuck", "A handler has not returned 5 s after its time-out; with how many are so, and of how many slots.";
+    HANDLER_HEEDLESS: "warn", "job.heedless", "A blocking handler goes on though it was told to stop; its slot stays taken.";
+    STUCK_RETURNED: "info", "job.stuck_returned", "A stuck handler has returned; its job went on without it.";
+    STUCK_REFUSED: "error", "job.stuck_refused", "The store refused the ends of stuck handlers; their leases will end.";
+    RUNTIME_BLOCKED: "error", "job.runtime_blocked", "A stuck handler blocks the runtime; the jobs that wait behind it are given back.";
+    CALLBACK_FAILED: "error", "job.callback_failed", "A callback panicked, took too long or could not be called.";
+    CALLBACK_RETURNED: "info", "job.callback_returned", "A stuck callback has returned; it is called again.";
+    JOBS_TAKEN_BACK: "warn", "store.jobs_taken_back", "Jobs of workers that are gone were taken back.";
+    JOBS_IN_QUARANTINE: "error", "store.jobs_quarantined", "Jobs were quarantined: their workers died over them.";
+    QUEUE_UNSERVED: "warn", "store.queue_unserved", "Jobs wait in a queue that no live worker serves; once per queue and worker.";
+    QUEUE_SERVED: "info", "store.queue_served", "No job waits any more in such a queue.";
+    STORE_FAILS: "warn", "store.fails", "A store's calls fail; once, however many do.";
+    STORE_WORKS: "info", "store.works", "A store's calls work again.";
+    STORE_LOST: "warn", "store.lost", "The connection to a store was lost; once.";
+    STORE_BACK: "info", "store.back", "The connection to a store is back.";
+    STORE_UNSAFE: "warn", "store.unsafe", "A setting of the server can lose jobs; it says which.";
+    STORE_UNWATCHED: "warn", "store.unwatched", "SQLite: the file cannot be watched for new jobs.";
+    WORKER_UNLOCKED: "warn", "store.worker_unlocked", "SQLite: a worker has no lock that tells of its death.";
+    NOT_ROLLED_BACK: "error", "store.not_rolled_back", "SQLite: a transaction could not be rolled back.";
+    SYNC_TOO_DEEP: "error", "sync.too_deep", "`sync:`: jobs fire jobs without end.";
+    SYNC_PANICKED: "error", "sync.panicked", "`sync:`: the runner of jobs panicked.";
+    SYNC_UNFINISHED: "error", "sync.unfinished", "`sync:`: not all jobs were run to their ends.";
+    SYNC_JOB_FAILED: "error", "sync.job_failed", "`sync:`: a job failed.";
+    SYNC_JOB_NOT_RUN: "error", "sync.job_not_run", "`sync:`: no handler here can run a job.";
+    TOO_MANY_LABELS: "warn", "metrics.too_many_labels", "A metric has more than 2,000 sets of labels; the rest is not counted.";
+    REQUEST_FAILED: "error", "axum.request_failed", "An `HttpError` of status 500 and above was answered; with the request's id.";
+}

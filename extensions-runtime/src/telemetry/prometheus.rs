@@ -14,7 +14,7 @@ use metrics::{
 };
 
 use super::QueueGauges;
-use super::names::{METRICS, MetricKind};
+use super::names::{METRICS, MetricKind, event};
 use super::text::{head, identifier, labels, sample};
 
 /// The upper bounds of the buckets of every histogram, in seconds.
@@ -126,6 +126,7 @@ impl Kept {
     fn warn(&self, key: &Key) {
         if !self.warned.swap(true, Ordering::Relaxed) {
             tracing::warn!(
+                name: event::TOO_MANY_LABELS,
                 metric = key.name(),
                 "more than {MOST_SERIES} sets of labels: the rest is not counted; does a label hold ids?"
             );

@@ -95,13 +95,7 @@ fn show_queue(stats: &QueueStats) {
     show(&names::QUEUE_OLDEST_WAIT, &[&queue], oldest.as_secs_f64());
     show(&names::QUEUE_PAUSED, &[&queue], flag(stats.paused));
     show(&names::QUEUE_WORKERS, &[&queue], stats.workers as f64);
-    super::record::unserved(queue, is_unserved(stats));
-}
-
-/// Whether jobs wait that a worker would run, if there were one.
-fn is_unserved(stats: &QueueStats) -> bool {
-    let waiting = [JobState::Available, JobState::Unroutable].map(|state| stats.count(state));
-    stats.workers == 0 && waiting.iter().sum::<u64>() > 0
+    super::record::unserved(queue, stats.is_unserved());
 }
 
 fn flag(is: bool) -> f64 {

@@ -24,6 +24,16 @@ pub(crate) struct Work<'a> {
 }
 
 impl Work<'_> {
+    /// A worker can run such jobs: what there was none of yet shows as 0, so that the first one is seen as an increase.
+    pub(crate) fn known(self) {
+        for outcome in ["completed", "retried", "dead"] {
+            count(&names::ATTEMPTS, &[&self.handler, &self.queue, &outcome], 0);
+        }
+        for metric in [&names::JOBS_DEAD, &names::LEASES_LOST, &names::HANDLERS_STUCK] {
+            count(metric, &[&self.handler, &self.queue], 0);
+        }
+    }
+
     pub(crate) fn queued(self) {
         count(&names::JOBS_QUEUED, &[&self.handler, &self.queue], 1);
     }

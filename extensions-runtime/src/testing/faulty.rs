@@ -227,7 +227,7 @@ impl QueueBackend for FaultyQueue {
 }
 
 impl QueueAdmin for FaultyQueue {
-    forward!(stats list get retry cancel forget prune pause resume workers);
+    forward!(stats list get retry cancel forget prune pause resume workers history check now);
 
     fn migrations(&self) -> Vec<Migration> {
         self.inner.migrations()

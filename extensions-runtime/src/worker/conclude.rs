@@ -17,7 +17,7 @@ use crate::policy::{AfterFailure, after_failure};
 use crate::queue::{Pushed, QueueError, Settle, Settled, Settlement};
 use crate::registry::JobRunner;
 use crate::task;
-use crate::telemetry::names;
+use crate::telemetry::names::{self, event};
 
 /// How long a callback of a handler without a time-out may run.
 const CALLBACK_TIMEOUT: Duration = Duration::from_secs(60);
@@ -128,7 +128,7 @@ impl Executor {
 
     fn note_committed(&self, job: &Job) {
         self.leases.remove([(job.id(), job.token())]);
-        add(&self.counts.completed);
+        self.counts.note_completed(job);
         job.work().ended("completed");
     }
 
@@ -144,7 +144,7 @@ impl Executor {
 
     /// Counts the end of a claim that took effect.
     pub(super) fn note(&self, job: &Job, end: &Settle) {
-        self.counts.note(end);
+        self.counts.note(job, end);
         if let Some(outcome) = outcome(end) {
             job.work().ended(outcome);
         }
@@ -205,7 +205,7 @@ impl Executor {
             AfterFailure::Bury => self.burial(runner, job, kind, message),
             AfterFailure::Retry(delay) => {
                 let error = self.error(job, kind, message);
-                tracing::warn!(job = %job.id(), kind = %error.kind, error = error.message, ?delay, "attempt {attempt} of {max} failed; trying again");
+                tracing::warn!(name: event::JOB_RETRIED, job = %job.id(), kind = %error.kind, error = error.message, ?delay, "attempt {attempt} of {max} failed; trying again");
                 job.set_next_attempt_at(self.clock.now().saturating_add(delay));
                 Settle::Retry { delay, error }
             }
@@ -221,7 +221,7 @@ impl Executor {
         message: String,
     ) -> Settle {
         let error = self.error(job, kind, message);
-        tracing::error!(job = %job.id(), kind = %error.kind, error = error.message, "attempt {} of {} failed; the job is dead", job.attempt(), job.max_attempts());
+        tracing::error!(name: event::JOB_DEAD, job = %job.id(), kind = %error.kind, error = error.message, "attempt {} of {} failed; the job is dead", job.attempt(), job.max_attempts());
         // There is no point to call it with where the payload is none.
         let owe_on_failure = runner.options().on_failure && kind != ErrorKind::Undecodable;
         Settle::Bury { error, owe_on_failure }
@@ -275,7 +275,7 @@ impl Executor {
                 self.end(job, Settle::CallbackDone).await;
             }
             Returned::GivenUp => {
-                tracing::info!(job = %job.id(), "a stuck callback has returned; it is called again")
+                tracing::info!(name: event::CALLBACK_RETURNED, job = %job.id(), "a stuck callback has returned; it is called again")
             }
         }
     }
@@ -303,7 +303,7 @@ impl Executor {
             Ok(Err(panic)) => format!("panicked: {}", panic_text(panic)),
             Err(_) => format!("ran longer than {limit:?}"),
         };
-        tracing::error!(job = %job.id(), handler = %job.handler(), "`{which}` {wrong}");
+        tracing::error!(name: event::CALLBACK_FAILED, job = %job.id(), handler = %job.handler(), "`{which}` {wrong}");
     }
 
     pub(super) async fn settle(&self, job: &Job, end: Settle, keeps_lease: bool) -> Settled {
@@ -311,7 +311,7 @@ impl Executor {
         let settled = self.settler.settle(settlement, keeps_lease).await;
         if settled == Settled::LeaseLost {
             self.count_lost(job);
-            tracing::warn!(job = %job.id(), handler = %job.handler(), "a settlement came too late: the lease was gone");
+            tracing::warn!(name: event::SETTLED_TOO_LATE, job = %job.id(), handler = %job.handler(), "a settlement came too late: the lease was gone");
         }
         settled
     }

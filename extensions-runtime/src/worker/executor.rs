@@ -17,7 +17,7 @@ use crate::instance::Extensions;
 use crate::job::{ErrorKind, HandlerKey, Purpose, WorkerId};
 use crate::queue::{QueueBackend, Retention, Settle};
 use crate::registry::JobRunner;
-use crate::telemetry::names;
+use crate::telemetry::names::{self, event};
 use crate::telemetry::record::Share;
 use crate::time::Clock;
 
@@ -76,7 +76,7 @@ impl Executor {
     }
 
     async fn put_off(&self, job: &Job) {
-        tracing::warn!(job = %job.id(), handler = %job.handler(), "claimed a job of a handler or version that is not known here; put off");
+        tracing::warn!(name: event::JOB_UNKNOWN, job = %job.id(), handler = %job.handler(), "claimed a job of a handler or version that is not known here; put off");
         self.settle(job, Settle::Snooze { delay: PUT_OFF }, false).await;
     }
 
@@ -117,6 +117,7 @@ impl Executor {
             let started = Instant::now();
             let (ended, goes_on) = run(&**runner, job).await;
             let took = started.elapsed();
+            job.note_ended();
             job.work().ran(took);
             self.warn_if_slow(job, took);
             match self.leases.end(job) {
@@ -125,7 +126,7 @@ impl Executor {
                     self.conclude(runner, job, ended).await;
                 }
                 Returned::GivenUp => {
-                    tracing::info!(ran = ?started.elapsed(), "a stuck handler has returned; its job went on without it");
+                    tracing::info!(name: event::STUCK_RETURNED, ran = ?started.elapsed(), "a stuck handler has returned; its job went on without it");
                 }
             }
             if let Some(running) = goes_on {
@@ -140,7 +141,7 @@ impl Executor {
     async fn outlive(&self, job: &Job, running: BoxFuture<'_, ()>) {
         add(&self.counts.stuck);
         job.work().stuck();
-        tracing::warn!("a blocking handler does not heed that it is to stop; its slot stays taken");
+        tracing::warn!(name: event::HANDLER_HEEDLESS, "a blocking handler does not heed that it is to stop; its slot stays taken");
         self.leases.outlive(job);
         running.await;
         self.leases.end(job);
@@ -154,7 +155,7 @@ impl Executor {
         let mut slow = self.slow.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if !slow.contains(job.handler()) {
             slow.push(job.handler().clone());
-            tracing::warn!(handler = %job.handler(), ?took, "slow handler; said once for each handler");
+            tracing::warn!(name: event::SLOW_JOB, handler = %job.handler(), ?took, "slow handler; said once for each handler");
         }
     }
 }

@@ -16,6 +16,7 @@ use super::watchdog::Watchdog;
 use crate::instance::Extensions;
 use crate::queue::{QueueBackend, WorkerInfo};
 use crate::task::block_on;
+use crate::telemetry::names::event;
 
 /// How often a worker says that it lives.
 pub(super) const BEAT: Duration = Duration::from_secs(5);
@@ -78,7 +79,7 @@ impl Heartbeat {
     pub(super) async fn end(mut self) {
         self.shared.end();
         if tokio::time::timeout(GOODBYE, &mut self.left).await.is_err() {
-            tracing::warn!("the worker's goodbye takes long; it is left behind");
+            tracing::warn!(name: event::GOODBYE_SLOW, "the worker's goodbye takes long; it is left behind");
         }
     }
 }
@@ -130,8 +131,20 @@ impl Beating {
                 next_look = Instant::now() + look_every;
             }
         }
+        self.say_goodbye();
+    }
+
+    /// A last beat where something was done since the one before, and the goodbye.
+    fn say_goodbye(&mut self) {
+        let done = self.vitals.counts.tallies.take();
+        self.worker.busy = self.leases.busy.load(Ordering::Relaxed);
+        if !done.is_empty()
+            && let Err(error) = block_on(self.queue.beat(self.worker.clone(), done))
+        {
+            tracing::warn!(name: event::TALLIES_LEFT, %error, "what was done since the last beat is missing in the queue's history");
+        }
         if let Err(error) = block_on(self.queue.leave(self.worker.id)) {
-            tracing::warn!(%error, "the worker could not say goodbye; its entry will time out");
+            tracing::warn!(name: event::GOODBYE_FAILED, %error, "the worker could not say goodbye; its entry will time out");
         }
     }
 
@@ -156,12 +169,16 @@ impl Beating {
     fn beat(&mut self) -> Option<Duration> {
         self.worker.handlers = self.extensions.registry().known().to_vec();
         self.worker.busy = self.leases.busy.load(Ordering::Relaxed);
-        match block_on(self.queue.beat(self.worker.clone())) {
+        let done = self.vitals.counts.tallies.take();
+        match block_on(self.queue.beat(self.worker.clone(), done.clone())) {
             Ok(()) => {
                 self.outage.works("beat");
                 None
             }
-            Err(error) => Some(self.outage.failed("beat", &error)),
+            Err(error) => {
+                self.vitals.counts.tallies.add(&done);
+                Some(self.outage.failed("beat", &error))
+            }
         }
     }
 }

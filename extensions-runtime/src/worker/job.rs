@@ -34,6 +34,7 @@ struct Inner {
     stopped: Notify,
     claimed_at: Instant,
     begun: OnceLock<Instant>,
+    ended: OnceLock<Instant>,
     beginning: Notify,
     progress: Mutex<Option<Progress>>,
     next_attempt_at: OnceLock<Timestamp>,
@@ -69,6 +70,7 @@ impl Job {
             stopped: Notify::new(),
             claimed_at: Instant::now(),
             begun: OnceLock::new(),
+            ended: OnceLock::new(),
             beginning: Notify::new(),
             progress: Mutex::default(),
             next_attempt_at: OnceLock::new(),
@@ -141,6 +143,19 @@ impl Job {
     /// Since when the handler itself runs, once it does.
     pub(crate) fn begun_at(&self) -> Option<Instant> {
         self.0.begun.get().copied()
+    }
+
+    /// Says that the handler has returned, or was stopped.
+    pub(crate) fn note_ended(&self) {
+        let _ = self.0.ended.set(Instant::now());
+    }
+
+    /// How long the job was there before its handler ran, and how long that ran, or has run so far; nothing if it did not.
+    pub(crate) fn times(&self) -> Option<(Duration, Duration)> {
+        let begun = self.begun_at()?;
+        let ran = self.0.ended.get().map_or_else(|| begun.elapsed(), |ended| ended.duration_since(begun));
+        let waited = self.0.claimed.age.saturating_add(begun.duration_since(self.0.claimed_at));
+        Some((waited, ran))
     }
 
     /// How long ago it was pushed: by the store's clock up to its claim, by elapsed time since.

@@ -10,6 +10,7 @@ use crate::breaker::Pass;
 use crate::job::{JobId, LeaseToken};
 use crate::queue::{Extend, Extended};
 use crate::registry::JobRunner;
+use crate::telemetry::names::event;
 
 /// How long after its time-out a handler that does not return is waited for before it counts as stuck.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
@@ -258,7 +259,7 @@ impl Leases {
                 }
                 Extended::LeaseLost if held.job.is_completed_within() => {}
                 Extended::LeaseLost => {
-                    tracing::warn!(job = %asked.job, handler = %held.job.handler(), "lease lost; its handler is stopped");
+                    tracing::warn!(name: event::LEASE_LOST, job = %asked.job, handler = %held.job.handler(), "lease lost; its handler is stopped");
                     held.job.stop(Stop::LeaseLost);
                     state.remove(claim);
                 }

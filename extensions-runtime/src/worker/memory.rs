@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::telemetry::names::event;
+
 /// How often it is looked at.
 const LOOK: Duration = Duration::from_secs(1);
 
@@ -16,7 +18,7 @@ pub(super) async fn outgrown(most: Option<u64>) {
     loop {
         tokio::time::sleep(LOOK).await;
         if let Some(resident) = resident().filter(|resident| *resident > most) {
-            tracing::info!(resident, max_memory = most, "the process has grown too large; the worker ends");
+            tracing::info!(name: event::MEMORY_OUTGROWN, resident, max_memory = most, "the process has grown too large; the worker ends");
             return;
         }
     }

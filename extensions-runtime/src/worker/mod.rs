@@ -27,6 +27,7 @@ mod shutdown;
 mod status;
 mod stuck;
 mod sync;
+mod tallies;
 mod threads;
 mod unserved;
 mod upkeep;

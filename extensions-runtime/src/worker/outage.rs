@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use crate::queue::{Link, QueueBackend, QueueError};
+use crate::telemetry::names::event;
 
 /// Which of a worker's calls fail at present.
 #[derive(Debug)]
@@ -56,7 +57,7 @@ impl Outage {
             tracing::debug!(call, %error, "the queue still fails");
         } else {
             failing.said = true;
-            tracing::warn!(queue = self.queue.describe(), call, %error, "the queue fails; trying until it works again");
+            tracing::warn!(name: event::STORE_FAILS, queue = self.queue.describe(), call, %error, "the queue fails; trying until it works again");
         }
         wait
     }
@@ -89,7 +90,7 @@ impl Outage {
         if failing.calls.is_empty() {
             self.is_any.store(false, Ordering::Relaxed);
             if std::mem::take(&mut failing.said) {
-                tracing::info!(queue = self.queue.describe(), "the queue works again");
+                tracing::info!(name: event::STORE_WORKS, queue = self.queue.describe(), "the queue works again");
             }
         }
     }

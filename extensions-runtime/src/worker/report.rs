@@ -4,6 +4,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::{Deserialize, Serialize};
 
+use super::job::Job;
+use super::tallies::Tallies;
 use crate::job::ErrorKind;
 use crate::queue::Settle;
 
@@ -91,6 +93,8 @@ pub(super) struct Counts {
     pub(super) released: AtomicU64,
     pub(super) lost: AtomicU64,
     pub(super) owed_callbacks: AtomicU64,
+    /// The same by queue and handler, since the last beat.
+    pub(super) tallies: Tallies,
 }
 
 pub(super) fn add(count: &AtomicU64) {
@@ -99,7 +103,8 @@ pub(super) fn add(count: &AtomicU64) {
 
 impl Counts {
     /// Counts the end of a claim that took effect.
-    pub(super) fn note(&self, end: &Settle) {
+    pub(super) fn note(&self, job: &Job, end: &Settle) {
+        self.tallies.note(job, end);
         match end {
             Settle::Complete { .. } => add(&self.completed),
             Settle::Retry { .. } => {
@@ -115,6 +120,12 @@ impl Counts {
             Settle::Release => add(&self.released),
             Settle::CallbackDone => {}
         }
+    }
+
+    /// Counts a job that its handler has completed in a transaction of its own.
+    pub(super) fn note_completed(&self, job: &Job) {
+        add(&self.completed);
+        self.tallies.note_completed(job);
     }
 
     pub(super) fn report(&self, stopped: StopReason, connection_losses: u64) -> WorkerReport {

@@ -8,6 +8,7 @@ use super::leases::Leases;
 use super::outage::Outage;
 use crate::job::{JobId, LeaseToken};
 use crate::queue::{QueueBackend, QueueError, Settled, Settlement};
+use crate::telemetry::names::event;
 
 /// The most settlements in one call.
 const BATCH: usize = 1_000;
@@ -87,7 +88,7 @@ async fn settle(queue: &dyn QueueBackend, outage: &Outage, settlements: Vec<Sett
 }
 
 fn refused(settlement: &Settlement, error: &QueueError) -> Settled {
-    tracing::error!(job = %settlement.job, %error, "a settlement was refused; its lease will end");
+    tracing::error!(name: event::SETTLEMENT_REFUSED, job = %settlement.job, %error, "a settlement was refused; its lease will end");
     Settled::LeaseLost
 }
 

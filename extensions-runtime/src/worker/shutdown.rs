@@ -6,6 +6,7 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use crate::telemetry::names::event;
 use tokio::sync::Notify;
 
 static STATE: Mutex<State> = Mutex::new(State { heard: false, working: 0, ending: false });
@@ -74,7 +75,7 @@ fn hear(name: &'static str, number: i32) {
     }
     state.ending = true;
     drop(state);
-    tracing::info!(signal = name, "shutting down; a second signal ends at once");
+    tracing::info!(name: event::SHUTTING_DOWN, signal = name, "shutting down; a second signal ends at once");
     SIGNALLED.notify_waiters();
 }
 

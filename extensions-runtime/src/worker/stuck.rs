@@ -15,6 +15,7 @@ use crate::job::{AttemptError, ErrorKind};
 use crate::queue::{QueueBackend, Settle, Settled, Settlement};
 use crate::registry::JobRunner;
 use crate::task::block_on;
+use crate::telemetry::names::event;
 
 pub(super) struct StuckJobs {
     queue: Arc<dyn QueueBackend>,
@@ -67,6 +68,7 @@ impl StuckJobs {
         let Stuck { job, runner, what, limit } = stuck;
         let outlived = self.leases.outlived();
         tracing::error!(
+            name: event::HANDLER_STUCK,
             job = %job.id(), handler = %job.handler(), ?what, ?limit, stuck = outlived, slots = self.vitals.slots(),
             "stuck: past its time-out it does not return; its slot stays taken, and its job goes on without it"
         );
@@ -95,7 +97,7 @@ impl StuckJobs {
                 return false;
             }
             Err(error) => {
-                tracing::error!(%error, "the ends of stuck handlers were refused; their leases will end");
+                tracing::error!(name: event::STUCK_REFUSED, %error, "the ends of stuck handlers were refused; their leases will end");
                 vec![Settled::LeaseLost; self.unsettled.len()]
             }
         };
@@ -139,6 +141,7 @@ impl StuckJobs {
             return;
         }
         tracing::error!(
+            name: event::RUNTIME_BLOCKED,
             jobs = waiting.len(),
             "a stuck handler blocks the runtime; the jobs that wait here are given back"
         );

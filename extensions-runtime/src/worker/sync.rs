@@ -12,6 +12,7 @@ use super::threads::Threads;
 use crate::instance::{Around, Extensions};
 use crate::job::{JobId, JobRecord, JobState, NewJob, UniqueKey, UniqueUntil};
 use crate::queue::{Pushed, QueueError, QueueErrorKind, in_memory};
+use crate::telemetry::names::event;
 use crate::time::{ManualClock, Timestamp};
 
 /// The states of jobs that did not succeed.
@@ -60,7 +61,7 @@ impl SyncMode {
         let limit = extensions.max_depth();
         if around.depth > limit {
             let handlers: Vec<_> = jobs.iter().map(|job| job.handler.to_string()).collect();
-            tracing::error!(?handlers, "sync: jobs fire jobs, {limit} deep; these are not run");
+            tracing::error!(name: event::SYNC_TOO_DEEP, ?handlers, "sync: jobs fire jobs, {limit} deep; these are not run");
             return Ok(vec![Pushed::Queued; jobs.len()]);
         }
         let now = extensions.settings().clock.now();
@@ -85,11 +86,11 @@ impl SyncMode {
             (ended, in_place.list(NOT_DONE).await.unwrap_or_default())
         });
         match self.threads.run(work).await.map_err(no_thread)? {
-            None => tracing::error!("sync: the runner of jobs panicked"),
+            None => tracing::error!(name: event::SYNC_PANICKED, "sync: the runner of jobs panicked"),
             Some((ended, not_done)) => {
                 not_done.iter().for_each(log);
                 if let Err(error) = ended {
-                    tracing::error!(%error, "sync: not all jobs were run to their ends");
+                    tracing::error!(name: event::SYNC_UNFINISHED, %error, "sync: not all jobs were run to their ends");
                 }
             }
         }
@@ -143,10 +144,10 @@ fn log(job: &JobRecord) {
     let (point, handler) = (job.handler.point(), job.handler.handler());
     match job.errors.last() {
         Some(error) => {
-            tracing::error!(point, handler, job = %job.id, kind = %error.kind, error = error.message, "sync: a job failed")
+            tracing::error!(name: event::SYNC_JOB_FAILED, point, handler, job = %job.id, kind = %error.kind, error = error.message, "sync: a job failed")
         }
         None => {
-            tracing::error!(point, handler, job = %job.id, state = %job.state, "sync: a job was not run: no handler here can")
+            tracing::error!(name: event::SYNC_JOB_NOT_RUN, point, handler, job = %job.id, state = %job.state, "sync: a job was not run: no handler here can")
         }
     }
 }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use super::status::Vitals;
 use crate::job::{JobState, QueueName};
 use crate::queue::QueueStats;
+use crate::telemetry::names::event;
 
 /// When to look first: by then those that start together have said that they are there.
 const FIRST_LOOK: Duration = Duration::from_secs(10);
@@ -50,9 +51,7 @@ impl Unserved {
 }
 
 fn note(told: &mut BTreeSet<QueueName>, stats: &[QueueStats]) -> Vec<News> {
-    let is_unserved =
-        |stats: &&QueueStats| !stats.paused && stats.workers == 0 && stats.count(JobState::Available) > 0;
-    let unserved: Vec<&QueueStats> = stats.iter().filter(is_unserved).collect();
+    let unserved: Vec<&QueueStats> = stats.iter().filter(|stats| stats.is_unserved()).collect();
     let now: BTreeSet<QueueName> = unserved.iter().map(|stats| stats.queue.clone()).collect();
     let settled = told.difference(&now).cloned().map(News::Settled);
     let new = unserved.iter().filter(|stats| !told.contains(&stats.queue));
@@ -66,13 +65,14 @@ fn tell(news: News) {
     match news {
         News::Unserved(queue, jobs) => {
             tracing::warn!(
+                name: event::QUEUE_UNSERVED,
                 %queue,
                 jobs,
                 "jobs wait in a queue that no live worker serves; start one that names the queue"
             );
         }
         News::Settled(queue) => {
-            tracing::info!(%queue, "no job waits any more in a queue that no live worker served");
+            tracing::info!(name: event::QUEUE_SERVED, %queue, "no job waits any more in a queue that no live worker served");
         }
     }
 }

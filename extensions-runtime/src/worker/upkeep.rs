@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::outage::Outage;
 use super::unserved::Unserved;
 use crate::queue::{Maintained, QueueBackend, Retention};
+use crate::telemetry::names::event;
 use crate::telemetry::record;
 
 /// The longest time between two rounds: what a dead process held is taken back within a second (product 8.2).
@@ -47,9 +48,9 @@ pub(super) async fn run(
 fn tell(done: Maintained) {
     record::maintained(done.rescued, done.quarantined);
     if done.rescued > 0 {
-        tracing::warn!(jobs = done.rescued, "took back jobs of workers that are gone");
+        tracing::warn!(name: event::JOBS_TAKEN_BACK, jobs = done.rescued, "took back jobs of workers that are gone");
     }
     if done.quarantined > 0 {
-        tracing::error!(jobs = done.quarantined, "jobs were quarantined: their workers died over them");
+        tracing::error!(name: event::JOBS_IN_QUARANTINE, jobs = done.quarantined, "jobs were quarantined: their workers died over them");
     }
 }

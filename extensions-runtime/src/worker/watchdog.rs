@@ -13,6 +13,7 @@ use super::status::Vitals;
 use crate::job::{JobState, WorkerId};
 use crate::queue::{QueueBackend, QueueStats, WorkerInfo};
 use crate::task::block_on_within;
+use crate::telemetry::names::event;
 
 /// The exit code of a process whose worker claimed nothing although jobs waited and slots were free
 /// ([`WorkerBuilder::watchdog`](super::WorkerBuilder::watchdog)): 70, `EX_SOFTWARE` of sysexits.h.
@@ -156,6 +157,7 @@ impl Watchdog {
         let (silent, queue) = (self.patience, self.queue.describe());
         if self.rebuilt.is_some() {
             tracing::error!(
+                name: event::WATCHDOG_ENDS,
                 queue,
                 ?silent,
                 exit_code = WATCHDOG_EXIT,
@@ -165,6 +167,7 @@ impl Watchdog {
             std::process::exit(WATCHDOG_EXIT);
         }
         tracing::error!(
+            name: event::WATCHDOG_RECONNECTS,
             queue,
             ?silent,
             "jobs wait, slots are free, and no claim was answered; the connection is rebuilt"

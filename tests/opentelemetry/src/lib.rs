@@ -1,5 +1,5 @@
 //! The guide's page on telemetry, whose code is tested here: the facade itself does not depend on OpenTelemetry's SDK.
 
-//#[cfg(doctest)]
-//#[doc = include_str!("../../../docs/telemetry.md")]
-//mod telemetry {}
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/telemetry.md")]
+mod telemetry {}

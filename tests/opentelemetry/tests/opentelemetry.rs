@@ -185,7 +185,7 @@ async fn a_callback_that_another_worker_owes_is_a_child_of_the_fire() {
     let gone = WorkerId::new();
     let claim = ClaimRequest {
         worker: gone,
-        queues: vec!["default".into()].into(),
+        queues: vec!["default".into()],
         handlers: vec![KnownHandler { handler: HandlerKey::new("Order", "deliver"), max_version: 1 }].into(),
         max: 1,
         lease: Duration::from_secs(30),

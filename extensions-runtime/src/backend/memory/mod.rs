@@ -3,6 +3,7 @@
 //! Keeps every rule of [`QueueBackend`] but outlives nothing. With a [`ManualClock`](crate::time::ManualClock) time
 //! stands still until the test moves it.
 
+mod history;
 mod state;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,9 +14,9 @@ use tokio::sync::Notify;
 use self::state::State;
 use crate::job::{JobId, JobRecord, NewJob, QueueName, WorkerId};
 use crate::queue::{
-    AdminOutcome, Capabilities, ClaimRequest, Claimed, Extend, Extended, JobFilter, Maintained, Migration,
-    Pushed, QueueAdmin, QueueBackend, QueueFuture, QueueStats, Retention, Settled, Settlement, WaitRequest,
-    WorkerInfo,
+    AdminOutcome, Capabilities, ClaimRequest, Claimed, Extend, Extended, Finding, HistoryEntry, JobFilter,
+    Maintained, Migration, Pushed, QueueAdmin, QueueBackend, QueueFuture, QueueStats, Retention, Settled,
+    Settlement, Tally, WaitRequest, WorkerInfo,
 };
 use crate::time::{Clock, SystemClock, Timestamp};
 
@@ -148,8 +149,8 @@ impl QueueBackend for Memory {
         })
     }
 
-    fn beat(&self, worker: WorkerInfo) -> QueueFuture<'_, ()> {
-        self.call(move |state, now| state.beat(worker, now))
+    fn beat(&self, worker: WorkerInfo, done: Vec<Tally>) -> QueueFuture<'_, ()> {
+        self.call(move |state, now| state.beat(worker, &done, now))
     }
 
     fn leave(&self, worker: WorkerId) -> QueueFuture<'_, ()> {
@@ -196,6 +197,18 @@ impl QueueAdmin for Memory {
 
     fn workers(&self) -> QueueFuture<'_, Vec<WorkerInfo>> {
         self.call(|state, now| state.live_workers(now))
+    }
+
+    fn history(&self, since: Duration) -> QueueFuture<'_, Vec<HistoryEntry>> {
+        self.call(move |state, now| state.history(since, now))
+    }
+
+    fn check(&self) -> QueueFuture<'_, Vec<Finding>> {
+        self.call(|state, now| state.check(now))
+    }
+
+    fn now(&self) -> QueueFuture<'_, Timestamp> {
+        self.call(|_, now| now)
     }
 
     fn migrations(&self) -> Vec<Migration> {

@@ -4,14 +4,15 @@ use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::history::History;
 use crate::backend::rules::{self, Routes};
 use crate::job::{
     AttemptError, ClaimedJob, HandlerKey, JobId, JobRecord, JobState, LeaseToken, NewJob, Payload, Progress,
     Purpose, QueueName, UniqueKey, UniqueUntil, WorkerId,
 };
 use crate::queue::{
-    AdminOutcome, ClaimRequest, Claimed, Extend, Extended, JobFilter, Pushed, QueueStats, Retention, Settle,
-    Settled, Settlement, TakeLost, WaitCursor, WorkerInfo,
+    AdminOutcome, ClaimRequest, Claimed, Extend, Extended, Finding, HistoryEntry, JobFilter, Pushed,
+    QueueStats, Retention, Settle, Settled, Settlement, TakeLost, Tally, WaitCursor, WorkerInfo,
 };
 use crate::time::Timestamp;
 
@@ -24,6 +25,7 @@ pub(super) struct State {
     taken: HashMap<JobId, Timestamp>,
     paused: HashSet<QueueName>,
     workers: HashMap<WorkerId, WorkerInfo>,
+    history: History,
     next_seq: u64,
     next_token: u64,
 }
@@ -490,9 +492,22 @@ impl State {
         ids.len() as u64
     }
 
-    pub(super) fn beat(&mut self, mut worker: WorkerInfo, now: Timestamp) {
+    pub(super) fn beat(&mut self, mut worker: WorkerInfo, done: &[Tally], now: Timestamp) {
+        self.history.add(done, now);
         worker.last_beat = now;
         self.workers.insert(worker.id, worker);
+    }
+
+    pub(super) fn history(&self, since: Duration, now: Timestamp) -> Vec<HistoryEntry> {
+        self.history.since(since, now)
+    }
+
+    /// Keys that are held by no job are the only thing that can be wrong here.
+    pub(super) fn check(&self, now: Timestamp) -> Vec<Finding> {
+        let holds = |lock: &&Lock| lock.until.is_none_or(|until| until > now);
+        let is_over = |lock: &&Lock| self.jobs.get(&lock.job).is_none_or(|entry| entry.state.is_final());
+        let orphaned = self.locks.values().filter(holds).filter(is_over).count() as u64;
+        rules::orphaned_keys(orphaned).into_iter().collect()
     }
 
     pub(super) fn leave(&mut self, worker: WorkerId, now: Timestamp) {
@@ -589,12 +604,15 @@ impl State {
         let mut found: Vec<_> = self
             .jobs
             .values()
-            .filter(|entry| filter.after.is_none_or(|after| entry.job.id > after))
+            .filter(|entry| filter.is_beyond(entry.job.id))
             .filter(|entry| filter.queue.as_ref().is_none_or(|queue| entry.job.queue == *queue))
             .filter(|entry| filter.handler.as_ref().is_none_or(|handler| entry.job.handler == *handler))
             .filter(|entry| filter.states.is_empty() || filter.states.contains(&Self::shown(entry, &routes)))
             .collect();
         found.sort_by_key(|entry| entry.job.id);
+        if filter.newest {
+            found.reverse();
+        }
         found.truncate(filter.page());
         found.into_iter().map(|entry| Self::describe(entry, &routes, now)).collect()
     }

@@ -13,10 +13,11 @@ use super::store::{Change, Store, follow_ups, lane_keys};
 use super::{Core, Postgres, error, migrations};
 use crate::job::{JobId, JobRecord, NewJob, QueueName, WorkerId};
 use crate::queue::{
-    AdminOutcome, Capabilities, ClaimRequest, Claimed, Connection, Extend, Extended, JobFilter, Maintained,
-    Migration, Pushed, QueueAdmin, QueueBackend, QueueError, QueueFuture, QueueStats, Retention, Settled,
-    Settlement, WaitRequest, WorkerInfo,
+    AdminOutcome, Capabilities, ClaimRequest, Claimed, Connection, Extend, Extended, Finding, HistoryEntry,
+    JobFilter, Maintained, Migration, Pushed, QueueAdmin, QueueBackend, QueueError, QueueFuture, QueueStats,
+    Retention, Settled, Settlement, Tally, WaitRequest, WorkerInfo,
 };
+use crate::time::Timestamp;
 
 /// The longest wait while changes are heard of at once: one of them may have been lost on the way.
 const LISTENING: Duration = Duration::from_secs(5);
@@ -206,6 +207,22 @@ impl Core {
         }
     }
 
+    /// What makes workers slow to hear of new jobs.
+    fn ways_to_hear(&self) -> Vec<Finding> {
+        let finding = match self.poll {
+            Some(every) => Finding::note(
+                format!("it is looked for jobs every {every:?} instead of listening (`poll`)"),
+                "leave `poll` away unless a pooler by transaction is in between",
+            ),
+            None if !self.signal.is_listening() => Finding::warning(
+                "changes are not heard of now, so that jobs wait up to half a second",
+                "if that lasts: is a pooler by transaction in between? Then add `?poll=250ms` to the URL",
+            ),
+            None => return Vec::new(),
+        };
+        vec![finding]
+    }
+
     fn change(
         self: &Arc<Self>,
         operation: &'static str,
@@ -353,11 +370,11 @@ impl QueueBackend for Postgres {
         Box::pin(async move { answer("maintain", core.start(Arc::clone(core).maintain(retention))).await })
     }
 
-    fn beat(&self, worker: WorkerInfo) -> QueueFuture<'_, ()> {
-        let worker = Arc::new(worker);
+    fn beat(&self, worker: WorkerInfo, done: Vec<Tally>) -> QueueFuture<'_, ()> {
+        let (worker, done) = (Arc::new(worker), Arc::<[Tally]>::from(done));
         self.inner.core.call(Call::one("beat"), move |store, conn| {
-            let worker = Arc::clone(&worker);
-            Box::pin(async move { store.beat(conn, &worker).await })
+            let (worker, done) = (Arc::clone(&worker), Arc::clone(&done));
+            Box::pin(async move { store.beat(conn, &worker, &done).await })
         })
     }
 
@@ -435,6 +452,27 @@ impl QueueAdmin for Postgres {
         self.inner
             .core
             .call(Call::one("workers"), |store, conn| Box::pin(async move { store.workers(conn).await }))
+    }
+
+    fn history(&self, since: Duration) -> QueueFuture<'_, Vec<HistoryEntry>> {
+        self.inner.core.call(Call::one("history"), move |store, conn| {
+            Box::pin(async move { store.history(conn, since).await })
+        })
+    }
+
+    fn check(&self) -> QueueFuture<'_, Vec<Finding>> {
+        let core = &self.inner.core;
+        Box::pin(async move {
+            let mut found = core.ways_to_hear();
+            let call =
+                core.call(Call::one("check"), |store, conn| Box::pin(async move { store.check(conn).await }));
+            found.extend(call.await?);
+            Ok(found)
+        })
+    }
+
+    fn now(&self) -> QueueFuture<'_, Timestamp> {
+        self.inner.core.call(Call::one("now"), |store, conn| Box::pin(async move { store.now(conn).await }))
     }
 
     fn migrations(&self) -> Vec<Migration> {

@@ -6,11 +6,15 @@ use super::error;
 use super::store::Place;
 use crate::queue::{Migration, QueueError, QueueErrorKind};
 
-const MIGRATIONS: &[&str] =
-    &[include_str!("schema/0001.sql"), include_str!("schema/0002.sql"), include_str!("schema/0003.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("schema/0001.sql"),
+    include_str!("schema/0002.sql"),
+    include_str!("schema/0003.sql"),
+    include_str!("schema/0004.sql"),
+];
 
 /// The newest schema that this program knows.
-pub(super) const NEWEST: i32 = 3;
+pub(super) const NEWEST: i32 = 4;
 
 const VERSIONS: &str = "CREATE TABLE IF NOT EXISTS {p}schema (version integer PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now());\n";
 const APPLIED: &str = "INSERT INTO {p}schema (version) VALUES ({v});\n";
@@ -31,22 +35,19 @@ fn step(place: &Place, version: u32, text: &str) -> String {
     place.fill(&format!("{first}{text}{}", APPLIED.replace("{v}", &version.to_string())))
 }
 
-/// Brings the store to [`NEWEST`], or only sees whether it is there.
+/// Brings the store to [`NEWEST`], or only sees whether it is there; which version it had.
 pub(super) async fn migrate(
     conn: &mut PgConnection,
     place: &Place,
     may_change: bool,
-) -> Result<(), QueueError> {
+) -> Result<u32, QueueError> {
     let failed = |error: sqlx::Error| error::map(&error, "connect");
     let found = version(conn, place).await.map_err(failed)?;
     if found == NEWEST {
-        return Ok(());
+        return Ok(found.unsigned_abs());
     }
     if found < NEWEST && !may_change {
-        let context = format!(
-            "the store in {place} has schema {found}, this program needs {NEWEST}: run its migrations, or let it by `migrate(true)`"
-        );
-        return Err(QueueError::new(QueueErrorKind::InvalidConfig, "connect", context));
+        return Err(older(place, found));
     }
     let mut tx = conn.begin().await.map_err(failed)?;
     sqlx::raw_sql(AssertSqlSafe(place.fill(LOCK))).execute(&mut *tx).await.map_err(failed)?;
@@ -59,7 +60,20 @@ pub(super) async fn migrate(
     {
         sqlx::raw_sql(AssertSqlSafe(migration.text)).execute(&mut *tx).await.map_err(failed)?;
     }
-    tx.commit().await.map_err(failed)
+    tx.commit().await.map_err(failed)?;
+    Ok(found.unsigned_abs())
+}
+
+fn older(place: &Place, found: i32) -> QueueError {
+    let (kind, context) = if found == 0 {
+        (QueueErrorKind::NotFound, format!("there is no store in {place}; create it with `migrate`"))
+    } else {
+        let context = format!(
+            "the store in {place} has schema {found}, this program needs {NEWEST}; bring it up to date with `migrate`"
+        );
+        (QueueErrorKind::InvalidConfig, context)
+    };
+    QueueError::new(kind, "connect", context)
 }
 
 fn newer(place: &Place, found: i32) -> QueueError {

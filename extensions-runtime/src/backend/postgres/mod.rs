@@ -29,7 +29,7 @@ use self::driver::{Call, Driver, Failure, Threads};
 use self::signal::Signal;
 use self::store::{Place, Store};
 use crate::job::{HandlerKey, QueueName};
-use crate::queue::{Link, QueueError, QueueErrorKind};
+use crate::queue::{Link, Migration, QueueError, QueueErrorKind};
 
 /// How long it may take to migrate, or to wait until another process has.
 const MIGRATING: Duration = Duration::from_secs(60);
@@ -152,7 +152,7 @@ impl OpenPostgres {
     }
 
     /// Sets whether the tables are created and migrated when the queue is opened; default true. With false, tables that are
-    /// missing or old are an error.
+    /// missing are an error of kind `NotFound`, and older ones of kind `InvalidConfig`.
     pub fn migrate(self, migrate: bool) -> Self {
         self.with(|config| config.migrate = migrate)
     }
@@ -163,38 +163,75 @@ impl IntoFuture for OpenPostgres {
     type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
 
     fn into_future(self) -> Self::IntoFuture {
-        Box::pin(async move {
-            let config = self
-                .config
-                .map_err(|why| QueueError::new(QueueErrorKind::InvalidConfig, "connect", &*why))?
-                .checked()?;
-            let threads = Threads::start()?;
-            let Some(handle) = threads.handle().cloned() else { return Err(error::gone("connect")) };
-            let (reply, opened) = oneshot::channel();
-            let (asked, on) = (config.clone(), handle.clone());
-            handle.spawn(async move { reply.send(open(asked, on).await) });
-            let core = driver::answer("connect", opened).await?;
-            let closed = Arc::new(Notify::new());
-            if config.poll.is_none() {
-                let (core, closed) = (Arc::downgrade(&core), Arc::clone(&closed));
-                handle.spawn(async move {
-                    tokio::select! {
-                        () = listener::listen(core) => {}
-                        () = closed.notified() => {}
-                    }
-                });
-            }
-            Ok(Postgres { inner: Arc::new(Inner { config, core, closed, _threads: threads }) })
-        })
+        Box::pin(async move { Ok(self.open_store(None).await?.0) })
     }
 }
 
-async fn open(config: Config, threads: Handle) -> Result<Arc<Core>, QueueError> {
+impl OpenPostgres {
+    fn checked(self) -> Result<Config, QueueError> {
+        self.config.map_err(|why| QueueError::new(QueueErrorKind::InvalidConfig, "connect", &*why))?.checked()
+    }
+
+    /// The steps of the schema, for the place where the tables would be.
+    pub(crate) async fn migrations(self) -> Result<Vec<Migration>, QueueError> {
+        let config = self.checked()?;
+        let threads = Threads::start()?;
+        let Some(handle) = threads.handle().cloned() else { return Err(error::gone("connect")) };
+        let (reply, found) = oneshot::channel();
+        handle.spawn(async move { reply.send(planned(&config).await) });
+        driver::answer("connect", found).await
+    }
+
+    /// The queue, and which schema its store had.
+    pub(crate) async fn open_store(self, may_change: Option<bool>) -> Result<(Postgres, u32), QueueError> {
+        let mut config = self.checked()?;
+        config.migrate = may_change.unwrap_or(config.migrate);
+        let threads = Threads::start()?;
+        let Some(handle) = threads.handle().cloned() else { return Err(error::gone("connect")) };
+        let (reply, opened) = oneshot::channel();
+        let (asked, on) = (config.clone(), handle.clone());
+        handle.spawn(async move { reply.send(open(asked, on).await) });
+        let (core, had) = driver::answer("connect", opened).await?;
+        let closed = Arc::new(Notify::new());
+        if config.poll.is_none() {
+            let (core, closed) = (Arc::downgrade(&core), Arc::clone(&closed));
+            handle.spawn(async move {
+                tokio::select! {
+                    () = listener::listen(core) => {}
+                    () = closed.notified() => {}
+                }
+            });
+        }
+        Ok((Postgres { inner: Arc::new(Inner { config, core, closed, _threads: threads }) }, had))
+    }
+}
+
+fn driver_for(config: &Config) -> Driver {
     let pooled = config.poll.is_some();
     let server =
         if pooled { config.server.clone().statement_cache_capacity(0) } else { config.server.clone() };
     let link = Link::new(format!("postgres {}", config.place()));
-    let driver = Driver::new(server, config.max_connections, config.timeout, pooled, link);
+    Driver::new(server, config.max_connections, config.timeout, pooled, link)
+}
+
+/// The steps that would make the store.
+async fn planned(config: &Config) -> Result<Vec<Migration>, QueueError> {
+    let looking = async {
+        let driver = driver_for(config);
+        let mut conn = driver.connect().await.map_err(|error| error::map(&error, "connect"))?;
+        let schema = match &config.schema {
+            Some(asked) if is_plain(asked) => asked.clone(),
+            Some(_) => return Err(quoted_schema()),
+            None => schema(&mut conn, None, false).await?,
+        };
+        Ok(migrations::all(&Place::new(&schema, &config.prefix)))
+    };
+    tokio::time::timeout(config.timeout, looking).await.map_err(|_| error::timeout("connect"))?
+}
+
+async fn open(config: Config, threads: Handle) -> Result<(Arc<Core>, u32), QueueError> {
+    let pooled = config.poll.is_some();
+    let driver = driver_for(&config);
     let reaching = async {
         let mut conn = driver.connect().await.map_err(|error| error::map(&error, "connect"))?;
         let schema = schema(&mut conn, config.schema.as_deref(), config.migrate).await?;
@@ -203,18 +240,18 @@ async fn open(config: Config, threads: Handle) -> Result<Arc<Core>, QueueError> 
     let reached = tokio::time::timeout(config.timeout, reaching).await;
     let (mut conn, place) = reached.map_err(|_| error::timeout("connect"))??;
     let preparing = async {
-        migrations::migrate(&mut conn, &place, config.migrate).await?;
+        let had = migrations::migrate(&mut conn, &place, config.migrate).await?;
         let store = Store::new(place, !pooled);
         let known = async {
             store.refresh(&mut conn).await?;
             store.id(&mut conn).await
         };
         let id = known.await.map_err(|error| error::map(&error, "connect"))?;
-        Ok::<_, QueueError>((store, id))
+        Ok::<_, QueueError>((store, id, had))
     };
     let prepared = tokio::time::timeout(config.timeout.max(MIGRATING), preparing).await;
-    let (store, id) = prepared.map_err(|_| error::timeout("connect"))??;
-    Ok(Arc::new(Core {
+    let (store, id, had) = prepared.map_err(|_| error::timeout("connect"))??;
+    let core = Core {
         threads,
         driver,
         store: Arc::new(store),
@@ -222,7 +259,8 @@ async fn open(config: Config, threads: Handle) -> Result<Arc<Core>, QueueError> 
         signal: Signal::default(),
         combiner: Combiner::default(),
         poll: config.poll,
-    }))
+    };
+    Ok((Arc::new(core), had))
 }
 
 /// The schema of the tables, made where it is missing and may be made.
@@ -231,8 +269,10 @@ async fn schema(conn: &mut PgConnection, asked: Option<&str>, make: bool) -> Res
         (Some(schema), _) => Ok(schema),
         (None, Some(asked)) if make => make_schema(conn, asked).await,
         (None, Some(asked)) => {
-            let hint = format!("there is no schema `{asked}`; create it, or name another by `?schema=`");
-            Err(error::invalid("connect", hint))
+            let hint = format!(
+                "there is no schema `{asked}`, and so no store; create it with `migrate`, or name another by `?schema=`"
+            );
+            Err(QueueError::new(QueueErrorKind::NotFound, "connect", hint))
         }
         (None, None) => {
             let hint = "the connection has no current schema; name one by `?schema=`";

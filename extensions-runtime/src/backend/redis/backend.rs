@@ -9,14 +9,15 @@ use tokio::sync::oneshot::{self, Receiver};
 use tokio::time::{Instant, sleep_until};
 
 use super::error::{self, Failure};
-use super::store::{LAYOUT, Store, operate::Act, script};
+use super::store::{Store, operate::Act, script};
 use super::{Inner, Redis};
 use crate::job::{JobId, JobRecord, NewJob, QueueName, WorkerId};
 use crate::queue::{
-    AdminOutcome, Capabilities, ClaimRequest, Claimed, Connection, Extend, Extended, JobFilter, Maintained,
-    Migration, Pushed, QueueAdmin, QueueBackend, QueueError, QueueFuture, QueueStats, Retention, Settled,
-    Settlement, WaitRequest, WorkerInfo,
+    AdminOutcome, Capabilities, ClaimRequest, Claimed, Connection, Extend, Extended, Finding, HistoryEntry,
+    JobFilter, Maintained, Migration, Pushed, QueueAdmin, QueueBackend, QueueError, QueueFuture, QueueStats,
+    Retention, Settled, Settlement, Tally, WaitRequest, WorkerInfo,
 };
+use crate::time::Timestamp;
 
 /// How long a wait lasts at most where wake-ups are not heard.
 const POLL: Duration = Duration::from_secs(1);
@@ -159,8 +160,8 @@ impl QueueBackend for Redis {
         self.inner.call("maintain", move |store| async move { store.maintain(retention).await })
     }
 
-    fn beat(&self, worker: WorkerInfo) -> QueueFuture<'_, ()> {
-        self.inner.call("beat", |store| async move { store.beat(&worker).await })
+    fn beat(&self, worker: WorkerInfo, done: Vec<Tally>) -> QueueFuture<'_, ()> {
+        self.inner.call("beat", |store| async move { store.beat(&worker, &done).await })
     }
 
     fn leave(&self, worker: WorkerId) -> QueueFuture<'_, ()> {
@@ -217,8 +218,19 @@ impl QueueAdmin for Redis {
         self.inner.call("workers", |store| async move { store.workers().await })
     }
 
+    fn history(&self, since: Duration) -> QueueFuture<'_, Vec<HistoryEntry>> {
+        self.inner.call("history", move |store| async move { store.history(since).await })
+    }
+
+    fn check(&self) -> QueueFuture<'_, Vec<Finding>> {
+        self.inner.call("check", |store| async move { store.check().await })
+    }
+
+    fn now(&self) -> QueueFuture<'_, Timestamp> {
+        self.inner.call("now", |store| async move { store.now().await })
+    }
+
     fn migrations(&self) -> Vec<Migration> {
-        let texts = script::all().into_iter().map(|(name, script)| format!("-- {name}\n{}", script.text));
-        vec![Migration { version: LAYOUT.unsigned_abs() as u32, text: texts.collect::<Vec<_>>().join("\n") }]
+        script::migrations()
     }
 }

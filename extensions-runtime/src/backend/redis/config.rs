@@ -23,6 +23,8 @@ pub(super) struct Config {
     pub(super) service: String,
     pub(super) prefix: String,
     pub(super) timeout: Duration,
+    /// Whether the store may be made.
+    pub(super) migrate: bool,
 }
 
 const SCHEMES: &[(&str, Topology, &str)] = &[
@@ -73,6 +75,7 @@ impl Config {
             service: service.to_owned(),
             prefix: "extensions".to_owned(),
             timeout: Duration::from_secs(5),
+            migrate: true,
         };
         for option in query.split('&').filter(|option| !option.is_empty()) {
             let (key, value) = option.split_once('=').unwrap_or((option, ""));

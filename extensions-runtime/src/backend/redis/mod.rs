@@ -18,7 +18,7 @@ use tokio::sync::oneshot;
 use self::config::Config;
 use self::driver::Driver;
 use self::store::Store;
-use crate::queue::{QueueError, QueueErrorKind};
+use crate::queue::{Migration, QueueError, QueueErrorKind};
 
 /// A queue in Redis or Valkey, shared by any number of processes. Clones are handles to the same connection.
 ///
@@ -64,6 +64,14 @@ impl OpenRedis {
         self
     }
 
+    /// Sets whether the store is made where it is not there; default true. With false that is an error of kind `NotFound`.
+    pub fn migrate(mut self, migrate: bool) -> Self {
+        if let Ok(config) = &mut self.config {
+            config.migrate = migrate;
+        }
+        self
+    }
+
     /// Sets how long a call waits for its answer, new connections included; default 5 s. After that it fails as `Unavailable`.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         if let Ok(config) = &mut self.config {
@@ -78,26 +86,38 @@ impl IntoFuture for OpenRedis {
     type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
 
     fn into_future(self) -> Self::IntoFuture {
-        Box::pin(async move {
-            let config = self
-                .config
-                .map_err(|why| QueueError::new(QueueErrorKind::InvalidConfig, "connect", &*why))?
-                .checked()?;
-            let driver = Arc::new(Driver::start().map_err(|error| {
-                QueueError::new(QueueErrorKind::Unavailable, "connect", "a thread could not be started")
-                    .with_source(error)
-            })?);
-            let (reply, opened) = oneshot::channel();
-            let (on, settings) = (Arc::downgrade(&driver), config.clone());
-            driver.spawn(async move {
-                if let Some(driver) = on.upgrade() {
-                    let _ = reply.send(Store::open(&settings, &driver).await);
-                }
-            });
-            let store = opened.await.unwrap_or_else(|_| Err(error::gone("connect")))?;
-            let inner = Inner { store: Arc::new(store), driver, config, listening: AtomicBool::new(false) };
-            Ok(Redis { inner: Arc::new(inner) })
-        })
+        Box::pin(async move { Ok(self.open_store(None).await?.0) })
+    }
+}
+
+impl OpenRedis {
+    fn checked(self) -> Result<Config, QueueError> {
+        self.config.map_err(|why| QueueError::new(QueueErrorKind::InvalidConfig, "connect", &*why))?.checked()
+    }
+
+    /// What there is to read of the layout.
+    pub(crate) fn migrations(self) -> Result<Vec<Migration>, QueueError> {
+        self.checked().map(|_| store::script::migrations())
+    }
+
+    /// The queue, and which layout its store had.
+    pub(crate) async fn open_store(self, may_change: Option<bool>) -> Result<(Redis, u32), QueueError> {
+        let mut config = self.checked()?;
+        config.migrate = may_change.unwrap_or(config.migrate);
+        let driver = Arc::new(Driver::start().map_err(|error| {
+            QueueError::new(QueueErrorKind::Unavailable, "connect", "a thread could not be started")
+                .with_source(error)
+        })?);
+        let (reply, opened) = oneshot::channel();
+        let (on, settings) = (Arc::downgrade(&driver), config.clone());
+        driver.spawn(async move {
+            if let Some(driver) = on.upgrade() {
+                let _ = reply.send(Store::open(&settings, &driver).await);
+            }
+        });
+        let (store, had) = opened.await.unwrap_or_else(|_| Err(error::gone("connect")))?;
+        let inner = Inner { store: Arc::new(store), driver, config, listening: AtomicBool::new(false) };
+        Ok((Redis { inner: Arc::new(inner) }, had))
     }
 }
 

@@ -5,16 +5,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
+use rusqlite::Connection;
+
+use super::store::history;
 use super::store::push::Batch;
 use super::store::read::View;
 use super::store::upkeep::PRUNE_STEP;
 use super::writer::Writer;
-use super::{Inner, Sqlite, error, migrations};
+use super::{Inner, Sqlite, error, health, migrations};
 use crate::job::{JobId, JobRecord, NewJob, QueueName, WorkerId};
 use crate::queue::{
-    AdminOutcome, Capabilities, ClaimRequest, Claimed, Extend, Extended, JobFilter, Maintained, Migration,
-    Pushed, QueueAdmin, QueueBackend, QueueFuture, QueueStats, Retention, Settled, Settlement, WaitRequest,
-    WorkerInfo,
+    AdminOutcome, Capabilities, ClaimRequest, Claimed, Extend, Extended, Finding, HistoryEntry, JobFilter,
+    Maintained, Migration, Pushed, QueueAdmin, QueueBackend, QueueFuture, QueueStats, Retention, Settled,
+    Settlement, Tally, WaitRequest, WorkerInfo,
 };
 use crate::time::{Clock, SystemClock};
 
@@ -47,8 +50,16 @@ impl Inner {
         look: impl FnOnce(View<'_>) -> rusqlite::Result<T> + Send + 'static,
     ) -> QueueFuture<'_, T> {
         let (boot, clock) = (self.boot, self.clock);
+        self.read(operation, move |conn| look(View::new(conn, boot, clock.now())?))
+    }
+
+    fn read<T: Send + 'static>(
+        &self,
+        operation: &'static str,
+        look: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> QueueFuture<'_, T> {
         Box::pin(async move {
-            let reply = self.reader.call(operation, move |conn| look(View::new(conn, boot, clock.now())?));
+            let reply = self.reader.call(operation, look);
             reply.await.unwrap_or_else(|_| Err(error::gone(operation)))
         })
     }
@@ -143,8 +154,8 @@ impl QueueBackend for Sqlite {
         })
     }
 
-    fn beat(&self, worker: WorkerInfo) -> QueueFuture<'_, ()> {
-        Box::pin(async move { self.inner.writer.call("beat", move |tx| tx.beat(&worker)).await })
+    fn beat(&self, worker: WorkerInfo, done: Vec<Tally>) -> QueueFuture<'_, ()> {
+        Box::pin(async move { self.inner.writer.call("beat", move |tx| tx.beat(&worker, &done)).await })
     }
 
     fn leave(&self, worker: WorkerId) -> QueueFuture<'_, ()> {
@@ -207,6 +218,18 @@ impl QueueAdmin for Sqlite {
 
     fn workers(&self) -> QueueFuture<'_, Vec<WorkerInfo>> {
         self.inner.view("workers", |view| Ok(view.into_workers()))
+    }
+
+    fn history(&self, since: Duration) -> QueueFuture<'_, Vec<HistoryEntry>> {
+        self.inner.read("history", move |conn| history::since(conn, since, SystemClock.now()))
+    }
+
+    fn check(&self) -> QueueFuture<'_, Vec<Finding>> {
+        Box::pin(async move {
+            let mut found = health::of_the_file(&self.inner.file);
+            found.extend(self.inner.read("check", health::of_the_database).await?);
+            Ok(found)
+        })
     }
 
     fn migrations(&self) -> Vec<Migration> {

@@ -32,13 +32,20 @@ pub(super) struct Config {
     pub(super) path: PathBuf,
     pub(super) synchronous: Synchronous,
     pub(super) busy_timeout: Duration,
+    /// Whether the database may be made and changed.
+    pub(super) migrate: bool,
 }
 
 const OPTIONS: &[&str] = &["synchronous", "busy_timeout"];
 
 impl Config {
     pub(super) fn new(path: PathBuf) -> Self {
-        Self { path, synchronous: Synchronous::default(), busy_timeout: Duration::from_secs(5) }
+        Self {
+            path,
+            synchronous: Synchronous::default(),
+            busy_timeout: Duration::from_secs(5),
+            migrate: true,
+        }
     }
 
     /// Reads `sqlite://path?synchronous=full&busy_timeout=5s`.

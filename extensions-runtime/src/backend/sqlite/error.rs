@@ -28,6 +28,19 @@ pub(super) fn opening(error: &Error, path: &Path) -> QueueError {
 pub(super) fn migrating(error: &MigrateError, path: &Path) -> QueueError {
     match error {
         MigrateError::Sql(error) => opening(error, path),
+        MigrateError::Missing => QueueError::new(
+            QueueErrorKind::NotFound,
+            "connect",
+            format!("there is no store in {}; create it with `migrate`", path.display()),
+        ),
+        MigrateError::Older(found) => QueueError::new(
+            QueueErrorKind::InvalidConfig,
+            "connect",
+            format!(
+                "{} has schema {found}, this program needs {NEWEST}; bring it up to date with `migrate`",
+                path.display()
+            ),
+        ),
         MigrateError::Newer(found) => QueueError::new(
             QueueErrorKind::Corrupt,
             "connect",

@@ -1,13 +1,16 @@
 //! The schema's versions: append-only files, applied under the write lock, so that any number of processes may race.
 
-use rusqlite::{Connection, OptionalExtension};
+use std::path::Path;
+
+use rusqlite::{Connection, OpenFlags, OptionalExtension};
 
 use crate::queue::Migration;
 
-const MIGRATIONS: &[&str] = &[include_str!("schema/0001.sql"), include_str!("schema/0002.sql")];
+const MIGRATIONS: &[&str] =
+    &[include_str!("schema/0001.sql"), include_str!("schema/0002.sql"), include_str!("schema/0003.sql")];
 
 /// The newest schema that this program knows.
-pub(super) const NEWEST: u32 = 2;
+pub(super) const NEWEST: u32 = 3;
 
 const VERSIONS: &str = "CREATE TABLE IF NOT EXISTS extensions_schema (version INTEGER PRIMARY KEY, applied_at TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP)";
 
@@ -15,6 +18,10 @@ const VERSIONS: &str = "CREATE TABLE IF NOT EXISTS extensions_schema (version IN
 #[derive(Debug)]
 pub(super) enum MigrateError {
     Newer(u32),
+    /// It may not be changed.
+    Older(u32),
+    /// It is not there, and may not be made.
+    Missing,
     Sql(rusqlite::Error),
 }
 
@@ -32,23 +39,35 @@ pub(super) fn all() -> Vec<Migration> {
         .collect()
 }
 
-/// Brings the store to [`NEWEST`].
-pub(super) fn migrate(conn: &Connection) -> Result<(), MigrateError> {
-    if version(conn)? == NEWEST {
-        return Ok(());
+/// Brings the store to [`NEWEST`], or only sees whether it is there; which version it had.
+pub(super) fn migrate(conn: &Connection, may_change: bool) -> Result<u32, MigrateError> {
+    match version(conn)? {
+        NEWEST => Ok(NEWEST),
+        0 if !may_change => Err(MigrateError::Missing),
+        older @ 0..NEWEST if !may_change => Err(MigrateError::Older(older)),
+        _ => migrate_to(conn, NEWEST),
     }
-    migrate_to(conn, NEWEST)
 }
 
-/// Brings the store to a version, as the release did whose newest it was.
-pub(super) fn migrate_to(conn: &Connection, wanted: u32) -> Result<(), MigrateError> {
+/// Looks whether there is a store of this release, without touching what else may be there.
+pub(super) fn check(path: &Path) -> Result<(), MigrateError> {
+    if !path.exists() {
+        return Err(MigrateError::Missing);
+    }
+    let conn = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    super::busy::install(&conn)?;
+    migrate(&conn, false).map(drop)
+}
+
+/// Brings the store to a version, as the release did whose newest it was; which version it had.
+pub(super) fn migrate_to(conn: &Connection, wanted: u32) -> Result<u32, MigrateError> {
     conn.execute_batch("BEGIN IMMEDIATE")?;
     let done = apply(conn, wanted);
     conn.execute_batch(if done.is_ok() { "COMMIT" } else { "ROLLBACK" })?;
     done
 }
 
-fn apply(conn: &Connection, wanted: u32) -> Result<(), MigrateError> {
+fn apply(conn: &Connection, wanted: u32) -> Result<u32, MigrateError> {
     conn.execute_batch(VERSIONS)?;
     let found = version(conn)?;
     if found > NEWEST {
@@ -59,7 +78,7 @@ fn apply(conn: &Connection, wanted: u32) -> Result<(), MigrateError> {
         conn.execute_batch(&migration.text)?;
         conn.execute("INSERT INTO extensions_schema (version) VALUES (?1)", [migration.version])?;
     }
-    Ok(())
+    Ok(found)
 }
 
 fn version(conn: &Connection) -> Result<u32, rusqlite::Error> {
@@ -84,16 +103,17 @@ mod tests {
     #[test]
     fn a_store_of_a_newer_release_is_left_alone() {
         let conn = Connection::open_in_memory().unwrap();
-        migrate(&conn).unwrap();
+        migrate(&conn, true).unwrap();
         conn.execute("INSERT INTO extensions_schema (version) VALUES (?1)", [NEWEST + 6]).unwrap();
-        let error = migrate(&conn).unwrap_err();
+        let error = migrate(&conn, true).unwrap_err();
         assert!(matches!(error, MigrateError::Newer(newer) if newer == NEWEST + 6), "{error:?}");
     }
 
     #[test]
     fn migrating_twice_changes_nothing() {
         let conn = Connection::open_in_memory().unwrap();
-        migrate(&conn).unwrap();
-        migrate(&conn).unwrap();
+        assert_eq!(migrate(&conn, true).unwrap(), 0);
+        assert_eq!(migrate(&conn, true).unwrap(), NEWEST);
+        assert_eq!(migrate(&conn, false).unwrap(), NEWEST);
     }
 }

@@ -5,6 +5,7 @@ mod busy;
 mod config;
 mod doorbell;
 mod error;
+mod health;
 mod lease_clock;
 mod migrations;
 mod presence;
@@ -35,7 +36,7 @@ use self::signal::Signal;
 use self::store::Store;
 use self::watcher::Watcher;
 use self::writer::{Reader, Writer};
-use crate::queue::{QueueError, QueueErrorKind};
+use crate::queue::{Migration, QueueError, QueueErrorKind};
 
 /// A queue in one SQLite file, shared by any number of processes of one machine. Clones are handles to the same
 /// connections.
@@ -97,6 +98,15 @@ impl OpenSqlite {
         self
     }
 
+    /// Sets whether the file and its tables are made and brought up to date; default true. With false, a store that is not there is an
+    /// error of kind `NotFound`, and an older one of kind `InvalidConfig`.
+    pub fn migrate(mut self, migrate: bool) -> Self {
+        if let Ok(config) = &mut self.config {
+            config.migrate = migrate;
+        }
+        self
+    }
+
     /// Sets how long a call waits while other processes write; default 5 s. After that it fails as `Unavailable`.
     pub fn busy_timeout(mut self, busy_timeout: Duration) -> Self {
         if let Ok(config) = &mut self.config {
@@ -111,24 +121,40 @@ impl IntoFuture for OpenSqlite {
     type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
 
     fn into_future(self) -> Self::IntoFuture {
-        Box::pin(async move {
-            let config = self
-                .config
-                .map_err(|why| QueueError::new(QueueErrorKind::InvalidConfig, "connect", &*why))?
-                .checked()?;
-            let (reply, opened) = oneshot::channel();
-            std::thread::spawn(move || reply.send(open(&config)));
-            opened.await.unwrap_or_else(|_| Err(error::gone("connect")))
-        })
+        Box::pin(async move { Ok(self.open_store(None).await?.0) })
     }
 }
 
-fn open(config: &Config) -> Result<Sqlite, QueueError> {
+impl OpenSqlite {
+    fn checked(self) -> Result<Config, QueueError> {
+        self.config.map_err(|why| QueueError::new(QueueErrorKind::InvalidConfig, "connect", &*why))?.checked()
+    }
+
+    /// The steps of the schema.
+    pub(crate) fn migrations(self) -> Result<Vec<Migration>, QueueError> {
+        self.checked().map(|_| migrations::all())
+    }
+
+    /// The queue, and which schema its store had.
+    pub(crate) async fn open_store(self, may_change: Option<bool>) -> Result<(Sqlite, u32), QueueError> {
+        let mut config = self.checked()?;
+        config.migrate = may_change.unwrap_or(config.migrate);
+        let (reply, opened) = oneshot::channel();
+        std::thread::spawn(move || reply.send(open(&config)));
+        opened.await.unwrap_or_else(|_| Err(error::gone("connect")))
+    }
+}
+
+fn open(config: &Config) -> Result<(Sqlite, u32), QueueError> {
     let path = std::path::absolute(&config.path).unwrap_or_else(|_| config.path.clone());
     let failed = |error: rusqlite::Error| error::opening(&error, &path);
+    let migrating = |error| error::migrating(&error, &path);
     busy::give_up_at(Instant::now() + config.busy_timeout);
+    if !config.migrate {
+        migrations::check(&path).map_err(migrating)?;
+    }
     let writer = connection(&path, config).map_err(failed)?;
-    migrations::migrate(&writer).map_err(|error| error::migrating(&error, &path))?;
+    let had = migrations::migrate(&writer, config.migrate).map_err(migrating)?;
     let boot_id = boot_id();
     let store = Store::new(writer, Presence::beside(&path), &boot_id).map_err(failed)?;
     let boot = store.boot_number();
@@ -150,7 +176,7 @@ fn open(config: &Config) -> Result<Sqlite, QueueError> {
         boot,
         clock: LeaseClock::new(&boot_id),
     };
-    Ok(Sqlite { inner: Arc::new(inner) })
+    Ok((Sqlite { inner: Arc::new(inner) }, had))
 }
 
 /// How many pages the log grows to before they are brought into the database: 64 MB. Each time costs two waits for the disk and every

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::job::WorkerId;
+use crate::telemetry::names::event;
 
 /// A file that no row speaks of is left alone for this long: its worker may be about to write the row.
 const ORPHANED_AFTER: Duration = Duration::from_secs(60);
@@ -49,7 +50,7 @@ impl Presence {
         }
         let path = self.path(worker);
         let lock = hold(&path).inspect_err(|error| {
-            tracing::warn!(%error, path = %path.display(), "no lock for this worker: if its process dies, its jobs wait for their leases to end");
+            tracing::warn!(name: event::WORKER_UNLOCKED, %error, path = %path.display(), "no lock for this worker: if its process dies, its jobs wait for their leases to end");
         });
         self.held.insert(worker, lock.ok());
         true

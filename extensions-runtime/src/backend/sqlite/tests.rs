@@ -132,7 +132,7 @@ fn another_process() {
             "open" => {}
             "hold" => {
                 let worker = WorkerId::new();
-                queue.beat(worker_info(worker)).await.unwrap();
+                queue.beat(worker_info(worker), Vec::new()).await.unwrap();
                 assert_eq!(queue.reserve(request(worker)).await.unwrap().jobs.len(), 1);
                 say("holding");
                 tokio::time::sleep(LONG).await;
@@ -255,7 +255,7 @@ async fn a_dead_process_is_noticed_by_the_next_worker_to_start() {
     wait_for_line(&mut output, "holding");
     child.kill().unwrap();
     child.wait().unwrap();
-    queue.beat(worker_info(WorkerId::new())).await.unwrap();
+    queue.beat(worker_info(WorkerId::new()), Vec::new()).await.unwrap();
     assert_eq!(claim(&queue).await.len(), 1);
 }
 

@@ -15,6 +15,7 @@ use rusqlite::Connection;
 use super::doorbell::{Doorbell, Rung};
 use super::signal::Signal;
 use super::store::read;
+use crate::telemetry::names::event;
 
 /// How long a change in a busy log may stay unnoticed.
 const PAUSE: Duration = Duration::from_millis(4);
@@ -89,7 +90,9 @@ fn watch(shared: &Shared, conn: &Connection, signal: &Signal) {
                 seen = changes.iter().map(|(_, at)| *at).max().unwrap_or(seen);
                 signal.publish(changes);
             }
-            Err(error) => tracing::warn!(%error, "cannot look for changes of the queue; trying again"),
+            Err(error) => {
+                tracing::warn!(name: event::STORE_UNWATCHED, %error, "cannot look for changes of the queue; trying again")
+            }
         }
         if rung == Rung::Log {
             thread::sleep(PAUSE);

@@ -11,6 +11,7 @@ use crate::BoxError;
 use crate::fire::{FireError, FireErrorKind, VetoedBy};
 use crate::queue::QueueError;
 use crate::scope;
+use crate::telemetry::names::event;
 
 /// After how many seconds a client may try again.
 const RETRY_IN: HeaderValue = HeaderValue::from_static("5");
@@ -81,6 +82,7 @@ impl HttpError {
     fn log(&self, status: StatusCode) {
         let request = scope::current_request();
         tracing::error!(
+            name: event::REQUEST_FAILED,
             status = status.as_u16(),
             request,
             error = Causes(&*self.0).to_string(),

@@ -88,7 +88,7 @@ cases! {
         let batch: Vec<_> = odd_names().iter().map(|name| NewJob { handler: of(name), ..job() }).collect();
         bench.push(batch.clone()).await;
         let worker = bench.worker_info(&batch.iter().map(|job| job.handler.clone()).collect::<Vec<_>>(), LONG);
-        bench.backend.beat(worker.clone()).await.unwrap();
+        bench.backend.beat(worker.clone(), Vec::new()).await.unwrap();
         assert_eq!(bench.backend.workers().await.unwrap()[0].handlers, worker.handlers);
         for job in batch.iter().rev() {
             let handlers = vec![known(&job.handler)].into();
@@ -170,7 +170,7 @@ cases! {
             queues: odd_names().iter().map(|name| QueueName::from(name.as_str())).collect(),
             ..bench.worker_info(&[], CENTURY)
         };
-        bench.backend.beat(worker.clone()).await.unwrap();
+        bench.backend.beat(worker.clone(), Vec::new()).await.unwrap();
         let listed = bench.backend.workers().await.unwrap();
         assert_eq!(listed, [WorkerInfo { last_beat: listed[0].last_beat, ..worker }]);
     }
@@ -314,7 +314,7 @@ cases! {
             })
             .collect();
         bench.push(batch.clone()).await;
-        let mut filter = JobFilter {
+        let mut filter = JobFilter { newest: false,
             states: vec![JobState::Scheduled, JobState::Dead],
             queue: Some("odd".into()),
             handler: Some(HandlerKey::new("Third", "h")),

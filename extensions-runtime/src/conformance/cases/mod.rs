@@ -1,8 +1,10 @@
 //! The cases, by what they are about.
 
 mod calls;
+mod explain;
 mod extremes;
 mod follow_ups;
+mod history;
 mod leases;
 mod once;
 mod operator;
@@ -34,6 +36,8 @@ pub fn all() -> impl Iterator<Item = &'static Case> {
         extremes::CASES,
         races::CASES,
         transactions::CASES,
+        history::CASES,
+        explain::CASES,
     ]
     .into_iter()
     .flatten()

@@ -337,7 +337,7 @@ cases! {
             let batch = jobs(10);
             bench.push(batch.clone()).await;
             let worker = bench.worker_info(&[], LONG);
-            bench.backend.beat(worker.clone()).await.unwrap();
+            bench.backend.beat(worker.clone(), Vec::new()).await.unwrap();
             let held = bench.reserve(ClaimRequest { worker: worker.id, ..bench.request(10) }).await.jobs;
             let leaving = other.leave(worker.id);
             let (settled, left) = tokio::join!(settle_all(&bench.backend, &held, || Settle::complete(false)), leaving);

@@ -17,7 +17,7 @@ fn strange() -> NewJob {
 
 async fn beat(bench: &Bench, handlers: &[HandlerKey], live_for: Duration) -> WorkerId {
     let worker = bench.worker_info(handlers, live_for);
-    bench.backend.beat(worker.clone()).await.unwrap();
+    bench.backend.beat(worker.clone(), Vec::new()).await.unwrap();
     worker.id
 }
 
@@ -85,8 +85,8 @@ cases! {
 
     [34] => a_worker_that_beats_is_listed(bench) {
         let worker = bench.worker_info(&[handler()], LONG);
-        bench.backend.beat(worker.clone()).await.unwrap();
-        bench.backend.beat(crate::queue::WorkerInfo { busy: 3, ..worker.clone() }).await.unwrap();
+        bench.backend.beat(worker.clone(), Vec::new()).await.unwrap();
+        bench.backend.beat(crate::queue::WorkerInfo { busy: 3, ..worker.clone() }, Vec::new()).await.unwrap();
         let listed = bench.backend.workers().await.unwrap();
         assert_eq!(listed.len(), 1);
         assert_eq!((listed[0].id, listed[0].busy), (worker.id, 3));
@@ -105,7 +105,7 @@ cases! {
 
     [34 28] => a_worker_that_leaves_gives_back_what_it_holds(bench) {
         let worker = bench.worker_info(&[handler()], LONG);
-        bench.backend.beat(worker.clone()).await.unwrap();
+        bench.backend.beat(worker.clone(), Vec::new()).await.unwrap();
         bench.push(jobs(4)).await;
         let held = bench.reserve(ClaimRequest { worker: worker.id, ..bench.request(3) }).await.jobs;
         let other = bench.take().await;

@@ -13,7 +13,7 @@ use crate::fire::gate::{Gate, Held};
 use crate::fire::report::SkipReason;
 use crate::handler::{Context, HandlerError, HandlerInfo, HandlerResult, Next, Passed, Rest};
 use crate::task;
-use crate::telemetry::names;
+use crate::telemetry::names::{self, event};
 
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 
@@ -186,6 +186,7 @@ impl<'a, T: Send + Sync + 'static> Course<'a, T> {
         if own >= self.gate.extensions.slow_threshold() {
             let info = &self.steps[at].info;
             tracing::warn!(
+                name: event::SLOW_STAGE,
                 point = &*info.point,
                 stage = &*info.name,
                 took_ms = millis(own),
@@ -205,7 +206,7 @@ impl<'a, T: Send + Sync + 'static> Course<'a, T> {
         if !self.keep_going {
             return Err(error.passed(Passed { course: self.id, at, stage }));
         }
-        tracing::warn!(stage, %error, "a stage failed; the pipeline continues behind it");
+        tracing::warn!(name: event::STAGE_FAILED, stage, %error, "a stage failed; the pipeline continues behind it");
         self.notes().failures.push((at, error));
         Ok(())
     }

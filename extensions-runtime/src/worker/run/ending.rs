@@ -7,6 +7,7 @@ use tokio::task::JoinHandle;
 
 use super::waiting::Pending;
 use super::{Buffered, Worker};
+use crate::telemetry::names::event;
 use crate::worker::executor::Executor;
 use crate::worker::job::Stop;
 use crate::worker::running::LAST_WORDS;
@@ -41,13 +42,14 @@ impl Worker {
             });
         }
         if tokio::time::timeout(self.grace, self.drain()).await.is_err() {
-            tracing::warn!(jobs = self.running.len(), "the grace is over; running handlers are told to stop");
+            tracing::warn!(name: event::GRACE_OVER, jobs = self.running.len(), "the grace is over; running handlers are told to stop");
             self.leases.stop_all(Stop::Shutdown);
             let _ = tokio::time::timeout(LAST_WORDS + LAST_RELEASES, self.drain()).await;
         }
         let stuck = self.running.len();
         if stuck > 0 {
             tracing::error!(
+                name: event::HANDLERS_LEFT,
                 jobs = stuck,
                 "handlers block their threads and cannot be stopped; their leases are given up"
             );
@@ -59,7 +61,7 @@ impl Worker {
         // A stuck executor would keep the settler for ever.
         let patience = if stuck > 0 { LAST_RELEASES } else { FLUSH };
         if tokio::time::timeout(patience, settling).await.is_err() && stuck == 0 {
-            tracing::error!("the last settlements could not be stored; their leases will end");
+            tracing::error!(name: event::SETTLEMENTS_LEFT, "the last settlements could not be stored; their leases will end");
         }
     }
 }

@@ -19,7 +19,8 @@ use self::waiting::Pending;
 use crate::instance::{Around, Extensions};
 use crate::job::WorkerId;
 use crate::queue::{Claimed, QueueBackend, QueueError, TakeLost, WorkerInfo};
-use crate::telemetry::record::Share;
+use crate::telemetry::names::event;
+use crate::telemetry::record::{Share, Work};
 use crate::time::Clock;
 use crate::worker::builder::{StopWhen, WorkerBuilder};
 use crate::worker::control::{Control, Orders};
@@ -176,16 +177,16 @@ impl Worker {
         if !self.in_place {
             self.warn_of_mistakes();
         }
-        match self.queue.beat(self.info.clone()).await {
+        match self.queue.beat(self.info.clone(), Vec::new()).await {
             Ok(()) => self.outage.works("beat"),
             Err(error) => {
                 self.outage.failed("beat", &error);
             }
         }
         if !self.in_place {
-            tracing::info!(worker = %self.info.id, queue = self.queue.describe(), queues = ?self.info.queues, slots = self.concurrency, "worker started");
+            tracing::info!(name: event::WORKER_STARTED, worker = %self.info.id, queue = self.queue.describe(), queues = ?self.info.queues, slots = self.concurrency, "worker started");
         }
-        self.shown_slots = (!self.in_place).then(|| Share::of_slots(self.vitals.slots()));
+        self.shown_slots = (!self.in_place).then(|| self.shown());
         let (settler, settling) =
             Settler::start(Arc::clone(&self.queue), Arc::clone(&self.leases), Arc::clone(&self.outage));
         let executor = Arc::new(Executor {
@@ -219,7 +220,7 @@ impl Worker {
         heartbeat.end().await;
         let report = self.vitals.report();
         if !self.in_place {
-            tracing::info!(worker = %self.info.id, ?report, "worker stopped");
+            tracing::info!(name: event::WORKER_STOPPED, worker = %self.info.id, ?report, "worker stopped");
         }
         Ok(report)
     }
@@ -240,20 +241,31 @@ impl Worker {
         }
     }
 
+    /// Shows metrics what the worker can do, for as long as the answer lives.
+    fn shown(&self) -> Share {
+        let registry = self.extensions.registry();
+        for (info, options) in
+            registry.handlers().iter().filter_map(|info| Some((info, info.options.as_ref()?)))
+        {
+            Work { handler: &info.key(), queue: options.queue.as_str() }.known();
+        }
+        Share::of_slots(self.vitals.slots())
+    }
+
     /// A queue that no handler here uses is most likely misspelt.
     fn warn_of_mistakes(&self) {
         if self.info.handlers.is_empty() {
-            tracing::warn!("this worker knows no async handler and will find nothing to do");
+            tracing::warn!(name: event::WORKER_WITHOUT_HANDLERS, "this worker knows no async handler and will find nothing to do");
         }
         let registry = self.extensions.registry();
         let handlers = registry.handlers().iter();
         let used: Vec<_> =
             handlers.filter_map(|info| info.options.as_ref()).map(|options| &options.queue).collect();
         for queue in self.info.queues.iter().filter(|queue| !used.contains(queue) && **queue != "default") {
-            tracing::warn!(%queue, ?used, "no handler of this instance uses this queue by default; is its name right?");
+            tracing::warn!(name: event::UNUSED_QUEUE, %queue, ?used, "no handler of this instance uses this queue by default; is its name right?");
         }
         for queue in self.limits.queues().filter(|queue| !self.info.queues.contains(queue)) {
-            tracing::warn!(%queue, queues = ?self.info.queues, "`queue_concurrency` names a queue that this worker does not serve");
+            tracing::warn!(name: event::LIMIT_ELSEWHERE, %queue, queues = ?self.info.queues, "`queue_concurrency` names a queue that this worker does not serve");
         }
     }
 
@@ -394,7 +406,9 @@ impl Worker {
         self.note_busy();
         match ended {
             Ok(took) => self.vitals.note_mean_run_time(self.window.note_ended(took)),
-            Err(error) => tracing::error!(%error, "an executor died; its job is left to its lease"),
+            Err(error) => {
+                tracing::error!(name: event::EXECUTOR_DIED, %error, "an executor died; its job is left to its lease")
+            }
         }
     }
 }

@@ -1,6 +1,8 @@
 //! The only place that knows the SQL of the queue's calls.
 
 mod claim;
+mod health;
+mod history;
 mod names;
 mod operate;
 mod push;
@@ -102,6 +104,10 @@ statements! {
     recount = "SELECT {p}recount($1)";
     prune = "SELECT {p}prune($1, $2, $3, $4)";
     beat = upkeep::BEAT;
+    beat_done = history::BEAT_DONE;
+    history = history::SINCE;
+    settings = health::SETTINGS;
+    orphaned_keys = health::ORPHANED_KEYS;
     leave = "SELECT {p}leave($1)";
     workers = read::WORKERS;
     unroutable = read::UNROUTABLE;
@@ -163,7 +169,7 @@ impl Store {
         if table.try_get(0)? { self.id(conn).await.map(Some) } else { Ok(None) }
     }
 
-    async fn now(&self, conn: &mut PgConnection) -> sqlx::Result<Timestamp> {
+    pub(super) async fn now(&self, conn: &mut PgConnection) -> sqlx::Result<Timestamp> {
         Ok(Timestamp::from_millis(self.query(&self.sql.now).fetch_one(conn).await?.try_get(0)?))
     }
 

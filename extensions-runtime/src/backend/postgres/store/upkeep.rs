@@ -8,7 +8,7 @@ use super::row::{error_tail, unsigned};
 use super::{Store, span};
 use crate::backend::rules::{self, AfterLoss, Routes};
 use crate::job::WorkerId;
-use crate::queue::{Maintained, Retention, WorkerInfo};
+use crate::queue::{Maintained, Retention};
 use crate::time::Timestamp;
 
 pub(super) const ENDED_CLAIMS: &str =
@@ -137,16 +137,6 @@ impl Store {
     /// How many finished jobs one round of upkeep deletes at most.
     pub(in super::super) const fn prune_round() -> u64 {
         PRUNE_STEP * PRUNE_STEPS
-    }
-
-    pub(in super::super) async fn beat(
-        &self,
-        conn: &mut PgConnection,
-        worker: &WorkerInfo,
-    ) -> sqlx::Result<()> {
-        let info = serde_json::to_string(worker).unwrap_or_default();
-        let beat = self.query(&self.sql.beat).bind(Uuid::from_bytes(*worker.id.as_bytes()));
-        beat.bind(info).bind(span(worker.live_for)).execute(conn).await.map(drop)
     }
 
     pub(in super::super) async fn leave(

@@ -1,4 +1,5 @@
--- ARGV: after which id, how many to find, how many to look at, then pairs of a state's letter and its lanes (a byte each).
+-- ARGV: after which id, how many to find, how many to look at, whether the newest come first, then pairs of a state's letter and its
+-- lanes (a byte each).
 -- Answers { the last id looked at, or empty at the end, ids… }, or { '+' } while the index of ids is being made.
 local after, wanted, budget = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local cursor = call('HGET', META, 'listing') or '0'
@@ -11,8 +12,13 @@ if cursor ~= 'whole' then
 end
 
 local masks = {}
-for at = 4, #ARGV, 2 do masks[ARGV[at]] = ARGV[at + 1] end
-local ids = call('ZRANGE', P .. 'ids', after == '' and '-' or '(' .. after, '+', 'BYLEX', 'LIMIT', 0, budget)
+for at = 5, #ARGV, 2 do masks[ARGV[at]] = ARGV[at + 1] end
+local ids
+if ARGV[4] == '1' then
+  ids = call('ZRANGE', P .. 'ids', after == '' and '+' or '(' .. after, '-', 'BYLEX', 'REV', 'LIMIT', 0, budget)
+else
+  ids = call('ZRANGE', P .. 'ids', after == '' and '-' or '(' .. after, '+', 'BYLEX', 'LIMIT', 0, budget)
+end
 local states = fetch('HMGET', P .. 'state', ids)
 local found = { #ids == budget and ids[#ids] or '' }
 for i = 1, #ids do

@@ -3,6 +3,7 @@
 mod answer;
 mod connection;
 mod health;
+mod history;
 mod lanes;
 mod news;
 pub(super) mod operate;
@@ -60,23 +61,25 @@ pub(super) struct Store {
 }
 
 impl Store {
-    /// To be called on the driver.
-    pub(super) async fn open(config: &Config, driver: &Driver) -> Result<Self, QueueError> {
+    /// Also which layout was there. To be called on the driver.
+    pub(super) async fn open(config: &Config, driver: &Driver) -> Result<(Self, u32), QueueError> {
         let failed = |failure: Failure| error::map(&failure, "connect");
         let connection = Arc::new(Connection::new(config).map_err(failed)?);
         health::check_version(&connection).await.map_err(failed)??;
         let there = connection
             .call(&script::OPEN, Repeat::Yes, |cmd| {
-                cmd.arg(LAYOUT);
+                cmd.arg(LAYOUT).arg(u8::from(config.migrate));
             })
             .await
             .map_err(failed)?;
+        let [had, there] = answer::parts(there).map_err(failed)?;
         match answer::number(&there).map_err(failed)? {
             LAYOUT => {}
+            0 => return Err(missing(&config.place())),
             newer => return Err(newer_layout(newer, &config.place())),
         }
         health::warn(&connection, &config.place()).await;
-        Ok(Self {
+        let store = Self {
             pusher: Pusher::start(driver, Arc::clone(&connection)),
             connection,
             lanes: Lanes::default(),
@@ -84,7 +87,8 @@ impl Store {
             doubts: Doubts::new(),
             claims: AtomicU64::new(fastrand::u64(1..CLAIMS)),
             marking: view::Marking::default(),
-        })
+        };
+        Ok((store, u32::try_from(answer::number(&had).map_err(failed)?).unwrap_or(0)))
     }
 
     pub(super) fn news(&self) -> &Arc<News> {
@@ -198,6 +202,11 @@ impl Store {
     ) -> Result<Value, Failure> {
         self.connection.call(script, Repeat::Yes, arguments).await
     }
+}
+
+fn missing(place: &str) -> QueueError {
+    let what = format!("there is no store in {place}; create it with `migrate`");
+    QueueError::new(QueueErrorKind::NotFound, "connect", what)
 }
 
 fn newer_layout(found: i64, place: &str) -> QueueError {

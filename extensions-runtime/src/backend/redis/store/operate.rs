@@ -6,7 +6,7 @@ use super::super::error::Failure;
 use super::connection::Repeat;
 use super::{STEP, Store, answer, script, wire};
 use crate::job::{JobId, JobState, QueueName};
-use crate::queue::{AdminOutcome, Maintained, Retention, WorkerInfo};
+use crate::queue::{AdminOutcome, Maintained, Retention};
 use crate::time::millis;
 
 /// How many steps of pruning one round of upkeep makes.
@@ -63,16 +63,6 @@ impl Store {
             }
         }
         Ok(pruned)
-    }
-
-    pub(in crate::backend::redis) async fn beat(&self, worker: &WorkerInfo) -> Result<(), Failure> {
-        let info = serde_json::to_vec(worker)
-            .map_err(|_| Failure::Answer("what the worker says cannot be written down"))?;
-        self.step(&script::BEAT, |cmd| {
-            cmd.arg(worker.id.as_bytes().as_slice()).arg(wire::bounded_millis(worker.live_for)).arg(&info);
-        })
-        .await
-        .map(drop)
     }
 
     pub(in crate::backend::redis) async fn pause(

@@ -2,8 +2,10 @@
 
 use std::sync::LazyLock;
 
+use super::LAYOUT;
 use crate::backend::rules;
 use crate::job::{KEPT_ERRORS, LOSSES_TO_QUARANTINE};
+use crate::queue::Migration;
 
 /// How many of a process's last settling calls the server remembers the answers of.
 pub(super) const REMEMBERED: u64 = 256;
@@ -32,12 +34,18 @@ fn script(flags: &str, parts: &[&str]) -> Script {
     Script { text, hash }
 }
 
+/// What there is to read of the layout: all scripts. Nothing has to be run by hand.
+pub(in crate::backend::redis) fn migrations() -> Vec<Migration> {
+    let texts = all().into_iter().map(|(name, script)| format!("-- {name}\n{}", script.text));
+    vec![Migration { version: LAYOUT.unsigned_abs() as u32, text: texts.collect::<Vec<_>>().join("\n") }]
+}
+
 macro_rules! scripts {
     ($($name:ident $flags:literal [$($part:expr),*];)*) => {
         $(pub(in crate::backend::redis) static $name: LazyLock<Script> = LazyLock::new(|| script($flags, &[$($part),*]));)*
 
         /// All of them, in the order in which an operator would read them.
-        pub(in crate::backend::redis) fn all() -> Vec<(&'static str, &'static Script)> {
+        fn all() -> Vec<(&'static str, &'static Script)> {
             vec![$((stringify!($name), &*$name)),*]
         }
     };
@@ -53,6 +61,8 @@ scripts! {
     UPKEEP "allow-oom" [HEAD, LOCK, JOB, include_str!("../scripts/upkeep.lua")];
     PRUNE "allow-oom" [HEAD, LOCK, JOB, include_str!("../scripts/prune.lua")];
     BEAT "allow-oom" [HEAD, include_str!("../scripts/beat.lua")];
+    HISTORY "no-writes" [HEAD, include_str!("../scripts/history.lua")];
+    ORPHANS "no-writes" [HEAD, include_str!("../scripts/orphans.lua")];
     LEAVE "allow-oom" [HEAD, LOCK, JOB, include_str!("../scripts/leave.lua")];
     OPERATE "allow-oom" [HEAD, LOCK, JOB, include_str!("../scripts/operate.lua")];
     PAUSE "allow-oom" [HEAD, include_str!("../scripts/pause.lua")];

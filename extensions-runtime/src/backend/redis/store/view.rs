@@ -270,7 +270,7 @@ impl Store {
         let mut found = Vec::new();
         while found.len() < filter.page() {
             let listed = self.step(&script::LIST, |cmd| {
-                cmd.arg(&after).arg(filter.page() - found.len()).arg(LOOK);
+                cmd.arg(&after).arg(filter.page() - found.len()).arg(LOOK).arg(u8::from(filter.newest));
                 for (letter, mask) in &masks {
                     cmd.arg(&[*letter][..]).arg(mask);
                 }

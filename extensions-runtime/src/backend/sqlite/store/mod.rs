@@ -3,6 +3,7 @@
 mod claim;
 pub(super) mod ends;
 mod heads;
+pub(super) mod history;
 pub(super) mod names;
 mod operate;
 pub(super) mod push;
@@ -20,6 +21,7 @@ use self::names::Names;
 use super::lease_clock::LeaseClock;
 use super::presence::{Dead, Presence};
 use crate::job::{JobState, LeaseToken, QueueName};
+use crate::telemetry::names::event;
 use crate::time::{Clock, SystemClock, Timestamp};
 
 /// How many jobs one claim can hold: a token is the claim's number and the job's place in it.
@@ -139,7 +141,7 @@ impl Tx<'_> {
         if !self.conn.is_autocommit()
             && let Err(error) = self.conn.execute_batch("ROLLBACK")
         {
-            tracing::error!(%error, "a transaction could not be rolled back");
+            tracing::error!(name: event::NOT_ROLLED_BACK, %error, "a transaction could not be rolled back");
         }
     }
 

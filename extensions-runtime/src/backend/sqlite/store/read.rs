@@ -105,7 +105,9 @@ impl<'a> View<'a> {
     }
 
     pub(crate) fn list(&self, filter: &JobFilter) -> rusqlite::Result<Vec<JobRecord>> {
-        let after = filter.after.map_or([0; 16], |after| *after.as_bytes());
+        let (beyond, way, start) =
+            if filter.newest { ("<", " DESC", [0xff; 16]) } else { (">", "", [0; 16]) };
+        let after = filter.after.map_or(start, |after| *after.as_bytes());
         let lanes = json(&self.lanes_of(filter));
         let unroutable =
             json(&self.lanes.iter().filter(|(_, l)| l.unroutable).map(|(n, _)| *n).collect::<Vec<_>>());
@@ -115,7 +117,7 @@ impl<'a> View<'a> {
         let plan = Plan::of(&filter.states);
         let running = if plan == Plan::Running { json(&self.claimed_seqs()?) } else { String::new() };
         let sql = format!(
-            "{RECORD} {} WHERE j.id > ?1 AND (?2 OR j.lane IN (SELECT value FROM json_each(?3))) AND (?4 OR CASE WHEN j.state = 1 AND j.lane IN (SELECT value FROM json_each(?5)) THEN 7 ELSE j.state END IN (SELECT value FROM json_each(?6))) AND {} ORDER BY {} LIMIT ?7",
+            "{RECORD} {} WHERE j.id {beyond} ?1 AND (?2 OR j.lane IN (SELECT value FROM json_each(?3))) AND (?4 OR CASE WHEN j.state = 1 AND j.lane IN (SELECT value FROM json_each(?5)) THEN 7 ELSE j.state END IN (SELECT value FROM json_each(?6))) AND {} ORDER BY {}{way} LIMIT ?7",
             plan.index(),
             plan.condition(),
             plan.order(),

@@ -5,7 +5,7 @@ use rusqlite::params;
 use super::{Tx, read};
 use crate::backend::rules;
 use crate::job::WorkerId;
-use crate::queue::{Maintained, Retention, WorkerInfo};
+use crate::queue::{Maintained, Retention, Tally, WorkerInfo};
 use crate::time::{Timestamp, millis};
 
 /// How many jobs one round takes back at most, give or take the last claim.
@@ -158,8 +158,9 @@ impl Tx<'_> {
         Ok(Pruned { jobs, all: jobs < limit && ids < limit })
     }
 
-    pub(crate) fn beat(&mut self, worker: &WorkerInfo) -> rusqlite::Result<()> {
+    pub(crate) fn beat(&mut self, worker: &WorkerInfo, done: &[Tally]) -> rusqlite::Result<()> {
         let now = super::now();
+        self.add_history(done, Timestamp::from_millis(now))?;
         let is_new = self.presence.enter(worker.id);
         let info = serde_json::to_string(worker).unwrap_or_default();
         let sql = "INSERT OR REPLACE INTO extensions_workers (worker, info, last_beat, boot, live_till) VALUES (?1, ?2, ?3, ?4, ?5)";
