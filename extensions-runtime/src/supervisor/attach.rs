@@ -18,6 +18,7 @@ use tokio::time::{sleep, timeout};
 
 use super::message::{self, STDIN, ToProcess, ToSupervisor, VARIABLE, Welcome};
 use crate::telemetry::Prometheus;
+use crate::telemetry::names::event;
 use crate::worker::{Control, WorkerBuilder};
 
 /// How often a status is said.
@@ -148,7 +149,7 @@ impl Line {
         match order {
             ToProcess::Slots(slots) => self.control.set_concurrency(slots),
             ToProcess::Drain => {
-                tracing::info!("the supervisor asks for the end: draining");
+                tracing::info!(name: event::ASKED_TO_DRAIN, "the supervisor asks for the end: draining");
                 self.control.stop();
             }
             ToProcess::Metrics => self.say_metrics().await,
@@ -202,9 +203,9 @@ async fn serve(
 
 /// The supervisor is gone: nobody is left to end this process but itself.
 async fn outlive(stop_timeout: Duration, ended: oneshot::Receiver<()>) {
-    tracing::warn!("the supervisor is gone: draining, and ending");
+    tracing::warn!(name: event::SUPERVISOR_GONE, "the supervisor is gone: draining, and ending");
     if timeout(stop_timeout, ended).await.is_err() {
-        tracing::error!(
+        tracing::error!(name: event::ORPHAN_ENDS,
             ?stop_timeout,
             exit_code = ORPHAN_EXIT,
             "not drained in time after the supervisor's end"

@@ -17,6 +17,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use super::message::{self, STDIN, ToProcess, ToSupervisor, VARIABLE, Welcome};
 use super::notify;
 use super::plan::ProcessId;
+use crate::telemetry::names::event;
 
 /// How long what a process said last is waited for after its end.
 const LAST_WORDS: Duration = Duration::from_secs(1);
@@ -114,7 +115,7 @@ fn apply(process: &mut tokio::process::Child, force: Force) {
         (_, None) => Ok(()),
     };
     if let Err(error) = done {
-        tracing::warn!(%error, ?force, "a process cannot be signalled");
+        tracing::warn!(name: event::PROCESS_UNSIGNALLED, %error, ?force, "a process cannot be signalled");
     }
 }
 

@@ -1,5 +1,6 @@
 //! What systemd is told of a service of `Type=notify`, by datagrams to the socket in `NOTIFY_SOCKET`.
 
+use crate::telemetry::names::event;
 use std::ffi::OsStr;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
@@ -27,7 +28,7 @@ impl Notify {
             return Self::default();
         };
         let opened = address(&name).and_then(|address| Ok((socket()?, address)));
-        let to = opened.map_err(|error| tracing::warn!(%error, ?name, "NOTIFY_SOCKET cannot be used")).ok();
+        let to = opened.map_err(|error| tracing::warn!(name: event::NOTIFY_UNUSABLE, %error, ?name, "NOTIFY_SOCKET cannot be used")).ok();
         Self { watchdog: to.as_ref().and_then(|_| watchdog()), to, status: String::new() }
     }
 

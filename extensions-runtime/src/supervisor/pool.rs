@@ -16,6 +16,7 @@ use super::plan::{Order, Phase, Process, ProcessId, Roster, Want};
 use super::scale::Load;
 use crate::config::Pool as Settings;
 use crate::job::{QueueName, WorkerId};
+use crate::telemetry::names::event;
 use crate::telemetry::record;
 use crate::worker::WorkerStatus;
 
@@ -205,14 +206,14 @@ impl Pool {
         let config = shared.config.as_deref();
         match spawn(&shared.program, &self.name, config, welcome, id, happenings) {
             Ok(child) => {
-                tracing::info!(pool = self.name, pid = child.pid, "a process has started");
+                tracing::info!(name: event::PROCESS_STARTED, pool = self.name, pid = child.pid, "a process has started");
                 self.members.insert(id, Member::new(child));
             }
             Err(error) => {
                 self.roster.ended(id, false, Instant::now(), fastrand::f64());
                 self.to_replace += 1;
                 let (program, again) = (shared.program.path.display(), self.again_in());
-                tracing::error!(pool = self.name, %program, %error, again_in = ?again, "a process cannot be started");
+                tracing::error!(name: event::PROCESS_UNSTARTABLE, pool = self.name, %program, %error, again_in = ?again, "a process cannot be started");
             }
         }
     }
@@ -225,7 +226,7 @@ impl Pool {
     fn drain(&mut self, id: ProcessId, stop_timeout: Duration) {
         self.roster.drains(id);
         if let Some(member) = self.members.get_mut(&id) {
-            tracing::info!(pool = self.name, pid = member.child.pid, "a process is to drain");
+            tracing::info!(name: event::PROCESS_DRAINS, pool = self.name, pid = member.child.pid, "a process is to drain");
             member.drain(stop_timeout);
         }
     }
@@ -235,7 +236,7 @@ impl Pool {
         for member in self.members.values_mut() {
             if member.deadline.is_some_and(|deadline| deadline <= now) {
                 member.deadline = None;
-                tracing::error!(
+                tracing::error!(name: event::PROCESS_OVERDUE,
                     pool = self.name,
                     pid = member.child.pid,
                     "a process has not ended in time: it is killed"
@@ -267,7 +268,7 @@ impl Pool {
                     self.roster.ready(id);
                     if !was_ready {
                         let worker = member.status.worker.as_ref().map(WorkerId::to_string);
-                        tracing::info!(
+                        tracing::info!(name: event::PROCESS_READY,
                             pool = self.name,
                             pid = member.child.pid,
                             worker,
@@ -295,16 +296,16 @@ impl Pool {
         let code = status.as_ref().ok().and_then(ExitStatus::code);
         let signal = status.as_ref().ok().and_then(ExitStatusExt::signal);
         if process.phase == Phase::Draining {
-            tracing::info!(pool, pid, code, signal, ?lived, "a process has drained and ended");
+            tracing::info!(name: event::PROCESS_DRAINED, pool, pid, code, signal, ?lived, "a process has drained and ended");
             return;
         }
         self.to_replace += 1;
         let (pool, again_in) = (&self.name, self.again_in());
         let why = member.status.report.stopped;
         if code == Some(0) && member.was_ready() {
-            tracing::info!(pool, pid, code, ?why, ?lived, ?again_in, "a process has ended and is replaced");
+            tracing::info!(name: event::PROCESS_ENDED, pool, pid, code, ?why, ?lived, ?again_in, "a process has ended and is replaced");
         } else {
-            tracing::error!(pool, pid, code, signal, ?lived, ?again_in, "a process has died and is replaced");
+            tracing::error!(name: event::PROCESS_DIED, pool, pid, code, signal, ?lived, ?again_in, "a process has died and is replaced");
         }
     }
 
@@ -340,7 +341,7 @@ impl Pool {
     /// From now on each process has so many slots.
     pub(super) fn resize(&mut self, slots: usize) {
         if self.slots != slots {
-            tracing::info!(
+            tracing::info!(name: event::POOL_RESIZED,
                 pool = self.name,
                 from = self.slots,
                 to = slots,
@@ -358,7 +359,7 @@ impl Pool {
         for member in self.members.values_mut() {
             if !member.is_silent && member.said_hello && member.heard.elapsed() > SILENCE {
                 member.is_silent = true;
-                tracing::warn!(
+                tracing::warn!(name: event::PROCESS_SILENT,
                     pool = self.name,
                     pid = member.child.pid,
                     "a process has said nothing for {SILENCE:?}"

@@ -17,9 +17,10 @@ use super::pool::{Pool, Shared};
 use super::scale;
 use super::store::Store;
 use super::{Supervisor, SupervisorError, SupervisorReport};
-use crate::config::{Config, ConfigError};
+use crate::config::{Config, ConfigError, Entry, Origin};
 use crate::job::QueueName;
 use crate::queue::QueueError;
+use crate::telemetry::names::event;
 use crate::telemetry::{Prometheus, Server, serve};
 
 /// The longest rest of the loop. Whoever looks whether it turns sees it turn.
@@ -33,6 +34,8 @@ pub(super) struct Runner {
     config: Config,
     source: Option<PathBuf>,
     queue_is_given: bool,
+    /// What the program says itself, whatever the file says.
+    fixed_url: Option<String>,
     own_program: PathBuf,
     queue_url: Option<String>,
     pools: BTreeMap<String, Pool>,
@@ -105,14 +108,15 @@ impl Runner {
         let own_program = own_program().map_err(SupervisorError::Program)?;
         let source = config.file().map(std::path::absolute).transpose().map_err(SupervisorError::Program)?;
         let queue_is_given = queue.is_some();
+        let fixed_url = queue_url.clone().or_else(|| url_of_builder(&config));
         let store = match queue {
             Some(queue) => Store::of(queue),
-            None => Store::at(queue_url.clone().or_else(|| config.queue_url())),
+            None => Store::at(fixed_url.clone().or_else(|| config.queue_url())),
         };
         let store = Arc::new(store);
         let prometheus = Prometheus::install();
         if let Err(error) = &prometheus {
-            tracing::warn!(%error, "the supervisor's own figures are not in `/metrics`");
+            tracing::warn!(name: event::SUPERVISOR_HIDDEN, %error, "the supervisor's own figures are not in `/metrics`");
         }
         let board = Board::new(prometheus.ok(), Arc::clone(&store));
         let server = match config.supervisor().listen {
@@ -123,7 +127,7 @@ impl Runner {
             None => None,
         };
         if let Some(server) = &server {
-            tracing::info!(address = %server.address(), "/live, /ready and /metrics are served");
+            tracing::info!(name: event::SUPERVISOR_SERVES, address = %server.address(), "/live, /ready and /metrics are served");
         }
         let (happenings, happened) = unbounded_channel();
         let shared = Shared {
@@ -139,6 +143,7 @@ impl Runner {
         let mut runner = Self {
             source,
             queue_is_given,
+            fixed_url,
             own_program,
             queue_url,
             pools: BTreeMap::new(),
@@ -177,7 +182,7 @@ impl Runner {
             }
         }
         let exit_code = self.killed.map_or(self.worst, |(_, code)| code);
-        tracing::info!(exit_code, restarts = self.shared.restarts, "the supervisor ends");
+        tracing::info!(name: event::SUPERVISOR_STOPPED, exit_code, restarts = self.shared.restarts, "the supervisor ends");
         SupervisorReport { exit_code, started: self.shared.next, restarts: self.shared.restarts }
     }
 
@@ -220,7 +225,7 @@ impl Runner {
         if self.owes_ready && !shared.stopping && self.pools.values().all(|pool| pool.is_settled(shared)) {
             self.owes_ready = false;
             self.notify.ready();
-            tracing::info!(processes = wanted, "all processes are ready");
+            tracing::info!(name: event::SUPERVISOR_READY, processes = wanted, "all processes are ready");
         }
         let doing = match (shared.stopping, self.owes_ready) {
             (true, _) => "ending",
@@ -279,13 +284,13 @@ impl Runner {
         match looked {
             Ok(waiting) => {
                 if std::mem::take(&mut self.look_fails) {
-                    tracing::info!("the store answers again: pools scale");
+                    tracing::info!(name: event::SCALING_RESUMED, "the store answers again: pools scale");
                 }
                 self.scale(&waiting);
             }
             Err(error) => {
                 if !std::mem::replace(&mut self.look_fails, true) {
-                    tracing::warn!(%error, "pools keep their size until the store answers");
+                    tracing::warn!(name: event::SCALING_PAUSED, %error, "pools keep their size until the store answers");
                 }
             }
         }
@@ -303,12 +308,12 @@ impl Runner {
 
     fn end(&mut self, signal: &'static str, number: u8) {
         if self.shared.stopping {
-            tracing::warn!(signal, "a second signal: all processes are killed");
+            tracing::warn!(name: event::SUPERVISOR_KILLS, signal, "a second signal: all processes are killed");
             self.killed.get_or_insert((Instant::now(), 128 + number));
             self.pools.values().for_each(Pool::kill_all);
             return;
         }
-        tracing::info!(signal, "draining all processes; a second signal kills them");
+        tracing::info!(name: event::SUPERVISOR_DRAINS, signal, "draining all processes; a second signal kills them");
         self.notify.stopping();
         self.shared.stopping = true;
     }
@@ -326,9 +331,9 @@ impl Runner {
         self.notify.reloading();
         match self.read() {
             Ok(config) => {
-                tracing::info!("SIGHUP: all processes are replaced, one after the other");
+                tracing::info!(name: event::SUPERVISOR_ROLLS, "SIGHUP: all processes are replaced, one after the other");
                 if config.supervisor().listen != self.config.supervisor().listen {
-                    tracing::warn!(
+                    tracing::warn!(name: event::LISTEN_CHANGED,
                         "`supervisor.listen` has changed; it holds from the supervisor's next start on"
                     );
                 }
@@ -338,7 +343,7 @@ impl Runner {
                 self.configure();
             }
             Err(why) => {
-                tracing::error!(
+                tracing::error!(name: event::RELOAD_REFUSED,
                     "SIGHUP: nothing is changed, because the configuration cannot be used: {why}"
                 );
                 if !self.owes_ready {
@@ -368,17 +373,22 @@ impl Runner {
             let new = || Pool::new(name.clone(), settings.clone());
             self.pools.entry(name.clone()).or_insert_with(new);
         }
-        let url = self.queue_url.clone().or_else(|| self.config.queue_url());
+        let url = self.fixed_url.clone().or_else(|| self.config.queue_url());
         if !self.queue_is_given && self.store.url() != url.as_deref() {
             self.store = Arc::new(Store::at(url));
             self.board.show_store(Arc::clone(&self.store));
         }
         if !self.store.is_known() && self.pools.values().any(Pool::scales) {
-            tracing::warn!(
+            tracing::warn!(name: event::SCALING_IMPOSSIBLE,
                 "pools with `min_concurrency` do not scale: the supervisor knows no queue; set `queue_url`"
             );
         }
     }
+}
+
+fn url_of_builder(config: &Config) -> Option<String> {
+    let by_builder = |entry: &Entry| entry.key == "queue_url" && entry.origin == Origin::Builder;
+    config.entries().iter().any(by_builder).then(|| config.queue_url()).flatten()
 }
 
 fn program(config: &Config, own: &std::path::Path, queue_url: Option<&str>) -> Program {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::OnceCell;
 
 use crate::job::{JobState, QueueName};
-use crate::queue::{QueueBackend, QueueError, QueueErrorKind, connect};
+use crate::queue::{QueueBackend, QueueError, QueueErrorKind, connect_existing};
 use crate::telemetry::QueueGauges;
 
 /// How long the store may take to answer.
@@ -42,7 +42,7 @@ impl Store {
         let open = || async {
             let hint = "no queue is configured";
             let missing = || QueueError::new(QueueErrorKind::InvalidConfig, "supervise", hint);
-            connect(self.url.as_deref().ok_or_else(missing)?).await
+            connect_existing(self.url.as_deref().ok_or_else(missing)?).await
         };
         self.queue.get_or_try_init(open).await
     }
