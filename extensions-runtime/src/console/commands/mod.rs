@@ -6,6 +6,7 @@ mod jobs;
 mod queues;
 mod report;
 mod store;
+mod watch;
 mod work;
 
 use super::app::App;

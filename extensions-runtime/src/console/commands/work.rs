@@ -3,8 +3,9 @@
 use super::super::args::{QueueArg, WorkArgs};
 use super::super::outcome::{Done, Failure, Outcome};
 use super::Session;
+use super::watch::watch;
 use crate::config::{Config, Pool, PoolQueues};
-use crate::worker::{StopReason, WorkerBuilder, WorkerReport};
+use crate::worker::{Control, StopReason, WorkerBuilder, WorkerReport};
 
 pub(super) async fn work(args: WorkArgs, session: Session<'_>) -> Done {
     let Session { app, url, screen, .. } = session;
@@ -20,7 +21,12 @@ pub(super) async fn work(args: WorkArgs, session: Session<'_>) -> Done {
         worker = of_pool(worker, pool(extensions.config(), name)?);
     }
     let worker = configured(order.apply(worker), &args, limits(&args.queue_concurrency)?);
-    let report = worker.run().await?;
+    let control = Control::new();
+    let _served = match args.listen {
+        Some(address) => Some(watch(address, &control, extensions.queue(), screen).await?),
+        None => None,
+    };
+    let report = worker.control(&control).run().await?;
     if screen.is_json() {
         screen.json(&report)?;
     } else {
