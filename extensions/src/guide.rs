@@ -17,6 +17,7 @@
 //! | [`jobs`] | handles to queued jobs: state, end, result, cancelling |
 //! | [`workers`] | a worker's options, shut-down, what it does while it runs |
 //! | [`console`] | an application's own binary as its operator's tool: commands, exit codes, answers for programs |
+//! | [`operations`] | what an operator types: pause, a job that does not run, dead jobs, releases, metrics, cron |
 //! | [`telemetry`] | metrics, probes, traces through the queue, events: every name |
 //! | [`async_handlers`] | every option of async handlers, back-off, callbacks, unique jobs, monitoring, practice |
 //! | [`layers`] | observers, and layers around fires, pushes and attempts: what they see, their order |
@@ -151,9 +152,17 @@ pub mod jobs {}
 #[doc = include_str!("docs/workers.md")]
 pub mod workers {}
 
+/// [operations]: operations
 /// [workers]: workers
 #[doc = include_str!("docs/console.md")]
 pub mod console {}
+
+/// [console]: console
+/// [telemetry]: telemetry
+/// [upgrading]: upgrading
+/// [workers]: workers
+#[doc = include_str!("docs/operations.md")]
+pub mod operations {}
 
 /// [`Memory`]: crate::queue::Memory
 /// [`FaultyQueue`]: crate::testing::FaultyQueue
