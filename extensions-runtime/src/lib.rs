@@ -24,6 +24,8 @@ pub mod policy;
 pub mod queue;
 pub mod registry;
 pub mod scope;
+#[cfg(all(feature = "supervisor", unix))]
+pub mod supervisor;
 mod task;
 pub mod telemetry;
 pub mod testing;

@@ -114,6 +114,16 @@ pub(crate) fn coarse() -> Duration {
     SystemClock.elapsed()
 }
 
+/// The machine's monotonic clock, as other programs on it read it too.
+#[cfg(all(feature = "supervisor", unix))]
+pub(crate) fn monotonic() -> Duration {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    Duration::new(
+        u64::try_from(now.tv_sec).unwrap_or_default(),
+        u32::try_from(now.tv_nsec).unwrap_or_default(),
+    )
+}
+
 /// Where timestamps come from.
 pub trait Clock: fmt::Debug + Send + Sync + 'static {
     /// The time now.

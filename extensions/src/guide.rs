@@ -16,6 +16,7 @@
 //! | [`follow_ups`] | what a job fires, queued together with its completion |
 //! | [`jobs`] | handles to queued jobs: state, end, result, cancelling |
 //! | [`workers`] | a worker's options, shut-down, what it does while it runs |
+//! | [`supervisor`] | pools of worker processes: kept alive, rolled, scaled; systemd, Supervisor, Procfile, Kubernetes |
 //! | [`console`] | an application's own binary as its operator's tool: commands, exit codes, answers for programs |
 //! | [`operations`] | what an operator types: pause, a job that does not run, dead jobs, releases, metrics, cron |
 //! | [`telemetry`] | metrics, probes, traces through the queue, events: every name |
@@ -152,12 +153,22 @@ pub mod jobs {}
 #[doc = include_str!("docs/workers.md")]
 pub mod workers {}
 
+/// [configuration]: configuration
+/// [console]: console
+/// [telemetry]: telemetry
+/// [workers]: workers
+#[cfg(any(not(doctest), all(feature = "supervisor", unix)))]
+#[doc = include_str!("docs/supervisor.md")]
+pub mod supervisor {}
+
 /// [operations]: operations
+/// [supervisor]: supervisor
 /// [workers]: workers
 #[doc = include_str!("docs/console.md")]
 pub mod console {}
 
 /// [console]: console
+/// [supervisor]: supervisor
 /// [telemetry]: telemetry
 /// [upgrading]: upgrading
 /// [workers]: workers

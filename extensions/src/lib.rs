@@ -19,6 +19,7 @@
 //! | `console` | the console, for an application's own binary, and the binary `extensions` |
 //! | `metrics` | metrics of fires, jobs, workers and queues, as Prometheus text and over HTTP |
 //! | `opentelemetry` | one trace for a fire and its jobs, with `tracing-opentelemetry` |
+//! | `supervisor` | pools of worker processes, kept alive and scaled; on unix |
 //! | `testing` | for authors of backends: the conformance suite |
 //!
 //! The memory queue is always there.
@@ -50,6 +51,10 @@ pub use extensions_runtime::{
 pub use extensions_runtime::{
     breaker, config, features, handler, job, point, queue, registry, scope, telemetry, time, worker,
 };
+
+#[cfg(all(feature = "supervisor", unix))]
+#[doc(inline)]
+pub use extensions_runtime::supervisor;
 
 #[cfg(feature = "console")]
 #[doc(inline)]

@@ -42,6 +42,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "worker",
         &[
+            "config",
             "instance",
             "registry",
             "handler",
@@ -94,11 +95,13 @@ const LAYERS: &[(&str, &[&str])] = &[
             "telemetry",
         ],
     ),
+    ("supervisor", &["config", "worker", "telemetry", "queue", "job", "policy", "time"]),
     ("operator", &["config", "registry", "handler", "point", "queue", "job", "time"]),
     (
         "console",
         &[
             "operator",
+            "supervisor",
             "builder",
             "instance",
             "config",
@@ -249,7 +252,7 @@ fn modules_name_only_those_below_them() {
 #[test]
 fn of_telemetry_only_what_makes_instances_and_what_serves_name_more_than_the_names_and_the_record() {
     for (file, text) in sources(&runtime()) {
-        if ["lib", "builder", "console", "telemetry"].contains(&module(&file)) {
+        if ["lib", "builder", "console", "supervisor", "telemetry"].contains(&module(&file)) {
             continue;
         }
         for named in named_after(&text, "crate::telemetry::") {

@@ -64,9 +64,7 @@ impl App {
         change: impl FnOnce(ExtensionsBuilder) -> ExtensionsBuilder,
     ) -> Result<Extensions, Failure> {
         match self.0 {
-            Code::Instance(_) if url.is_some() => Err(Failure::usage(
-                "`--queue-url` cannot change the queue of an instance that is made; give the builder to `console::run`",
-            )),
+            Code::Instance(_) if url.is_some() => Err(is_made()),
             Code::Instance(extensions) => Ok(extensions),
             Code::Builder(builder) => {
                 let builder = told(*builder, url);
@@ -101,6 +99,21 @@ impl App {
         Ok(connect_existing(&self.queue_url(url)?).await?)
     }
 
+    /// What is configured, and the queue that is open already, if there is one.
+    #[cfg(unix)]
+    pub(super) fn supervised(
+        self,
+        url: Option<&str>,
+    ) -> Result<(Config, Option<Arc<dyn QueueBackend>>), Failure> {
+        let given = match (&self.0, url) {
+            (Code::Instance(_), Some(_)) => return Err(is_made()),
+            (Code::Instance(extensions), None) => extensions.queue().cloned(),
+            (Code::Builder(builder), None) => builder.given_queue().cloned(),
+            _ => None,
+        };
+        Ok((self.config(url)?, given))
+    }
+
     /// The URL of the store.
     pub(super) fn queue_url(self, url: Option<&str>) -> Result<String, Failure> {
         let missing = "no queue is named; write `--queue-url URL`, set EXTENSIONS_QUEUE_URL, or `queue_url` in extensions.toml";
@@ -129,6 +142,12 @@ fn told(builder: ExtensionsBuilder, url: Option<&str>) -> ExtensionsBuilder {
 
 async fn build(builder: ExtensionsBuilder) -> Result<Extensions, Failure> {
     builder.build().await.map_err(|error| Failure::new(Outcome::Failed, error.to_string()))
+}
+
+fn is_made() -> Failure {
+    Failure::usage(
+        "`--queue-url` cannot change the queue of an instance that is made; give the builder to `console::run`",
+    )
 }
 
 fn no_code() -> Failure {

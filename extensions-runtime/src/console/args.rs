@@ -73,6 +73,9 @@ pub(super) enum OfCode {
     },
     /// Run queued jobs, until SIGTERM or Ctrl-C
     Work(WorkArgs),
+    /// Keep the pools of the configuration alive, [worker.NAME]: start, replace, roll (SIGHUP), scale and end processes that work
+    #[cfg(unix)]
+    Supervise,
 }
 
 #[derive(Debug, Args)]

@@ -9,24 +9,42 @@ use crate::queue::{QueueError, QueueErrorKind};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Outcome {
     /// Done.
-    Done = 0,
+    Done,
     /// It did not work, or what was asked about is not well.
-    Failed = 1,
+    Failed,
     /// The command line cannot be: nothing was done.
-    Usage = 2,
+    Usage,
     /// What was named is not there.
-    NotFound = 3,
+    NotFound,
     /// The store is missing, or cannot be reached.
-    NoStore = 4,
+    NoStore,
     /// Done for some jobs, and not for others.
-    Partly = 5,
+    Partly,
     /// It destroys something, and nobody said yes: nothing was done.
-    Unconfirmed = 6,
+    Unconfirmed,
+    /// A supervisor's processes were told to end, and this is the worst of their codes.
+    OfProcesses(u8),
+}
+
+impl Outcome {
+    /// The exit code.
+    pub(super) const fn code(self) -> u8 {
+        match self {
+            Self::Done => 0,
+            Self::Failed => 1,
+            Self::Usage => 2,
+            Self::NotFound => 3,
+            Self::NoStore => 4,
+            Self::Partly => 5,
+            Self::Unconfirmed => 6,
+            Self::OfProcesses(code) => code,
+        }
+    }
 }
 
 impl From<Outcome> for ExitCode {
     fn from(outcome: Outcome) -> Self {
-        Self::from(outcome as u8)
+        Self::from(outcome.code())
     }
 }
 

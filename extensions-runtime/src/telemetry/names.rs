@@ -118,6 +118,12 @@ metrics! {
         "Whether jobs wait in the queue that no live worker serves: 1 or 0.";
     STORE_UP: Gauge of State per Process, "extensions_store_up", ["store"],
         "Whether the store answered when its queues were last asked for: 1 or 0; with 0 the figures of queues are old.";
+    SUPERVISOR_PROCESSES: Gauge of Count per Process, "extensions_supervisor_processes", ["pool", "state"],
+        "Processes of a supervisor's pool, by state (ready, unready, draining).";
+    SUPERVISOR_RESTARTS: Counter of Count per Process, "extensions_supervisor_restarts_total", ["pool"],
+        "Processes that took the place of one that had ended by itself.";
+    SUPERVISOR_SLOTS: Gauge of Count per Process, "extensions_supervisor_slots", ["pool"],
+        "How many jobs the processes of a pool may run at once, all together.";
 }
 
 /// Around a fire.
@@ -223,6 +229,33 @@ events! {
     SYNC_UNFINISHED: "error", "sync.unfinished", "`sync:`: not all jobs were run to their ends.";
     SYNC_JOB_FAILED: "error", "sync.job_failed", "`sync:`: a job failed.";
     SYNC_JOB_NOT_RUN: "error", "sync.job_not_run", "`sync:`: no handler here can run a job.";
+    SUPERVISOR_SERVES: "info", "supervisor.serves", "`/live`, `/ready` and `/metrics` are served; with the address.";
+    SUPERVISOR_HIDDEN: "warn", "supervisor.hidden", "Another recorder is installed: the supervisor's own figures are not in `/metrics`.";
+    SUPERVISOR_READY: "info", "supervisor.ready", "Every pool has all its processes ready, after the start or a rolling restart.";
+    SUPERVISOR_ROLLS: "info", "supervisor.rolls", "SIGHUP: all processes are replaced, one after the other.";
+    RELOAD_REFUSED: "error", "supervisor.reload_refused", "SIGHUP: the configuration cannot be used, and nothing is changed.";
+    LISTEN_CHANGED: "warn", "supervisor.listen_changed", "SIGHUP: `supervisor.listen` has changed, which holds from the next start on.";
+    SUPERVISOR_DRAINS: "info", "supervisor.drains", "A signal asked for the end: all processes drain.";
+    SUPERVISOR_KILLS: "warn", "supervisor.kills", "A second signal: all processes are killed.";
+    SUPERVISOR_STOPPED: "info", "supervisor.stopped", "A supervisor ended; with its exit code.";
+    SCALING_IMPOSSIBLE: "warn", "supervisor.scaling_impossible", "Pools have `min_concurrency`, and the supervisor knows no queue.";
+    SCALING_PAUSED: "warn", "supervisor.scaling_paused", "The store does not answer: pools keep their size; once.";
+    SCALING_RESUMED: "info", "supervisor.scaling_resumed", "The store answers again: pools scale.";
+    POOL_RESIZED: "info", "supervisor.pool_resized", "A pool's processes have a slot more or less each.";
+    PROCESS_STARTED: "info", "process.started", "A supervisor started a process; with pool and pid, as all that follow.";
+    PROCESS_READY: "info", "process.ready", "A process takes jobs.";
+    PROCESS_DRAINS: "info", "process.drains", "A process is told to drain.";
+    PROCESS_DRAINED: "info", "process.drained", "A process ended as it was told to; with its exit code or signal.";
+    PROCESS_ENDED: "info", "process.ended", "A process ended in order by itself (`max_jobs`, `max_time`, `max_memory`), and is replaced.";
+    PROCESS_DIED: "error", "process.died", "A process died, and is replaced; with its exit code or signal, and when.";
+    PROCESS_UNSTARTABLE: "error", "process.unstartable", "A process cannot be started, and is tried again; with when.";
+    PROCESS_OVERDUE: "error", "process.overdue", "A process has not ended within `stop_timeout`, and is killed.";
+    PROCESS_SILENT: "warn", "process.silent", "A process has said nothing for 10 s; once, until it speaks.";
+    PROCESS_UNSIGNALLED: "warn", "process.unsignalled", "A process cannot be signalled.";
+    NOTIFY_UNUSABLE: "warn", "supervisor.notify_unusable", "`NOTIFY_SOCKET` names no socket that can be used.";
+    ASKED_TO_DRAIN: "info", "worker.asked_to_drain", "A supervised worker was asked for its end.";
+    SUPERVISOR_GONE: "warn", "worker.supervisor_gone", "A supervised worker drains because its supervisor is gone.";
+    ORPHAN_ENDS: "error", "worker.orphan_ends", "A process did not drain in time after its supervisor's end, and ends.";
     TOO_MANY_LABELS: "warn", "metrics.too_many_labels", "A metric has more than 2,000 sets of labels; the rest is not counted.";
     REQUEST_FAILED: "error", "axum.request_failed", "An `HttpError` of status 500 and above was answered; with the request's id.";
 }

@@ -92,6 +92,21 @@ pub(crate) fn unserved(queue: &str, unserved: bool) {
     show(&names::QUEUE_UNSERVED, &[&queue], f64::from(u8::from(unserved)));
 }
 
+/// A process of a pool took the place of one that had ended by itself.
+#[cfg(feature = "supervisor")]
+pub(crate) fn process_restarted(pool: &str) {
+    count(&names::SUPERVISOR_RESTARTS, &[&pool], 1);
+}
+
+/// A pool has other processes: so many ready, not ready and draining ones, with so many slots.
+#[cfg(feature = "supervisor")]
+pub(crate) fn pool_changed(pool: &str, [ready, unready, draining, slots]: [u32; 4]) {
+    for (state, processes) in [("ready", ready), ("unready", unready), ("draining", draining)] {
+        show(&names::SUPERVISOR_PROCESSES, &[&pool, &state], f64::from(processes));
+    }
+    show(&names::SUPERVISOR_SLOTS, &[&pool], f64::from(slots));
+}
+
 /// A share in a gauge that ends with it: a worker's slots, a slot that is taken.
 #[derive(Debug)]
 pub(crate) struct Share {

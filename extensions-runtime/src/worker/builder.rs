@@ -12,6 +12,7 @@ use super::order::QueueOrder;
 use super::report::WorkerReport;
 use super::run::Worker;
 use super::shutdown::Signals;
+use crate::config::{Pool, PoolQueues};
 use crate::instance::{Extensions, no_queue};
 use crate::job::QueueName;
 use crate::queue::{QueueError, QueueErrorKind};
@@ -81,6 +82,32 @@ impl WorkerBuilder {
         self.order =
             Some(QueueOrder::weighted(weights.into_iter().map(|(queue, weight)| (queue.into(), weight))));
         self
+    }
+
+    /// What a pool of the configuration says (`[worker.NAME]`), each option as if it were called here: what is called later wins. How many
+    /// processes there are, and whether the slots change, is a supervisor's affair.
+    ///
+    /// ```
+    /// # use extensions_runtime::{BoxError, Extensions, config::Pool};
+    /// # fn example(ext: &Extensions, name: &str) -> Option<()> {
+    /// let pool: &Pool = ext.config().pools().get(name)?;
+    /// let worker = ext.worker().pool(pool).concurrency(8);
+    /// # Some(()) }
+    /// ```
+    pub fn pool(self, pool: &Pool) -> Self {
+        let mut worker = match &pool.queues {
+            PoolQueues::Strict(queues) => self.queues(queues.iter().cloned()),
+            PoolQueues::Weighted(weights) => self.weights(weights.iter().cloned()),
+        };
+        let limits = pool.queue_concurrency.iter().map(|(queue, jobs)| (queue.clone(), *jobs));
+        worker = worker.concurrency(pool.concurrency).queue_concurrency(limits);
+        worker.prefetch = pool.prefetch.unwrap_or(worker.prefetch).min(MOST_SLOTS);
+        worker.grace = pool.grace.unwrap_or(worker.grace);
+        worker.max_jobs = pool.max_jobs.or(worker.max_jobs);
+        worker.max_time = pool.max_time.or(worker.max_time);
+        worker.max_memory = pool.max_memory.or(worker.max_memory);
+        let lease = pool.lease.unwrap_or(worker.lease);
+        worker.lease(lease)
     }
 
     /// How many jobs run at once; default 64, at least 1, at most 100,000.

@@ -31,6 +31,10 @@ pub struct Arena {
     queue: Arc<dyn QueueBackend>,
     ledgers: Vec<Ledger>,
     own: LedgerWriter,
+    /// Whether processes of the run start others.
+    is_supervised: bool,
+    /// Variables of the subjects that are started from now on.
+    pub variables: Vec<(&'static str, String)>,
     /// Where the test's own choices come from.
     pub rng: fastrand::Rng,
 }
@@ -64,6 +68,8 @@ impl Arena {
             queue,
             ledgers: vec![Ledger::at("harness", &ledger)],
             own,
+            is_supervised: false,
+            variables: Vec::new(),
             rng: fastrand::Rng::with_seed(seed),
             path,
         }
@@ -120,15 +126,18 @@ impl Arena {
             Role::Fire(_) => "fire",
             Role::Sell { .. } => "sell",
             Role::Work(_) => "work",
+            Role::Supervise { .. } => "supervise",
+            Role::Pool => "pool",
             Role::Claim(_) => "claim",
             Role::Race(_) => "race",
         };
+        self.is_supervised |= matches!(role, Role::Supervise { .. });
         let process = format!("{kind}-{}", self.ledgers.len());
         let ledger = self.path.join(format!("{process}.ledger"));
         self.ledgers.push(Ledger::at(&process, &ledger));
         let queue_url = self.site.subjects_url();
         let orders = Orders { process, ledger, queue_url, seed: self.seed, release, role };
-        let subject = Subject::start(&self.program, &orders, self.clock.as_ref());
+        let subject = Subject::start(&self.program, &orders, &self.variables, self.clock.as_ref());
         let (mut subject, mut ended) = (subject.expect("the subject starts"), false);
         self.until("the subject is ready", 30, |arena| {
             let is_ready = arena.ledger(&subject).count(|event| matches!(event, Event::Ready)) > 0;
@@ -139,6 +148,34 @@ impl Arena {
         })
         .await;
         subject
+    }
+
+    /// Writes the configuration of a supervisor: its options and its pools as in the file. Its processes are subjects, unless the options
+    /// have a `command`.
+    ///
+    /// # Panics
+    ///
+    /// If it cannot be written.
+    #[must_use]
+    pub fn configure(&self, options: &str, pools: &str) -> PathBuf {
+        let orders = Orders {
+            process: "pool".to_owned(),
+            ledger: self.path.join("pool.ledger"),
+            queue_url: self.site.subjects_url(),
+            seed: self.seed,
+            release: Release::Old,
+            role: Role::Pool,
+        };
+        let orders = serde_json::to_string(&orders).expect("orders are JSON");
+        // A string of JSON is one of TOML.
+        let command = serde_json::json!([self.program, "subject", orders]);
+        let command =
+            if options.contains("command") { String::new() } else { format!("command = {command}") };
+        let url = serde_json::json!(self.site.subjects_url());
+        let text = format!("queue_url = {url}\n[supervisor]\n{options}\n{command}\n{pools}");
+        let path = self.path.join("extensions.toml");
+        std::fs::write(&path, text).expect("the configuration can be written");
+        path
     }
 
     /// What a subject has written down, as far as it was read.
@@ -152,6 +189,21 @@ impl Arena {
         found.expect("the subject was started here")
     }
 
+    /// Finds the ledgers of processes that subjects have started.
+    fn adopt(&mut self) {
+        if !self.is_supervised {
+            return;
+        }
+        for entry in std::fs::read_dir(&self.path).expect("the folder can be read") {
+            let path = entry.expect("an entry").path();
+            let is_ledger = path.extension().is_some_and(|extension| extension == "ledger");
+            let process = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+            if is_ledger && self.ledgers.iter().all(|ledger| ledger.process != process) {
+                self.ledgers.push(Ledger::at(process, &path));
+            }
+        }
+    }
+
     /// Every ledger, as far as it was read.
     #[must_use]
     pub fn ledgers(&self) -> &[Ledger] {
@@ -159,6 +211,7 @@ impl Arena {
     }
 
     fn refresh(&mut self) {
+        self.adopt();
         for ledger in &mut self.ledgers {
             ledger.refresh().expect("the ledgers can be read");
         }

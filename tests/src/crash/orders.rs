@@ -49,6 +49,13 @@ pub enum Role {
     },
     /// Works until it is told to end.
     Work(WorkPlan),
+    /// Supervises pools of processes until it is told to end.
+    Supervise {
+        /// The configuration's file, which says how to start them.
+        config: PathBuf,
+    },
+    /// Works as a process of a supervisor's pool, under a name and with a ledger of its own.
+    Pool,
     /// Claims and settles past the worker, from many tasks at once; starts at a line on its standard input.
     Claim(ClaimPlan),
     /// For every line on its standard input, fires one unique key from many tasks at once.

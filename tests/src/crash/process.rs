@@ -25,16 +25,22 @@ pub struct Subject {
 }
 
 impl Subject {
-    /// Starts the program with its orders, and with the wall clock that it goes by; what it logs goes to a file beside its ledger.
+    /// Starts the program with its orders, these variables, and the wall clock that it goes by; what it logs goes to a file beside its ledger.
     ///
     /// # Errors
     ///
     /// If it cannot be started.
-    pub fn start(program: &Path, orders: &Orders, clock: Option<&FakeClock>) -> io::Result<Self> {
+    pub fn start(
+        program: &Path,
+        orders: &Orders,
+        variables: &[(&str, String)],
+        clock: Option<&FakeClock>,
+    ) -> io::Result<Self> {
         let log = orders.ledger.with_extension("log");
         let mut child = Command::new(program)
             .arg("subject")
             .arg(serde_json::to_string(orders)?)
+            .envs(variables.iter().map(|(name, value)| (*name, value)))
             .envs(clock.iter().flat_map(|clock| clock.environment()))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -46,6 +52,12 @@ impl Subject {
         let input = child.stdin.take().ok_or_else(gone)?;
         let output = BufReader::new(child.stdout.take().ok_or_else(gone)?).lines();
         Ok(Self { name: orders.process.clone(), log, child, input, output, pid })
+    }
+
+    /// Its number.
+    #[must_use]
+    pub const fn pid(&self) -> Pid {
+        self.pid
     }
 
     /// Its name in ledgers and faults.

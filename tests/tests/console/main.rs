@@ -6,6 +6,7 @@ mod office;
 mod shapes;
 mod stateful;
 mod store;
+mod supervise;
 
 /// A test of a story on every store that lasts.
 macro_rules! on_every_store {

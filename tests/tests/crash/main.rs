@@ -10,6 +10,7 @@ mod kill;
 mod race;
 mod servers;
 mod signals;
+mod supervisor;
 mod upgrade;
 mod wicked;
 
@@ -89,6 +90,11 @@ const CRASHES: &[Crash] = &crashes![
     R12 ALL Store signals::a_signal_ends_a_worker_in_order_and_burns_no_attempt
     R12 ALL Store signals::a_second_signal_ends_it_at_once
     R12 ALL Store signals::handlers_that_outlast_the_grace_burn_no_attempt
+    R12 ALL Store supervisor::a_signal_ends_a_supervisor_and_its_processes_in_order
+    R12 ALL Store supervisor::a_second_signal_kills_all_processes_at_once
+    R13 ALL Store supervisor::processes_are_killed_and_replaced_under_load
+    R13 ALL Store supervisor::a_rolling_restart_under_load_burns_no_attempt_and_loses_no_job
+    R13 ALL Store supervisor::the_supervisor_is_killed_and_its_processes_end_in_order
     R14 ALL Store upgrade::old_and_new_release_stand_side_by_side
     R14 ALL Store upgrade::jobs_of_a_removed_handler_wait_for_a_worker_that_knows_it
     R15 ALL Store garbage::garbage_payloads_stop_nobody_and_stay_as_they_are

@@ -6,7 +6,7 @@ mod shop;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use extensions::job::JobState::{Available, Completed, Dead};
+use extensions::job::JobState::{Available, Completed, Dead, Running};
 
 use self::page::{Page, Section};
 use self::shop::{Console, Shop, free_port, until_probe};
@@ -42,6 +42,7 @@ sections! {
     a_job_that_does_not_run_is_found_out_about: "Find out why a job does not run"
     jobs_dead_of_one_error_are_retried: "Retry all jobs dead of one error"
     a_release_is_rolled: "Roll a release"
+    a_release_is_rolled_by_a_supervisor: "Roll a release under a supervisor"
     metrics_are_read: "Read the metrics"
     cron_runs_workers_that_overlap: "Run from cron"
 }
@@ -180,6 +181,39 @@ async fn a_release_is_rolled(page: &mut Section) {
     page.shop.run("work --queue books --stop-when-empty").await;
     page.run().await;
     assert_eq!(new.terminated().await, (Some(0), "ended (asked to): 2 completed".to_owned()));
+}
+
+async fn a_release_is_rolled_by_a_supervisor(page: &mut Section) {
+    page.shop.make().await;
+    page.shop.install(41);
+    page.shop.install(42);
+    page.shop.turn_to(41);
+    page.means("9466", &free_port().to_string());
+    page.configure();
+    page.shop.put("letter-box.shut");
+    let supervisor = page.start();
+    page.run().await;
+    page.means("4700", &supervisor.pid().to_string());
+    let old = page.shop.until_workers_are_of(41, 2).await;
+    page.shop.order(1).await;
+    page.shop.until("its mail is under way", [(Completed, 1), (Running, 1)]).await;
+
+    page.run().await;
+    // Whoever has the job drains when its turn comes; nobody waits for it but the roll itself.
+    page.shop.order(2).await;
+    page.shop.until("the second mail is under way too", [(Completed, 2), (Running, 2)]).await;
+    page.shop.take_away("letter-box.shut");
+    let new = page.shop.until_workers_are_of(42, 2).await;
+    assert!(old.iter().all(|pid| !new.contains(pid)), "{old:?} {new:?}");
+    page.shop.until("all is done", [(Completed, 4)]).await;
+    let attempts: Vec<_> = page.shop.jobs().await.iter().map(|job| (job.attempt, job.lost_count)).collect();
+    assert_eq!(attempts, [(1, 0); 4], "no attempt is burnt");
+    assert_eq!(page.shop.entered("confirmed.log"), [1, 2]);
+    page.means("4721", &new[0].to_string());
+    page.means("4722", &new[1].to_string());
+    page.shop.until_idle().await;
+    page.run().await;
+    assert_eq!(supervisor.terminated().await.0, Some(0));
 }
 
 async fn metrics_are_read(page: &mut Section) {

@@ -71,22 +71,21 @@ impl Page {
         spans.filter(is_command).map(str::to_owned).collect()
     }
 
-    /// The configuration that the page supposes.
+    /// The configuration that the whole page supposes.
     pub(crate) fn configuration(&self) -> String {
-        let blocks = self.parts().into_iter().flat_map(|part| part.blocks);
-        blocks.filter(|block| block.language == "toml").map(|block| block.text).collect()
+        let intro = self.parts().swap_remove(0);
+        intro.blocks.into_iter().filter(|block| block.language == "toml").map(|block| block.text).collect()
     }
 
     pub(crate) fn section(&self, heading: &str, shop: Shop) -> Section {
         let part = self.parts().into_iter().find(|part| part.heading == heading);
         let part = part.unwrap_or_else(|| panic!("the page has no section `{heading}`"));
-        let blocks = part.blocks.into_iter().filter(Block::has_commands).collect();
         let folder = shop.folder().to_str().unwrap().to_owned();
         let meanings = vec![
             ("/srv/shop".to_owned(), folder),
             ("0.1.0".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
         ];
-        Section { shop, heading: part.heading, blocks, last: None, meanings }
+        Section { shop, heading: part.heading, blocks: part.blocks.into(), last: None, meanings }
     }
 }
 
@@ -143,6 +142,12 @@ impl Section {
         let command = self.shop.console().own(&self.here(&block.text));
         let answer = block.answer.map(|answer| squeezed(&self.here(&answer)));
         Process::new(self.shop.start(&format!("exec {command}")), answer)
+    }
+
+    /// Puts the next block into the configuration.
+    pub(crate) fn configure(&mut self) {
+        let block = self.next("toml");
+        self.shop.configure(&self.here(&block.text));
     }
 
     /// Starts the next block as cron does.

@@ -124,6 +124,25 @@ impl Shop {
         self.run(&format!("test OrderPlaced --with-data '{{\"id\":{id}}}'")).await;
     }
 
+    /// Adds to the configuration.
+    pub(crate) fn configure(&self, more: &str) {
+        let file = self.folder().join("extensions.toml");
+        let before = std::fs::read_to_string(&file).unwrap();
+        std::fs::write(file, format!("{before}\n{more}\n")).unwrap();
+    }
+
+    /// Makes a release a file of its own, by which its processes are told apart.
+    pub(crate) fn install(&self, release: u8) {
+        let program = self.folder().join(format!("releases/{release}/shop"));
+        std::fs::remove_file(&program).unwrap();
+        std::fs::copy(SHOP, program).unwrap();
+    }
+
+    /// Has `current` lead to a release.
+    pub(crate) fn turn_to(&self, release: u8) {
+        symlink(format!("releases/{release}"), self.folder().join("current")).unwrap();
+    }
+
     pub(crate) fn put(&self, file: &str) {
         std::fs::write(self.folder().join(file), "").unwrap();
     }
@@ -185,6 +204,26 @@ impl Shop {
 
     async fn workers(&self) -> Vec<WorkerInfo> {
         self.store().await.unwrap().workers().await.unwrap()
+    }
+
+    /// Waits until so many workers are live, and all of them are processes of a release. Their numbers, in order.
+    pub(crate) async fn until_workers_are_of(&self, release: u8, count: usize) -> Vec<u32> {
+        let program = format!("releases/{release}/shop");
+        let is_of = |pid: &u32| {
+            std::fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|path| path.ends_with(&program))
+        };
+        let workers = async || {
+            let mut pids: Vec<_> = self.workers().await.iter().map(|worker| worker.pid).collect();
+            pids.sort_unstable();
+            (pids.len() == count && pids.iter().all(is_of)).then_some(pids)
+        };
+        until("the workers of the release", workers).await
+    }
+
+    /// Waits until no worker says that it has a job.
+    pub(crate) async fn until_idle(&self) {
+        let idle = async || self.workers().await.iter().all(|worker| worker.busy == 0).then_some(());
+        until("the workers' beats", idle).await;
     }
 
     /// What workers take for this machine's name.

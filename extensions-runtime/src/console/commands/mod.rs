@@ -6,6 +6,8 @@ mod jobs;
 mod queues;
 mod report;
 mod store;
+#[cfg(unix)]
+mod supervise;
 mod watch;
 mod work;
 
@@ -38,6 +40,8 @@ async fn with_code(command: OfCode, session: Session<'_>) -> Done {
         OfCode::Plan(data) | OfCode::Test { data, dry_run: true } => code::plan(&data, session).await,
         OfCode::Test { data, dry_run: false } => code::test(&data, session).await,
         OfCode::Work(args) => work::work(args, session).await,
+        #[cfg(unix)]
+        OfCode::Supervise => supervise::supervise(session).await,
     }
 }
 

@@ -4,12 +4,14 @@ use super::super::args::{QueueArg, WorkArgs};
 use super::super::outcome::{Done, Failure, Outcome};
 use super::Session;
 use super::watch::watch;
-use crate::config::{Config, Pool, PoolQueues};
+use crate::config::{Config, Pool};
 use crate::worker::{Control, StopReason, WorkerBuilder, WorkerReport};
 
 pub(super) async fn work(args: WorkArgs, session: Session<'_>) -> Done {
     let Session { app, url, screen, .. } = session;
     let order = Order::of(&args.queue)?;
+    #[cfg(unix)]
+    let attached = crate::supervisor::attach().map_err(|error| Failure::usage(error.to_string()))?;
     let extensions = app.instance(url.as_deref(), |builder| builder).await?;
     if extensions.settings().sync.is_some() {
         return Err(Failure::usage(
@@ -18,9 +20,20 @@ pub(super) async fn work(args: WorkArgs, session: Session<'_>) -> Done {
     }
     let mut worker = extensions.worker();
     if let Some(name) = &args.pool {
-        worker = of_pool(worker, pool(extensions.config(), name)?);
+        worker = worker.pool(pool(extensions.config(), name)?);
     }
     let worker = configured(order.apply(worker), &args, limits(&args.queue_concurrency)?);
+    #[cfg(unix)]
+    if let Some(attached) = &attached {
+        if args.listen.is_some() {
+            return Err(Failure::usage(
+                "a worker under a supervisor is shown by that (`supervisor.listen`); leave out `--listen`",
+            ));
+        }
+        // What it did is the supervisor's to tell.
+        attached.tie(worker).run().await?;
+        return Ok(Outcome::Done);
+    }
     let control = Control::new();
     let _served = match args.listen {
         Some(address) => Some(watch(address, &control, extensions.queue(), screen).await?),
@@ -72,22 +85,6 @@ fn pool<'a>(config: &'a Config, name: &str) -> Result<&'a Pool, Failure> {
             "there is no pool `{name}` in the configuration ([worker.{name}]); there is {there}"
         ))
     })
-}
-
-/// A worker as a pool of the configuration has it: one of its processes.
-fn of_pool(worker: WorkerBuilder, pool: &Pool) -> WorkerBuilder {
-    let worker = match &pool.queues {
-        PoolQueues::Strict(queues) => worker.queues(queues.iter().cloned()),
-        PoolQueues::Weighted(weights) => worker.weights(weights.iter().cloned()),
-    };
-    let limits = pool.queue_concurrency.iter().map(|(queue, jobs)| (queue.clone(), *jobs));
-    let worker = worker.concurrency(pool.concurrency).queue_concurrency(limits);
-    let worker = set(worker, pool.prefetch, WorkerBuilder::prefetch);
-    let worker = set(worker, pool.lease, WorkerBuilder::lease);
-    let worker = set(worker, pool.grace, WorkerBuilder::grace);
-    let worker = set(worker, pool.max_jobs, WorkerBuilder::max_jobs);
-    let worker = set(worker, pool.max_time, WorkerBuilder::max_time);
-    set(worker, pool.max_memory, WorkerBuilder::max_memory)
 }
 
 fn set<T>(

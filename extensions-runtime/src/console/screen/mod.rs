@@ -120,7 +120,7 @@ impl Screen {
     pub(super) fn failure(&self, failure: &Failure) {
         let Some(message) = &failure.message else { return };
         if self.json {
-            let error = serde_json::json!({ "error": message, "exit_code": failure.outcome as u8 });
+            let error = serde_json::json!({ "error": message, "exit_code": failure.outcome.code() });
             let _ = writeln!(io::stderr(), "{}", harmless_json(&error.to_string()));
         } else {
             for (at, line) in message.lines().enumerate() {

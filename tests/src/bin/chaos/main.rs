@@ -1,6 +1,6 @@
 //! Breaks a queue for as long as it is told to, and says which promises held.
 //!
-//! `chaos subject ORDERS` is a process under test, which the harness starts by itself.
+//! `chaos subject ORDERS …` is a process under test, which the harness starts by itself.
 
 mod arguments;
 mod subject;
@@ -14,11 +14,10 @@ use crate::arguments::Arguments;
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    if let [word, orders] = &arguments[..]
+    if let [word, orders, rest @ ..] = &arguments[..]
         && word == "subject"
     {
-        subject::run(orders).await;
-        return ExitCode::SUCCESS;
+        return subject::run(orders, rest).await;
     }
     match Arguments::parse(arguments) {
         Ok(Arguments::Help) => {
