@@ -81,7 +81,6 @@ pub(super) async fn read<T: DeserializeOwned>(from: &mut (impl AsyncBufRead + Un
 mod tests {
     use super::{ToProcess, ToSupervisor, Welcome, read, write};
     use crate::time::secs;
-    use crate::worker::WorkerStatus;
 
     #[tokio::test]
     async fn messages_are_read_as_they_were_written_and_others_are_passed_over() {
@@ -106,7 +105,7 @@ mod tests {
     #[tokio::test]
     async fn a_status_is_one_small_message() {
         let mut line = Vec::new();
-        write(&mut line, &ToSupervisor::Status(Box::new(WorkerStatus::default()))).await.unwrap();
+        write(&mut line, &ToSupervisor::Status(Box::default())).await.unwrap();
         assert!(line.len() < 600, "{}", line.len());
         let status = read::<ToSupervisor>(&mut &line[..]).await;
         assert_eq!(status, Some(ToSupervisor::Status(Box::default())));
