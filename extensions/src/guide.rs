@@ -18,6 +18,7 @@
 //! | [`workers`] | a worker's options, shut-down, what it does while it runs |
 //! | [`supervisor`] | pools of worker processes: kept alive, rolled, scaled; systemd, Supervisor, Procfile, Kubernetes |
 //! | [`console`] | an application's own binary as its operator's tool: commands, exit codes, answers for programs |
+//! | [`operations`] | what an operator types: pause, a job that does not run, dead jobs, releases, metrics, cron |
 //! | [`telemetry`] | metrics, probes, traces through the queue, events: every name |
 //! | [`async_handlers`] | every option of async handlers, back-off, callbacks, unique jobs, monitoring, practice |
 //! | [`layers`] | observers, and layers around fires, pushes and attempts: what they see, their order |
@@ -160,10 +161,19 @@ pub mod workers {}
 #[doc = include_str!("docs/supervisor.md")]
 pub mod supervisor {}
 
+/// [operations]: operations
 /// [supervisor]: supervisor
 /// [workers]: workers
 #[doc = include_str!("docs/console.md")]
 pub mod console {}
+
+/// [console]: console
+/// [supervisor]: supervisor
+/// [telemetry]: telemetry
+/// [upgrading]: upgrading
+/// [workers]: workers
+#[doc = include_str!("docs/operations.md")]
+pub mod operations {}
 
 /// [`Memory`]: crate::queue::Memory
 /// [`FaultyQueue`]: crate::testing::FaultyQueue

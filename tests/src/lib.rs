@@ -8,6 +8,7 @@ pub mod raw;
 pub mod servers;
 pub mod shop;
 pub mod transactional;
+pub mod transcript;
 
 #[cfg(doctest)]
 #[doc = include_str!("../../extensions/src/docs/transactions.md")]

@@ -1,5 +1,6 @@
 //! The command line.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
@@ -139,6 +140,9 @@ pub(super) struct WorkArgs {
     /// As this pool of the configuration, [worker.NAME]; other options win
     #[arg(long, value_name = "NAME")]
     pub(super) pool: Option<String>,
+    /// Serve /live, /ready and /metrics over HTTP at this address (127.0.0.1:9464)
+    #[arg(long, value_name = "ADDRESS")]
+    pub(super) listen: Option<SocketAddr>,
     /// End after this many jobs
     #[arg(long, value_name = "JOBS")]
     pub(super) max_jobs: Option<u64>,

@@ -202,6 +202,7 @@ async fn a_command_line_that_cannot_be_is_refused() {
         "failed prune --older-than '5 minutes'",
         "work --once --max-jobs 2",
         "work --max-memory much",
+        "work --listen 9464",
         "work --queue-concurrency a --stop-when-empty",
         "stats --period tomorrow",
         "config",
@@ -233,4 +234,24 @@ async fn an_answer_that_nobody_reads_to_its_end_is_no_failure() {
     drop(child.stdout.take());
     let output = crate::office::finish(child).await;
     assert_eq!((output.status.code(), String::from_utf8(output.stderr).unwrap()), (Some(0), String::new()));
+}
+
+#[tokio::test]
+async fn a_worker_that_cannot_serve_its_endpoints_does_not_start() {
+    let office = Office::on_sqlite().made().await;
+    office.order(1).await;
+    let taken = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let address = taken.local_addr().unwrap();
+    let output = office.run(&format!("work --stop-when-empty --listen {address}")).await;
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.starts_with(&format!("error: nothing can be served at {address}: ")), "{said}");
+    assert_eq!(office.json("stats").await["queues"][1]["counts"]["available"], 1);
+    drop(taken);
+    let output = office.run(&format!("work --stop-when-empty --listen {address}")).await;
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(
+        (output.status.code(), &*said),
+        (Some(0), &*format!("serving http://{address}/live, /ready and /metrics\n"))
+    );
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tests::servers::{Persistence, Postgres, Redis, Server};
+use tests::transcript::{said, squeezed};
 use tokio::process::{Child, Command};
 use tokio::sync::OnceCell;
 
@@ -141,40 +142,4 @@ fn words(line: &str) -> Vec<String> {
         }
     }
     words
-}
-
-fn said(output: &Output) -> String {
-    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
-    let beside = text(&output.stderr);
-    let beside = beside.lines().map(|line| format!("! {line}\n")).collect::<String>();
-    format!("{}{beside}", text(&output.stdout))
-}
-
-/// One space between words, no empty lines, placeholders for what differs.
-fn squeezed(text: &str) -> String {
-    let lines = text.lines().map(|line| {
-        let words: Vec<_> = line.split_whitespace().collect();
-        let placed = words.iter().enumerate().map(|(at, word)| {
-            let before = at.checked_sub(1).map(|at| words[at]);
-            placed(word, before, words.get(at + 1).copied())
-        });
-        placed.collect::<Vec<_>>().join(" ")
-    });
-    lines.filter(|line| !line.is_empty()).collect::<Vec<_>>().join("\n")
-}
-
-fn placed(word: &str, before: Option<&str>, after: Option<&str>) -> String {
-    let bare = word.trim_matches(['(', ')', ',', ';', ':', '`']);
-    let dashes = |text: &str| text.matches('-').count();
-    if bare.len() == 36 && dashes(bare) == 4 && bare.chars().all(|c| c.is_ascii_hexdigit() || c == '-') {
-        return word.replace(bare, "<id>");
-    }
-    if bare.len() == 24 && bare.ends_with('Z') && dashes(bare) == 2 {
-        return word.replace(bare, "<time>");
-    }
-    let is_age = bare.starts_with(|c: char| c.is_ascii_digit()) && bare.ends_with(['s', 'm', 'h']);
-    if is_age && (after == Some("ago") || matches!(before, Some("for" | "in" | "after" | "oldest"))) {
-        return word.replace(bare, "<age>");
-    }
-    word.to_owned()
 }

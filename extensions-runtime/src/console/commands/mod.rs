@@ -8,6 +8,7 @@ mod report;
 mod store;
 #[cfg(unix)]
 mod supervise;
+mod watch;
 mod work;
 
 use super::app::App;

@@ -3,8 +3,9 @@
 use super::super::args::{QueueArg, WorkArgs};
 use super::super::outcome::{Done, Failure, Outcome};
 use super::Session;
+use super::watch::watch;
 use crate::config::{Config, Pool};
-use crate::worker::{StopReason, WorkerBuilder, WorkerReport};
+use crate::worker::{Control, StopReason, WorkerBuilder, WorkerReport};
 
 pub(super) async fn work(args: WorkArgs, session: Session<'_>) -> Done {
     let Session { app, url, screen, .. } = session;
@@ -24,11 +25,21 @@ pub(super) async fn work(args: WorkArgs, session: Session<'_>) -> Done {
     let worker = configured(order.apply(worker), &args, limits(&args.queue_concurrency)?);
     #[cfg(unix)]
     if let Some(attached) = &attached {
+        if args.listen.is_some() {
+            return Err(Failure::usage(
+                "a worker under a supervisor is shown by that (`supervisor.listen`); leave out `--listen`",
+            ));
+        }
         // What it did is the supervisor's to tell.
         attached.tie(worker).run().await?;
         return Ok(Outcome::Done);
     }
-    let report = worker.run().await?;
+    let control = Control::new();
+    let _served = match args.listen {
+        Some(address) => Some(watch(address, &control, extensions.queue(), screen).await?),
+        None => None,
+    };
+    let report = worker.control(&control).run().await?;
     if screen.is_json() {
         screen.json(&report)?;
     } else {
