@@ -69,6 +69,13 @@ impl Row {
         Self { unit, goal: format!("at least {least} x limit"), met: row.ratio_limit >= least, ..row }
     }
 
+    /// A case that is held against a figure, not against a limit; less is better.
+    #[must_use]
+    pub fn at_rest(case: String, ours: f64, most: f64, unit: &'static str) -> Self {
+        let row = Self::at_most(case, &Figures::of(&[ours]), &Figures::of(&[f64::NAN]), f64::INFINITY);
+        Self { unit, goal: format!("below {most} {unit}"), met: ours < most, ..row }
+    }
+
     /// The same on a backend.
     #[must_use]
     pub fn on(self, backend: &'static str, durability: &'static str) -> Self {
@@ -122,7 +129,10 @@ impl Report {
         );
         for row in &self.results {
             let ours = format!("{:.1} ({:.1}–{:.1})", row.ours, row.ours_range[0], row.ours_range[1]);
-            let limit = format!("{:.1} ({:.1}–{:.1})", row.limit, row.limit_range[0], row.limit_range[1]);
+            let limit = match row.limit {
+                limit if limit.is_nan() => "none".to_owned(),
+                limit => format!("{limit:.1} ({:.1}–{:.1})", row.limit_range[0], row.limit_range[1]),
+            };
             let met = if row.met { "met" } else { "NOT met" };
             let _ = writeln!(
                 out,

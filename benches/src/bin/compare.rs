@@ -2,18 +2,20 @@
 //!
 //! `cargo run --release -p benches --bin compare -- [--only CASE,…] [--backend NAME,…] [--rounds N] [--quick] [--json]`
 
+use std::time::Duration;
+
 use benches::report::{Machine, Report, Row};
 use benches::stores::{BACKENDS, Stores};
-use benches::{depth, inline};
+use benches::{depth, idle, inline};
 use extensions::BoxError;
 
 const HELP: &str = "\
 compare: measures the framework beside the thinnest code that does the same
 
-  --only CASE,…     inline, awaited, depth (default: all)
+  --only CASE,…     inline, awaited, depth, idle (default: all)
   --backend NAME,…  inline, sqlite, postgres, redis (default: all)
   --rounds N        interleaved rounds, at least 5 (default 11)
-  --quick           fewer runs in each round; depth with a tenth of the jobs
+  --quick           fewer runs in each round; depth with a tenth of the jobs, idle for 5 s
   --json            one JSON object instead of a table
 ";
 
@@ -39,7 +41,9 @@ fn options() -> Result<Option<Options>, BoxError> {
     let mut parser = lexopt::Parser::from_env();
     while let Some(arg) = parser.next()? {
         match arg {
-            Long("only") => options.only = list(&parser.value()?.string()?, &["inline", "awaited", "depth"])?,
+            Long("only") => {
+                options.only = list(&parser.value()?.string()?, &["inline", "awaited", "depth", "idle"])?
+            }
             Long("backend") => {
                 let known: Vec<_> = ["inline"].into_iter().chain(BACKENDS).collect();
                 options.backends = list(&parser.value()?.string()?, &known)?;
@@ -63,7 +67,8 @@ fn list(text: &str, known: &[&str]) -> Result<Vec<String>, BoxError> {
 }
 
 async fn measure(options: &Options) -> Result<Vec<Row>, BoxError> {
-    let (runs, most) = if options.quick { (400_000, 100_000) } else { (4_000_000, 1_000_000) };
+    let (runs, most, rest) = if options.quick { (400_000, 100_000, 5) } else { (4_000_000, 1_000_000, 30) };
+    let rest = Duration::from_secs(rest);
     let mut rows = Vec::new();
     if options.wants("inline", "inline") {
         rows.extend(inline::inline(options.rounds.unwrap_or(11), runs).await?);
@@ -71,15 +76,31 @@ async fn measure(options: &Options) -> Result<Vec<Row>, BoxError> {
     if options.wants("awaited", "inline") {
         rows.extend(inline::awaited_ready(options.rounds.unwrap_or(11), runs).await?);
     }
-    for backend in BACKENDS.into_iter().filter(|backend| options.wants("depth", backend)) {
+    for backend in BACKENDS {
+        let (depth, idle) = (options.wants("depth", backend), options.wants("idle", backend));
+        if !depth && !idle {
+            continue;
+        }
         let stores = Stores::start(backend).await?;
-        rows.extend(depth::depth(&stores, options.rounds.unwrap_or(11), most).await?);
+        if idle {
+            rows.extend(idle::idle(&stores, rest).await?);
+        }
+        if depth {
+            rows.extend(depth::depth(&stores, options.rounds.unwrap_or(11), most).await?);
+        }
     }
     Ok(rows)
 }
 
 #[allow(clippy::print_stdout)]
 fn main() -> Result<(), BoxError> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let [subject, role, rest @ ..] = &arguments[..]
+        && subject == "--subject"
+    {
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+        return runtime.block_on(idle::subject(role, rest));
+    }
     let Some(options) = options()? else {
         print!("{HELP}");
         return Ok(());

@@ -1,0 +1,146 @@
+//! Case `idle`: what a supervisor and its worker take of a machine on which nothing is to be done.
+
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use extensions::config::Config;
+use extensions::prelude::*;
+use extensions::queue::{QueueBackend, connect};
+use extensions::supervisor::{Supervisor, attach};
+use serde::{Deserialize, Serialize};
+
+use crate::report::Row;
+use crate::stores::Stores;
+
+/// The share of a core, in percent, and the resident set, in MiB, that meet the goal.
+const GOALS: (f64, f64) = (0.5, 12.0);
+/// How long a start may take.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How long what a start brings with it goes on.
+const SETTLES: Duration = Duration::from_secs(5);
+/// The clock ticks of a second, in which Linux counts.
+const TICKS: f64 = 100.0;
+
+#[derive(Debug, Clone, Serialize, Deserialize, ExtensionPoint)]
+#[extension_point(queued, name = "bench.idle")]
+struct Nothing;
+
+struct Never;
+
+impl AsyncHandler<Nothing> for Never {
+    async fn handle(&self, _: &Nothing, _: &Job) -> HandlerResult {
+        Ok(())
+    }
+}
+
+/// What `compare` is where it starts itself, by its first argument.
+///
+/// # Errors
+///
+/// If what is to be measured cannot start.
+pub async fn subject(role: &str, rest: &[String]) -> Result<(), BoxError> {
+    match (role, rest) {
+        ("supervise", [config, url, ..]) => {
+            Supervisor::new(Config::from_file(Path::new(config))?).queue_url(url).run().await?;
+        }
+        ("work", [.., url]) => {
+            let attached = attach()?.ok_or("a worker under a supervisor")?;
+            let extensions = Extensions::builder()
+                .queue_url(url)
+                .register_async::<Nothing, _>(Never, AsyncOptions::new().name("never"))
+                .build()
+                .await?;
+            attached.tie(extensions.worker()).run().await?;
+        }
+        _ => return Err(format!("`{role}` is no subject").into()),
+    }
+    Ok(())
+}
+
+/// The rows of one backend.
+///
+/// # Errors
+///
+/// If a process does not start, or the system does not say what it takes.
+pub async fn idle(stores: &Stores, rest: Duration) -> Result<Vec<Row>, BoxError> {
+    let (url, folder) = (stores.fresh_url(), tempfile::tempdir()?);
+    let supervisor = start(folder.path(), &url)?;
+    let queue = connect(&url).await?;
+    let worker = worker_of(&*queue).await?;
+    drop(queue);
+    tokio::time::sleep(SETTLES).await;
+    let processes = [("worker", worker), ("supervisor", supervisor.0.id())];
+    let (started, before) = (Instant::now(), processes.map(|(_, process)| ticks(process)));
+    tokio::time::sleep(rest).await;
+    let mut rows = Vec::new();
+    for ((name, process), before) in processes.into_iter().zip(before) {
+        let share = (ticks(process)? - before?) / TICKS / started.elapsed().as_secs_f64() * 100.0;
+        let row = |what: &str, figure, goal, unit| {
+            Row::at_rest(format!("idle, {name}, {what}"), figure, goal, unit)
+                .on(stores.backend(), stores.durability())
+        };
+        rows.push(row("CPU", share, GOALS.0, "% of a core"));
+        rows.push(row("memory", resident(process)?, GOALS.1, "MiB"));
+    }
+    Ok(rows)
+}
+
+/// A process that goes with its owner.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn start(folder: &Path, url: &str) -> Result<Running, BoxError> {
+    let program = std::env::current_exe()?;
+    let config = folder.join("extensions.toml");
+    let command = toml_text(&[&program.display().to_string(), "--subject", "work"]);
+    std::fs::write(
+        &config,
+        format!(
+            "[supervisor]\nlisten = \"127.0.0.1:0\"\ncommand = [{command}]\n[worker.default]\nqueues = [\"default\"]\n"
+        ),
+    )?;
+    let mut command = Command::new(program);
+    command.args(["--subject", "supervise"]).arg(&config).arg(url);
+    Ok(Running(command.stdin(Stdio::null()).stdout(Stdio::null()).spawn()?))
+}
+
+fn toml_text(words: &[&str]) -> String {
+    words.iter().map(|word| format!("{word:?}")).collect::<Vec<_>>().join(", ")
+}
+
+/// The process of the one worker, once it beats.
+async fn worker_of(queue: &dyn QueueBackend) -> Result<u32, BoxError> {
+    let deadline = Instant::now() + PATIENCE;
+    while Instant::now() < deadline {
+        if let Some(worker) = queue.workers().await?.first() {
+            return Ok(worker.pid);
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    Err("no worker came up".into())
+}
+
+/// The processor time that a process has had, in ticks.
+fn ticks(process: u32) -> Result<f64, BoxError> {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat"))?;
+    // The name, in parentheses, may hold spaces.
+    let (_, fields) = stat.rsplit_once(')').ok_or("a line of fields")?;
+    let fields: Vec<&str> = fields.split_whitespace().collect();
+    let field = |at: usize| fields.get(at).ok_or("a field").map(|field| field.parse::<f64>());
+    Ok(field(11)?? + field(12)??)
+}
+
+/// The resident set of a process, in MiB.
+fn resident(process: u32) -> Result<f64, BoxError> {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("a resident set")?;
+    let kib: f64 = line.trim().trim_end_matches("kB").trim().parse()?;
+    Ok(kib / 1024.0)
+}
