@@ -279,7 +279,7 @@ async fn a_store_that_was_made_anew_has_other_numbers_for_its_lanes() {
     let knows = |names: &[&str]| ClaimRequest {
         handlers: names
             .iter()
-            .map(|name| KnownHandler { handler: HandlerKey::new("OrderPlaced", *name), max_version: 1 })
+            .map(|name| KnownHandler { handler: HandlerKey::new("OrderPlaced", name), max_version: 1 })
             .collect(),
         ..request(10)
     };
