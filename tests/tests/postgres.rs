@@ -206,13 +206,25 @@ async fn a_transaction_elsewhere_is_refused() {
     schema.run(&format!("CREATE DATABASE {database}")).await;
     let options: sqlx::postgres::PgConnectOptions = schema.url.parse().unwrap();
     let mut elsewhere = PgConnection::connect_with(&options.database(&database)).await.unwrap();
-    let refused = Transaction::push(&mut elsewhere, &queue, [job()].into()).await.unwrap_err();
+    let mut tx = elsewhere.begin().await.unwrap();
+    let refused = Transaction::push(&mut tx, &queue, [job()].into()).await.unwrap_err();
     assert_eq!(refused.kind(), QueueErrorKind::InvalidConfig, "{refused}");
+    drop(tx);
     drop(elsewhere);
     schema.run(&format!("DROP DATABASE {database} WITH (FORCE)")).await;
     let mut conn = schema.conn().await;
     let refused = Transaction::push(&mut conn, &Memory::new(), [job()].into()).await.unwrap_err();
     assert_eq!(refused.kind(), QueueErrorKind::Unsupported, "{refused}");
+}
+
+#[tokio::test]
+async fn a_connection_without_a_transaction_is_refused_and_stores_nothing() {
+    let schema = Schema::new().await;
+    let queue = schema.open().await;
+    let refused = Transaction::push(&mut schema.conn().await, &queue, [job()].into()).await.unwrap_err();
+    assert_eq!(refused.kind(), QueueErrorKind::InvalidConfig, "{refused}");
+    assert!(refused.to_string().contains("begin one"), "{refused}");
+    assert_eq!(schema.rows("jobs").await, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

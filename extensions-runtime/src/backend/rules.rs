@@ -8,10 +8,19 @@ use crate::job::{
     AttemptError, ErrorKind, HandlerKey, KEPT_ERRORS, LOSSES_TO_QUARANTINE, QueueName, WorkerId,
 };
 use crate::queue::{Finding, WorkerInfo};
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+use crate::queue::{QueueError, QueueErrorKind};
 use crate::time::Timestamp;
 
 /// How often an `on_failure` call may be lost before it is dropped (Q30).
 pub(super) const CALLBACK_LOSSES: u32 = 3;
+
+/// A connection was given on which no transaction was begun: what is done on it would not share the fate of the caller's rows.
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+pub(super) fn no_transaction(operation: &'static str) -> QueueError {
+    let what = "no transaction was begun on this connection; begin one, so that the jobs share its end";
+    QueueError::new(QueueErrorKind::InvalidConfig, operation, what)
+}
 
 /// What a job becomes whose claim ended without a settlement (Q19–Q22).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -178,7 +178,8 @@ impl std::str::FromStr for QueueArg {
             None => (text, None),
             Some((name, weight)) => {
                 let number = weight.parse().ok().filter(|weight| *weight > 0);
-                let number = number.ok_or_else(|| format!("`{weight}` is no weight; write `{name}=2`"))?;
+                let number =
+                    number.ok_or_else(|| format!("`{weight}` is no number above 0; write `{name}=2`"))?;
                 (name, Some(number))
             }
         };
@@ -191,6 +192,12 @@ fn queue_name(text: &str) -> Result<String, String> {
         return Err("a queue's name has 1 to 200 bytes and no spaces".to_owned());
     }
     Ok(text.to_owned())
+}
+
+fn job_id(text: &str) -> Result<JobId, String> {
+    text.parse().map_err(|_| {
+        "an id has 32 digits, such as 01a201b5-86f5-71f6-b21a-42f2f634834f; `jobs list` shows them".to_owned()
+    })
 }
 
 fn queue(text: &str) -> Result<QueueName, String> {
@@ -248,6 +255,7 @@ pub(super) enum Failed {
     /// Show one with its payload and errors
     Show {
         /// The job's id
+        #[arg(value_parser = job_id)]
         id: JobId,
     },
     /// Make them available again, from attempt 1
@@ -281,11 +289,13 @@ pub(super) enum Jobs {
     /// Show one with its payload and errors
     Show {
         /// The job's id
+        #[arg(value_parser = job_id)]
         id: JobId,
     },
     /// Say why a job does not run
     Explain {
         /// The job's id
+        #[arg(value_parser = job_id)]
         id: JobId,
     },
     /// Cancel jobs: those that wait at once, running ones through their workers
@@ -409,7 +419,7 @@ impl FindArgs {
 #[derive(Debug, Args)]
 pub(super) struct WhichArgs {
     /// Ids of jobs
-    #[arg(conflicts_with_all = ["handler", "queue", "error", "older_than", "state", "all"])]
+    #[arg(value_parser = job_id, conflicts_with_all = ["handler", "queue", "error", "older_than", "state", "all"])]
     ids: Vec<JobId>,
     #[command(flatten)]
     conditions: Conditions,

@@ -315,7 +315,10 @@ async fn a_job_that_does_not_run_is_explained(office: Office) {
 }
 
 async fn the_doctor_names_what_is_wrong(office: Office) {
-    assert_eq!(office.run("doctor").await.status.code(), Some(0));
+    let output = office.run("doctor").await;
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    assert!(!said.contains("not heard"), "a store that was just opened listens: {said}");
     office.order(1).await;
     let output = office.run("doctor").await;
     let said = String::from_utf8(output.stdout).unwrap();

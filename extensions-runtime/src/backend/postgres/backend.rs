@@ -22,6 +22,9 @@ use crate::time::Timestamp;
 /// The longest wait while changes are heard of at once: one of them may have been lost on the way.
 const LISTENING: Duration = Duration::from_secs(5);
 
+/// How long a queue that was just opened may take until it hears of them.
+const BEGINS_TO_LISTEN: Duration = Duration::from_secs(2);
+
 /// The longest wait while they are not.
 const DEAF: Duration = Duration::from_millis(500);
 
@@ -207,8 +210,20 @@ impl Core {
         }
     }
 
-    /// What makes workers slow to hear of new jobs.
-    fn ways_to_hear(&self) -> Vec<Finding> {
+    /// What makes workers slow to hear of new jobs. A queue that was just opened is given the time to begin to listen.
+    async fn ways_to_hear(&self) -> Vec<Finding> {
+        let listening = async {
+            loop {
+                let news = self.signal.news();
+                if self.signal.is_listening() {
+                    return;
+                }
+                news.await;
+            }
+        };
+        if self.poll.is_none() {
+            let _ = tokio::time::timeout(BEGINS_TO_LISTEN, listening).await;
+        }
         let finding = match self.poll {
             Some(every) => Finding::note(
                 format!("it is looked for jobs every {every:?} instead of listening (`poll`)"),
@@ -463,7 +478,9 @@ impl QueueAdmin for Postgres {
     fn check(&self) -> QueueFuture<'_, Vec<Finding>> {
         let core = &self.inner.core;
         Box::pin(async move {
-            let mut found = core.ways_to_hear();
+            let hearing = Arc::clone(core);
+            let hearing = core.start(async move { Ok(hearing.ways_to_hear().await) });
+            let mut found: Vec<Finding> = answer("check", hearing).await?;
             let call =
                 core.call(Call::one("check"), |store, conn| Box::pin(async move { store.check(conn).await }));
             found.extend(call.await?);

@@ -2,16 +2,21 @@
 
 use std::sync::Arc;
 
-use sqlx::PgConnection;
 use sqlx::pool::PoolConnection;
+use sqlx::{Connection, PgConnection};
 
 use super::backend::check_names;
 use super::store::{follow_ups, lane_keys};
 use super::{Core, Postgres, error};
+use crate::backend::rules;
 use crate::job::{HandlerKey, NewJob, QueueName};
 use crate::queue::{Pushed, QueueBackend, QueueError, QueueErrorKind, Settled, Settlement, Transaction};
 
-/// A connection in a transaction of the caller's.
+/// A connection on which sqlx began a transaction of the caller's.
+///
+/// # Errors
+///
+/// Besides those of [`Transaction`]: `InvalidConfig` where no transaction was begun, or in another database than the queue's.
 impl Transaction for PgConnection {
     async fn push(
         &mut self,
@@ -85,13 +90,16 @@ fn core_of<'a>(queue: &'a dyn QueueBackend, operation: &'static str) -> Result<&
     })
 }
 
-/// Sees that the connection is one to the queue's database, and that the lanes are there.
+/// Sees that the connection is in a transaction, and in the queue's database, and that the lanes are there.
 async fn prepare(
     core: &Arc<Core>,
     operation: &'static str,
     conn: &mut PgConnection,
     lanes: Vec<(QueueName, HandlerKey, u32)>,
 ) -> Result<(), QueueError> {
+    if !conn.is_in_transaction() {
+        return Err(rules::no_transaction(operation));
+    }
     let found = core.store.try_id(conn).await.map_err(|error| error::map(&error, operation))?;
     let is_ours = || found == Some(core.store.names().of().id);
     if !is_ours() {

@@ -12,7 +12,8 @@ use super::store::ends::{self, End, Held};
 use super::store::push::{self, Batch};
 use super::store::value::Value;
 use super::store::{self, names};
-use super::transaction::{no_transaction, same_file, sqlite};
+use super::transaction::{same_file, sqlite};
+use crate::backend::rules;
 use crate::job::{NewJob, UniqueLock};
 use crate::queue::{Pushed, QueueBackend, QueueError, QueueErrorKind, Settled, Settlement, Transaction};
 use crate::time::millis;
@@ -91,7 +92,7 @@ impl<'a> Within<'a> {
         let main = within.first(main, []).await?.and_then(|file| file.text()).unwrap_or_default();
         same_file(&inner.file, &main, operation)?;
         if !begun {
-            return Err(no_transaction(operation));
+            return Err(rules::no_transaction(operation));
         }
         within.execute(store::WANT_TO_WRITE, []).await?;
         Ok(within)

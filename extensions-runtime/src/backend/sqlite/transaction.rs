@@ -9,6 +9,7 @@ use super::presence::Presence;
 use super::store::push::Batch;
 use super::store::{self, Tx};
 use super::{Sqlite, error};
+use crate::backend::rules;
 use crate::job::NewJob;
 use crate::queue::{Pushed, QueueBackend, QueueError, QueueErrorKind, Settled, Settlement, Transaction};
 
@@ -78,7 +79,7 @@ fn within<T>(
     let inner = &sqlite(queue, operation)?.inner;
     same_file(&inner.file, conn.path().unwrap_or_default(), operation)?;
     if conn.is_autocommit() {
-        return Err(no_transaction(operation));
+        return Err(rules::no_transaction(operation));
     }
     store::within(conn, Presence::beside(&inner.path), inner.boot, inner.clock, step)
         .map_err(|error| error::map(&error, operation))
@@ -111,9 +112,4 @@ pub(super) fn same_file(own: &Path, main: &str, operation: &'static str) -> Resu
         own.display()
     );
     Err(QueueError::new(QueueErrorKind::InvalidConfig, operation, what))
-}
-
-pub(super) fn no_transaction(operation: &'static str) -> QueueError {
-    let what = "no transaction was begun on this connection; begin one, so that the jobs share its end";
-    QueueError::new(QueueErrorKind::InvalidConfig, operation, what)
 }

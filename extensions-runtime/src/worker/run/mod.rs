@@ -5,7 +5,7 @@ mod ending;
 mod round;
 mod waiting;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
@@ -259,7 +259,7 @@ impl Worker {
         }
         let registry = self.extensions.registry();
         let handlers = registry.handlers().iter();
-        let used: Vec<_> =
+        let used: BTreeSet<_> =
             handlers.filter_map(|info| info.options.as_ref()).map(|options| &options.queue).collect();
         for queue in self.info.queues.iter().filter(|queue| !used.contains(queue) && **queue != "default") {
             tracing::warn!(name: event::UNUSED_QUEUE, %queue, ?used, "no handler of this instance uses this queue by default; is its name right?");
