@@ -305,7 +305,9 @@ async fn a_store_that_was_made_anew_has_other_numbers_for_its_lanes() {
         if round == 0 {
             let mut conn = schema.conn().await;
             assert_eq!(queue.push([named("a"), named("b")].into()).await.unwrap(), [Pushed::Queued; 2]);
-            assert_eq!(conn.push(&queue, [named("a")].into()).await.unwrap(), [Pushed::Queued]);
+            let mut tx = conn.begin().await.unwrap();
+            assert_eq!(tx.push(&queue, [named("a")].into()).await.unwrap(), [Pushed::Queued]);
+            tx.commit().await.unwrap();
             let claimed = other.reserve(knows(&["a", "b"])).await.unwrap().jobs;
             let mut names: Vec<_> = claimed.iter().map(|job| job.handler.to_string()).collect();
             names.sort_unstable();

@@ -7,7 +7,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use tests::crash::{Arena, Event, FirePlan, Mix, Moment, Role, Subject, Terms};
 use tests::os;
 
-use crate::{Found, recovery};
+use crate::{Found, recovery, recovery_of_two};
 
 const POOLS: &str = "[worker.orders]\nqueues = [\"orders\", \"default\", \"index\", \"held\"]\nconcurrency = 8\nprocesses = 2\n";
 
@@ -91,9 +91,7 @@ pub(crate) async fn processes_are_killed_and_replaced_under_load(mut arena: Aren
     supervisor.signal(Signal::TERM).unwrap();
     ends_with(&mut supervisor, 0).await;
     assert_eq!(supervisor.log().matches("a process has died and is replaced").count(), KILLS);
-    // The kills follow each other faster than leases end: a job that one worker lost may be lost by the next, too.
-    let twice = Terms::recovery_within(crate::lease(&arena) * 2 + Duration::from_secs(5));
-    let (_, judgement) = arena.judge(&twice).await;
+    let (_, judgement) = arena.judge(&recovery_of_two(&arena)).await;
     Found { judgement, note: format!("{KILLS} of its processes killed") }
 }
 
