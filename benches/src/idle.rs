@@ -44,7 +44,9 @@ pub async fn subject(role: &str, rest: &[String]) -> Result<(), BoxError> {
         ("supervise", [config, url, ..]) => {
             Supervisor::new(Config::from_file(Path::new(config))?).queue_url(url).run().await?;
         }
-        ("work", [.., url]) => {
+        ("work", arguments) => {
+            let mut after = arguments.iter().skip_while(|argument| *argument != "--queue-url");
+            let url = after.nth(1).ok_or("the queue's URL")?;
             let attached = attach()?.ok_or("a worker under a supervisor")?;
             let extensions = Extensions::builder()
                 .queue_url(url)
