@@ -315,18 +315,43 @@ fn i6_breaks_where_a_call_is_still_owed() {
     breaks(Invariant::I6, |scene| scene.jobs[DEAD].owes_on_failure = true);
 }
 
+/// The repeated job is taken up again 8 s later than in the sound run.
+fn delay(scene: &mut Scene) {
+    for entry in scene.entries("b") {
+        match &entry.event {
+            Event::Started { run, .. } | Event::Ended { run, .. } if run.0 == "b:3" => {
+                (entry.at, entry.wall) = (Moment(entry.at.0 + 8_000_000), wall(9_190));
+            }
+            _ => {}
+        }
+    }
+    scene.jobs[REPEATED].entered.insert(JobState::Completed, wall(9_200));
+}
+
 #[test]
 fn i7_breaks_where_a_job_was_taken_up_too_late() {
+    breaks(Invariant::I7, delay);
+}
+
+#[test]
+fn a_job_may_be_late_where_the_next_worker_died_too_and_not_where_the_application_did() {
+    let mut scene = sound();
+    delay(&mut scene);
+    scene.fault("b", 3_000, 3_001);
+    assert_eq!(scene.broken(), []);
     breaks(Invariant::I7, |scene| {
-        for entry in scene.entries("b") {
-            match &entry.event {
-                Event::Started { run, .. } | Event::Ended { run, .. } if run.0 == "b:3" => {
-                    (entry.at, entry.wall) = (Moment(entry.at.0 + 8_000_000), wall(9_190));
-                }
-                _ => {}
-            }
+        delay(scene);
+        scene.fault("app", 3_000, 3_001);
+    });
+}
+
+#[test]
+fn i7_breaks_where_a_job_is_late_after_the_third_loss() {
+    breaks(Invariant::I7, |scene| {
+        delay(scene);
+        for ms in [110, 120, 3_000] {
+            scene.fault("b", ms, ms + 1);
         }
-        scene.jobs[REPEATED].entered.insert(JobState::Completed, wall(9_200));
     });
 }
 

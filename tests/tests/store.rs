@@ -118,10 +118,11 @@ async fn an_older_store_in_postgres_is_changed_only_by_who_may() {
 }
 
 #[tokio::test]
-async fn keys_that_no_job_holds_any_more_are_found() {
+async fn keys_that_no_job_holds_any_more_are_found_and_those_of_waiting_jobs_are_not_meant() {
     let (folder, urls) = places().await;
     for url in &urls {
-        migrate(url).await.expect("it is made");
+        let ext = Extensions::builder().queue_url(url).discover().build().await.expect("an instance");
+        ext.fire(Leaflet).await.expect("a fire whose job holds a key");
     }
     let job = JobId::new();
     let conn = rusqlite::Connection::open(folder.path().join("jobs.db")).expect("the database");
@@ -178,6 +179,14 @@ async fn write(letter: &Letter, job: &Job) -> HandlerResult {
         _ => Ok(()),
     }
 }
+
+#[derive(Debug, Clone, Serialize, Deserialize, ExtensionPoint)]
+#[extension_point(queued)]
+struct Leaflet;
+
+#[extension_handler(Leaflet)]
+#[async_handler(queue = "leaflets", unique = true)]
+async fn print() {}
 
 #[extension_handler(Letter)]
 #[async_handler(queue = "copies")]

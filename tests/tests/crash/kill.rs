@@ -1,12 +1,13 @@
 //! R1 and R2: processes that die at once.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 use std::time::Duration;
 
 use tests::crash::{Answer, Arena, Engine, Event, FirePlan, Ledger, Mix, Role, Subject, Terms, WorkPlan};
 use tests::shop::Shop;
 
-use crate::{Found, recovery, recovery_of_two, work};
+use crate::{Found, recovery, work};
 
 /// How many kills among how many fires. Where leases have to end first, jobs that were lost wait for longer.
 const fn load(engine: Engine) -> (usize, u64) {
@@ -30,14 +31,6 @@ fn terms(arena: &Arena) -> Terms {
     }
 }
 
-/// The same where several workers are killed.
-fn terms_of_kills(arena: &Arena) -> Terms {
-    match arena.site().engine() {
-        Engine::Sqlite => Terms::recovery_within(NOTICED),
-        _ => recovery_of_two(arena),
-    }
-}
-
 pub(crate) async fn start_worker(arena: &mut Arena) -> Subject {
     let role = work(arena);
     arena.start(role).await
@@ -51,23 +44,28 @@ pub(crate) async fn until_busy(arena: &mut Arena, subject: &Subject, starts: usi
     tokio::time::sleep(Duration::from_millis(millis)).await;
 }
 
-pub(crate) async fn workers_are_killed_under_load(mut arena: Arena) -> Found {
-    let mut workers = [start_worker(&mut arena).await, start_worker(&mut arena).await];
-    let (kills, fires) = load(arena.site().engine());
-    let mut firer = arena.start(Role::Fire(FirePlan::of(fires, 0))).await;
+/// Kills one of two workers again and again, each time after so many more starts of handlers, until all that was fired is done.
+async fn kill_amid(arena: &mut Arena, kills: usize, starts: Range<usize>, plan: FirePlan) {
+    let mut workers = [start_worker(arena).await, start_worker(arena).await];
+    let mut firer = arena.start(Role::Fire(plan)).await;
     for _ in 0..kills {
         let victim = &mut workers[arena.rng.usize(0..2)];
-        let starts = arena.rng.usize(10..60);
-        until_busy(&mut arena, victim, starts).await;
+        let starts = arena.rng.usize(starts.clone());
+        until_busy(arena, victim, starts).await;
         arena.kill(victim).await;
-        *victim = start_worker(&mut arena).await;
+        *victim = start_worker(arena).await;
     }
     assert!(firer.ended(Duration::from_secs(60)).await.unwrap().success(), "{}", firer.log());
     arena.until_drained(60).await;
     for worker in &mut workers {
         arena.stop(worker).await;
     }
-    let (evidence, judgement) = arena.judge(&terms_of_kills(&arena)).await;
+}
+
+pub(crate) async fn workers_are_killed_under_load(mut arena: Arena) -> Found {
+    let (kills, fires) = load(arena.site().engine());
+    kill_amid(&mut arena, kills, 10..60, FirePlan::of(fires, 0)).await;
+    let (evidence, judgement) = arena.judge(&terms(&arena)).await;
     assert!(evidence.records.len() as u64 >= fires, "{} jobs", evidence.records.len());
     assert!(judgement.counts.in_flight > 0, "no kill hit a job");
     Found { judgement, note: String::new() }
@@ -76,23 +74,10 @@ pub(crate) async fn workers_are_killed_under_load(mut arena: Arena) -> Found {
 pub(crate) async fn workers_are_killed_while_their_handlers_book_in_transactions(mut arena: Arena) -> Found {
     const FIRES: u64 = 600;
     let mut shop = Shop::open(arena.site().url()).await;
-    let mut workers = [start_worker(&mut arena).await, start_worker(&mut arena).await];
     let booked = Mix { booked: 1, ..Mix::default() };
-    let mut firer = arena.start(Role::Fire(FirePlan { mix: booked, ..FirePlan::of(FIRES, 0) })).await;
-    for _ in 0..6 {
-        let victim = &mut workers[arena.rng.usize(0..2)];
-        let starts = arena.rng.usize(5..40);
-        until_busy(&mut arena, victim, starts).await;
-        arena.kill(victim).await;
-        *victim = start_worker(&mut arena).await;
-    }
-    assert!(firer.ended(Duration::from_secs(60)).await.unwrap().success(), "{}", firer.log());
-    arena.until_drained(60).await;
-    for worker in &mut workers {
-        arena.stop(worker).await;
-    }
+    kill_amid(&mut arena, 6, 5..40, FirePlan { mix: booked, ..FirePlan::of(FIRES, 0) }).await;
     assert_eq!(shop.booked().await, (0..FIRES).collect::<Vec<_>>(), "each is booked once");
-    let (evidence, judgement) = arena.judge(&terms_of_kills(&arena)).await;
+    let (evidence, judgement) = arena.judge(&terms(&arena)).await;
     let again = evidence.book.runs.len() as u64 - FIRES;
     assert!(again > 0, "no kill hit a handler");
     Found { judgement, note: format!("{FIRES} booked, in {again} runs more") }

@@ -117,12 +117,6 @@ fn recovery(arena: &Arena) -> Terms {
     Terms::recovery_within(lease(arena) + Duration::from_secs(5))
 }
 
-/// The same where kills follow each other faster than leases end: a job that one worker lost may be lost by the next, too, before a run
-/// of it shows.
-fn recovery_of_two(arena: &Arena) -> Terms {
-    Terms::recovery_within(lease(arena) * 2 + Duration::from_secs(5))
-}
-
 /// So many fires, all of them answered.
 async fn fire(arena: &mut Arena, plan: FirePlan) {
     let mut firer = arena.start(Role::Fire(plan)).await;

@@ -7,7 +7,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use tests::crash::{Arena, Event, FirePlan, Mix, Moment, Role, Subject, Terms};
 use tests::os;
 
-use crate::{Found, recovery, recovery_of_two};
+use crate::{Found, recovery};
 
 const POOLS: &str = "[worker.orders]\nqueues = [\"orders\", \"default\", \"index\", \"held\"]\nconcurrency = 8\nprocesses = 2\n";
 
@@ -91,7 +91,7 @@ pub(crate) async fn processes_are_killed_and_replaced_under_load(mut arena: Aren
     supervisor.signal(Signal::TERM).unwrap();
     ends_with(&mut supervisor, 0).await;
     assert_eq!(supervisor.log().matches("a process has died and is replaced").count(), KILLS);
-    let (_, judgement) = arena.judge(&recovery_of_two(&arena)).await;
+    let (_, judgement) = arena.judge(&recovery(&arena)).await;
     Found { judgement, note: format!("{KILLS} of its processes killed") }
 }
 

@@ -16,7 +16,8 @@ use super::super::bench::{
 use super::cases;
 use crate::job::{ClaimedJob, HandlerKey, JobId, JobState, NewJob, QueueName, WorkerId};
 use crate::queue::{
-    AdminOutcome, ClaimRequest, Extend, Extended, Pushed, QueueBackend, Retention, Settle, Settled,
+    AdminOutcome, ClaimRequest, Extend, Extended, Pushed, QueueBackend, QueueStats, Retention, Settle,
+    Settled,
 };
 
 type Handle = Arc<dyn QueueBackend>;
@@ -220,6 +221,31 @@ cases! {
         }
         assert_eq!(workers.join_all().await.iter().sum::<usize>(), 400);
         assert_eq!(bench.stats_of(&queue()).await.counts, [(JobState::Completed, 400)].into());
+    }
+
+    [36] => figures_count_each_job_once_while_jobs_move(bench) {
+        let (bench, other) = two_handles(bench).await;
+        bench.push(jobs(12)).await;
+        let request = bench.request(12);
+        let [moves, looks] = at_once(&bench, &other, |n, handle| {
+            let request = request.clone();
+            async move {
+                let (mut steps, from) = (0, std::time::Instant::now());
+                while from.elapsed() < SHORT * 2 {
+                    if n == 0 {
+                        let jobs = handle.reserve(request.clone()).await.expect("reserve").jobs;
+                        settle_all(&handle, &jobs, || retry(Duration::ZERO)).await;
+                    } else {
+                        let stats = handle.stats().await.expect("stats");
+                        assert_eq!(stats.iter().map(QueueStats::unfinished).sum::<u64>(), 12, "{stats:?}");
+                    }
+                    steps += 1;
+                }
+                steps
+            }
+        })
+        .await;
+        assert!(moves > 1 && looks > 1, "{moves} moves, {looks} looks");
     }
 
     [19 24 33] Lease => an_ended_lease_is_settled_or_taken_back_never_both(bench) {

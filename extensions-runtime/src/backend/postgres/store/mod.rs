@@ -124,10 +124,7 @@ statements! {
     store_id = "SELECT id FROM {p}store";
     has_store = "SELECT to_regclass('{p}store') IS NOT NULL";
     get = read::GET;
-    count_claimable = read::COUNT_CLAIMABLE;
-    count_due = read::COUNT_DUE;
-    count_ended = read::COUNT_ENDED;
-    count_running = read::COUNT_RUNNING;
+    count = read::COUNT;
 }
 
 /// The statements of one store and the names that are known of it.

@@ -29,13 +29,9 @@ macro_rules! record {
 
 const RECORD: &str = record!("");
 pub(super) const GET: &str = record!(" WHERE j.id = ANY ($1)");
-pub(super) const COUNT_CLAIMABLE: &str = "SELECT lane, 1::smallint, sum(jobs)::bigint, min(first) FROM (SELECT lane, count(*) AS jobs, min(run_at) AS first FROM {p}jobs WHERE shelf = 1 GROUP BY lane UNION ALL SELECT lane, count(*), min(run_at) FROM {p}jobs WHERE shelf > 1 AND shelf < 4 GROUP BY lane) c GROUP BY lane";
-pub(super) const COUNT_DUE: &str =
-    "SELECT lane, state, count(*) FROM {p}jobs WHERE state IN (0, 3) GROUP BY lane, state";
-pub(super) const COUNT_ENDED: &str =
-    "SELECT lane, state, count(*) FROM {p}jobs WHERE ended_at IS NOT NULL GROUP BY lane, state";
-/// `OFFSET 0` keeps the planner, which does not know that few jobs run, from reading the whole table for them.
-pub(super) const COUNT_RUNNING: &str = "SELECT r.lane, r.state, count(*) FROM {p}claims c CROSS JOIN LATERAL unnest(c.ids) WITH ORDINALITY w (id, ord) CROSS JOIN LATERAL (SELECT j.lane, j.state FROM {p}jobs j WHERE j.id = w.id AND j.token = c.claim * 4096 + w.ord - 1 AND j.state = 2 OFFSET 0) r GROUP BY r.lane, r.state";
+/// One statement, so that a job that moves meanwhile counts once. `OFFSET 0` keeps the planner, which does not know that few jobs run,
+/// from reading the whole table for them.
+pub(super) const COUNT: &str = "SELECT lane, 1::smallint, sum(jobs)::bigint, {now} - min(first) FROM (SELECT lane, count(*) AS jobs, min(run_at) AS first FROM {p}jobs WHERE shelf = 1 GROUP BY lane UNION ALL SELECT lane, count(*), min(run_at) FROM {p}jobs WHERE shelf > 1 AND shelf < 4 GROUP BY lane) c GROUP BY lane UNION ALL SELECT lane, state, count(*), NULL FROM {p}jobs WHERE state IN (0, 3) GROUP BY lane, state UNION ALL SELECT lane, state, count(*), NULL FROM {p}jobs WHERE ended_at IS NOT NULL GROUP BY lane, state UNION ALL SELECT r.lane, r.state, count(*), NULL FROM {p}claims c CROSS JOIN LATERAL unnest(c.ids) WITH ORDINALITY w (id, ord) CROSS JOIN LATERAL (SELECT j.lane, j.state FROM {p}jobs j WHERE j.id = w.id AND j.token = c.claim * 4096 + w.ord - 1 AND j.state = 2 OFFSET 0) r GROUP BY r.lane, r.state";
 
 /// The columns of `RECORD` that hold when the job entered a state.
 const ENTERED: [(JobState, usize); 8] = [
@@ -203,18 +199,9 @@ impl Store {
 
     pub(in super::super) async fn stats(&self, conn: &mut PgConnection) -> sqlx::Result<Vec<QueueStats>> {
         let view = self.view(conn).await?;
-        let now = self.now(conn).await?;
         let mut counts = Counts { view: &view, queues: BTreeMap::new() };
-        for row in self.query(&self.sql.count_claimable).fetch_all(&mut *conn).await? {
-            let first = Timestamp::from_millis(row.try_get(3)?);
-            if let Some(queue) = counts.add(&row)? {
-                queue.oldest_wait = queue.oldest_wait.max(Some(now.since(first))).or(Some(Duration::ZERO));
-            }
-        }
-        for sql in [&self.sql.count_due, &self.sql.count_ended, &self.sql.count_running] {
-            for row in self.query(sql).fetch_all(&mut *conn).await? {
-                counts.add(&row)?;
-            }
+        for row in self.query(&self.sql.count).fetch_all(&mut *conn).await? {
+            counts.add(&row)?;
         }
         for row in self.query(&self.sql.paused).fetch_all(conn).await? {
             counts.queue(&QueueName::from(row.try_get::<String, _>(0)?)).paused = true;
@@ -236,17 +223,20 @@ impl Counts<'_> {
         self.queues.entry(name.clone()).or_insert_with(|| QueueStats::empty(name.clone()))
     }
 
-    fn add(&mut self, row: &PgRow) -> sqlx::Result<Option<&mut QueueStats>> {
+    fn add(&mut self, row: &PgRow) -> sqlx::Result<()> {
         let lane: i32 = row.try_get(0)?;
         let (Some(seen), Some(stored)) = (self.view.lanes.get(&lane), state(row.try_get(1)?)) else {
-            return Ok(None);
+            return Ok(());
         };
         let shown = self.view.shown(lane, stored);
         let jobs = u64::try_from(row.try_get::<i64, _>(2)?).unwrap_or(0);
+        let waited = row.try_get::<Option<i64>, _>(3)?;
+        let waited = waited.map(|millis| Duration::from_millis(u64::try_from(millis).unwrap_or(0)));
         let name = seen.lane.queue_name.clone();
         let queue = self.queue(&name);
         *queue.counts.entry(shown).or_default() += jobs;
-        Ok(Some(queue))
+        queue.oldest_wait = queue.oldest_wait.max(waited);
+        Ok(())
     }
 }
 
