@@ -54,7 +54,12 @@ impl Evidence {
     /// The fires whose jobs are in the store.
     #[must_use]
     pub fn fires_with_jobs(&self) -> BTreeSet<u64> {
-        self.records.iter().filter_map(super::invariants::fire_of).collect()
+        self.fires_where(|_| true)
+    }
+
+    /// The fires with such a job.
+    pub fn fires_where(&self, such: impl Fn(&JobRecord) -> bool) -> BTreeSet<u64> {
+        self.records.iter().filter(|record| such(record)).filter_map(super::invariants::fire_of).collect()
     }
 
     /// Looks at a store that is at rest. To see which unique keys are held, it pushes jobs with them, and deletes those again.

@@ -118,6 +118,8 @@ pub enum Outcome {
     Permanent,
     /// It was told to stop, and did.
     Stopped,
+    /// Nothing: its worker dropped it.
+    Dropped,
     /// Nothing that counts: its time was up long before.
     Outlived,
 }

@@ -102,7 +102,7 @@ pub(crate) async fn a_frozen_worker_notices_that_its_leases_are_gone(mut arena: 
     let (_, judgement) = arena.judge(&Terms::recovery_within(LEASE + Duration::from_secs(5))).await;
     let told = noticed.iter().filter(|outcome| **outcome == Outcome::Stopped).count();
     let note = format!(
-        "{} runs stood still, {told} of them told to stop, the others' settlements refused",
+        "{} runs stood still, {told} of them told to stop, the others dropped or their settlements refused",
         noticed.len()
     );
     Found { judgement, note }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use extensions::job::JobState;
 use extensions::queue::JobFilter;
 use rustix::process::Signal;
-use tests::crash::{Arena, Event, FirePlan, Mix, Role, Terms, WorkPlan};
+use tests::crash::{Arena, Event, FirePlan, Mix, Outcome, Role, Terms, WorkPlan};
 
 use crate::kill::start_worker;
 use crate::{Found, recovery};
@@ -85,7 +85,8 @@ pub(crate) async fn handlers_that_outlast_the_grace_burn_no_attempt(mut arena: A
     let took = sent.elapsed();
     arena.fault(&worker, "out of grace", from).await;
     assert!(took >= Duration::from_secs(5), "handlers have five seconds beyond the grace: {took:?}");
-    let told = arena.ledger(&worker).count(|event| matches!(event, Event::Ended { .. }));
+    let told =
+        arena.ledger(&worker).count(|event| matches!(event, Event::Ended { outcome: Outcome::Stopped, .. }));
     assert_eq!(told, 2, "two handlers heeded that they should stop");
     let left = arena.queue().list(JobFilter::default()).await.unwrap();
     for job in &left {

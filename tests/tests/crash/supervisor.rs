@@ -9,7 +9,8 @@ use tests::os;
 
 use crate::{Found, recovery};
 
-const POOLS: &str = "[worker.orders]\nqueues = [\"orders\", \"default\", \"index\", \"held\"]\nconcurrency = 8\nprocesses = 2\n";
+/// The queues are drawn by lot: in strict order a lost job of the last one would wait until the first are empty.
+const POOLS: &str = "[worker.orders]\nqueues = { orders = 1, default = 1, index = 1, held = 1 }\nconcurrency = 8\nprocesses = 2\n";
 
 /// A supervisor with two processes that work.
 async fn supervise(arena: &mut Arena) -> Subject {

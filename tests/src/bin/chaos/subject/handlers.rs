@@ -57,6 +57,7 @@ pub(super) struct Stubborn {
 pub(super) struct Running<'a> {
     ledger: &'a LedgerWriter,
     id: RunId,
+    has_ended: bool,
 }
 
 pub(super) fn started(ledger: &LedgerWriter, job: &Job) -> (RunId, Event) {
@@ -68,28 +69,47 @@ pub(super) fn started(ledger: &LedgerWriter, job: &Job) -> (RunId, Event) {
 impl<'a> Running<'a> {
     pub(super) async fn start(ledger: &'a LedgerWriter, job: &Job) -> Self {
         let (id, event) = started(ledger, job);
+        let run = Self { ledger, id, has_ended: false };
         ledger.write(event).await;
-        Self { ledger, id }
+        run
+    }
+
+    fn ended(&mut self, outcome: Outcome) -> Event {
+        self.has_ended = true;
+        Event::Ended { run: self.id.clone(), outcome }
     }
 
     /// Notes that the handler fails, by the panic with this message that follows.
-    pub(super) async fn panics(self) -> String {
-        self.ledger.write(Event::Ended { run: self.id.clone(), outcome: Outcome::Failed }).await;
+    pub(super) async fn panics(mut self) -> String {
+        let event = self.ended(Outcome::Failed);
+        self.ledger.write(event).await;
         self.id.error()
     }
 
     /// The same where the future is dropped at its next rest.
-    pub(super) fn end_late(self, outcome: Outcome) -> HandlerResult {
-        self.ledger.write_later(Event::Ended { run: self.id, outcome });
+    pub(super) fn end_late(mut self, outcome: Outcome) -> HandlerResult {
+        let event = self.ended(outcome);
+        self.ledger.write_later(event);
         Ok(())
     }
 
-    pub(super) async fn end(self, outcome: Outcome) -> HandlerResult {
-        self.ledger.write(Event::Ended { run: self.id.clone(), outcome }).await;
+    pub(super) async fn end(mut self, outcome: Outcome) -> HandlerResult {
+        let event = self.ended(outcome);
+        self.ledger.write(event).await;
         match outcome {
             Outcome::Done | Outcome::Outlived => Ok(()),
-            Outcome::Failed | Outcome::Stopped => Err(self.id.error().into()),
+            Outcome::Failed | Outcome::Stopped | Outcome::Dropped => Err(self.id.error().into()),
             Outcome::Permanent => Err(HandlerError::permanent(self.id.error())),
+        }
+    }
+}
+
+/// A worker may drop the future at any rest, be it before its start was on the disk.
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        if !self.has_ended {
+            let event = self.ended(Outcome::Dropped);
+            self.ledger.write_later(event);
         }
     }
 }
