@@ -7,6 +7,7 @@ mod doorbell;
 mod error;
 mod health;
 mod lease_clock;
+mod log;
 mod migrations;
 mod place;
 mod presence;
@@ -158,6 +159,7 @@ fn open(config: &Config) -> Result<(Sqlite, u32), QueueError> {
     let writer = connection(&path, config).map_err(failed)?;
     let had = migrations::migrate(&writer, config.migrate).map_err(migrating)?;
     let boot_id = boot_id();
+    let log = connection(&path, config).map_err(failed)?;
     let store = Store::new(writer, Presence::beside(&path), &boot_id).map_err(failed)?;
     let boot = store.boot_number();
     let (reads, watches) =
@@ -169,7 +171,7 @@ fn open(config: &Config) -> Result<(Sqlite, u32), QueueError> {
             .with_source(error)
     };
     let inner = Inner {
-        writer: Writer::start(store, Place::of(&path), Arc::clone(&signal), patience).map_err(thread)?,
+        writer: Writer::start(store, log, Place::of(&path), Arc::clone(&signal), patience).map_err(thread)?,
         reader: Reader::start(reads, patience).map_err(thread)?,
         watcher: Watcher::start(watches, &path, Arc::clone(&signal)).map_err(thread)?,
         file: path.canonicalize().unwrap_or_else(|_| path.clone()),
@@ -181,10 +183,6 @@ fn open(config: &Config) -> Result<(Sqlite, u32), QueueError> {
     Ok((Sqlite { inner: Arc::new(inner) }, had))
 }
 
-/// How many pages the log grows to before they are brought into the database: 64 MB. Each time costs two waits for the disk and every
-/// page only once, however often it was changed since.
-const LOG_PAGES: i64 = 16_000;
-
 fn connection(path: &Path, config: &Config) -> rusqlite::Result<Connection> {
     let flags =
         OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -194,7 +192,7 @@ fn connection(path: &Path, config: &Config) -> rusqlite::Result<Connection> {
     conn.pragma_update(None, "synchronous", config.synchronous.as_str())?;
     conn.pragma_update(None, "temp_store", "memory")?;
     conn.pragma_update(None, "cache_size", -16_384)?;
-    conn.pragma_update(None, "wal_autocheckpoint", LOG_PAGES)?;
+    conn.pragma_update(None, "wal_autocheckpoint", log::LOG_PAGES)?;
     conn.pragma_update(None, "journal_size_limit", 67_108_864)?;
     conn.set_prepared_statement_cache_capacity(64);
     Ok(conn)

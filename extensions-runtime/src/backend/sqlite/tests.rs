@@ -1,13 +1,17 @@
 //! What needs the inside of the backend, or another process.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rusqlite::Connection;
+use tokio::task::JoinSet;
 
 use super::Sqlite;
+use super::log::LOG_PAGES;
 use crate::job::{ClaimedJob, FireId, HandlerKey, JobId, JobMeta, NewJob, Payload, QueueName, WorkerId};
 use crate::queue::{
     ClaimRequest, KnownHandler, QueueAdmin, QueueBackend, QueueErrorKind, Retention, Settle, Settled,
@@ -390,4 +394,39 @@ async fn nothing_is_stored_in_a_file_that_was_deleted_or_replaced() {
     }
     std::fs::rename(&aside, &database).unwrap();
     queue.push([job("3")].into()).await.unwrap();
+}
+
+/// How often the log has begun anew, by its header.
+fn renewals(log: &Path) -> u32 {
+    let mut header = [0; 16];
+    std::fs::File::open(log).and_then(|mut log| log.read_exact(&mut header)).unwrap();
+    u32::from_be_bytes(header[12..].try_into().unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_log_begins_anew_under_a_steady_load() {
+    let folder = Folder::new();
+    let queue = Sqlite::open(folder.database()).await.unwrap();
+    let (log, payload) = (folder.database().with_extension("db-wal"), format!("{:?}", "x".repeat(30_000)));
+    let before = renewals(&log);
+    let (over, pages) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU32::new(0)));
+    let mut pushers = JoinSet::new();
+    for _ in 0..4 {
+        let (queue, over, pages) = (queue.clone(), Arc::clone(&over), Arc::clone(&pages));
+        let batch: Arc<[NewJob]> = (0..20).map(|_| job(&payload)).collect();
+        pushers.spawn(async move {
+            while !over.load(Ordering::Relaxed) {
+                let ids = batch.iter().map(|job| NewJob { id: JobId::new(), ..job.clone() });
+                queue.push(ids.collect()).await.unwrap();
+                pages.fetch_add(20 * 8, Ordering::Relaxed);
+            }
+        });
+    }
+    while renewals(&log) < before + 2 {
+        let written = pages.load(Ordering::Relaxed);
+        assert!(written < 20 * LOG_PAGES, "{written} pages went into {} logs", 1 + renewals(&log) - before);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    over.store(true, Ordering::Relaxed);
+    pushers.join_all().await;
 }

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
+use super::log::Log;
 use super::signal::Signal;
 use super::store::{Store, Tx};
 use super::{busy, error, place::Place};
@@ -55,7 +56,7 @@ impl<T> Reply<T> {
             return None;
         }
         let start = Instant::now();
-        while self.traffic.in_flight.load(Ordering::Relaxed) == 1 && start.elapsed() < SPIN {
+        while self.traffic.in_flight.load(Ordering::Relaxed) <= 1 && start.elapsed() < SPIN {
             for _ in 0..8 {
                 if let Ok(answer) = self.answer.try_recv() {
                     return Some(answer);
@@ -123,15 +124,17 @@ where
 impl Writer {
     pub(super) fn start(
         store: Store,
+        log: Connection,
         place: Place,
         signal: Arc<Signal>,
         patience: Duration,
     ) -> std::io::Result<Self> {
         let (calls, inbox) = channel();
+        let log = Log::tend(store.conn(), log)?;
         let one_core = thread::available_parallelism().is_ok_and(|cores| cores.get() == 1);
         let traffic = Arc::new(Traffic { one_core, ..Traffic::default() });
         let mut thread =
-            WriterThread { store, place, signal, patience, inbox, traffic: Arc::clone(&traffic) };
+            WriterThread { store, log, place, signal, patience, inbox, traffic: Arc::clone(&traffic) };
         thread::Builder::new().name("extensions-sqlite-write".to_owned()).spawn(move || thread.serve())?;
         Ok(Self { calls, traffic })
     }
@@ -152,6 +155,7 @@ impl Writer {
 
 struct WriterThread {
     store: Store,
+    log: Log,
     place: Place,
     signal: Arc<Signal>,
     patience: Duration,
@@ -169,6 +173,7 @@ impl WriterThread {
             self.run(&mut group);
             let micros = start.elapsed().as_micros() as u64;
             self.traffic.last_commit_micros.store(micros, Ordering::Relaxed);
+            self.log.after_commit(self.store.conn());
         }
     }
 

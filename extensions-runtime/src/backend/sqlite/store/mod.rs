@@ -80,6 +80,10 @@ impl Store {
         Ok(Self { conn, names: Names::default(), presence, boot })
     }
 
+    pub(super) const fn conn(&self) -> &Connection {
+        &self.conn
+    }
+
     /// The number of this machine's present boot.
     pub(super) const fn boot_number(&self) -> i64 {
         self.boot.number
