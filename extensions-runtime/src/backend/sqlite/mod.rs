@@ -183,6 +183,9 @@ fn open(config: &Config) -> Result<(Sqlite, u32), QueueError> {
     Ok((Sqlite { inner: Arc::new(inner) }, had))
 }
 
+/// Small, as some commits that split a page look through all of the cache; what is not in it, the operating system has. Negative: in KiB.
+const CACHE_KIB: i64 = -2048;
+
 fn connection(path: &Path, config: &Config) -> rusqlite::Result<Connection> {
     let flags =
         OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -191,7 +194,7 @@ fn connection(path: &Path, config: &Config) -> rusqlite::Result<Connection> {
     conn.pragma_update(None, "journal_mode", "wal")?;
     conn.pragma_update(None, "synchronous", config.synchronous.as_str())?;
     conn.pragma_update(None, "temp_store", "memory")?;
-    conn.pragma_update(None, "cache_size", -16_384)?;
+    conn.pragma_update(None, "cache_size", CACHE_KIB)?;
     conn.pragma_update(None, "wal_autocheckpoint", log::LOG_PAGES)?;
     conn.pragma_update(None, "journal_size_limit", 67_108_864)?;
     conn.set_prepared_statement_cache_capacity(64);
