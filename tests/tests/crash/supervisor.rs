@@ -2,9 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use extensions::job::JobRecord;
 use rustix::process::{Pid, Signal, kill_process};
-use tests::crash::{Arena, Event, FirePlan, Mix, Moment, Role, Subject, Terms};
+use tests::crash::{Arena, Event, FirePlan, Judgement, Mix, Moment, Role, Subject, Terms};
 use tests::os;
 
 use crate::{Found, recovery};
@@ -64,15 +63,27 @@ async fn all_fired(firer: &mut Subject) {
     assert!(firer.ended(Duration::from_secs(60)).await.unwrap().success(), "{}", firer.log());
 }
 
-fn assert_nothing_burnt(records: &[JobRecord]) {
-    for record in records {
+/// Ends it once nothing is left to do.
+async fn end(arena: &mut Arena, mut supervisor: Subject, signal: Signal) -> Subject {
+    arena.until_drained(60).await;
+    supervisor.signal(signal).unwrap();
+    ends_with(&mut supervisor, 0).await;
+    supervisor
+}
+
+/// Judges a run in which no worker came to harm.
+async fn judge_unhurt(arena: &mut Arena) -> Judgement {
+    let (evidence, judgement) = arena.judge(&Terms::recovery_within(Duration::from_secs(5))).await;
+    assert_eq!((judgement.counts.faults, judgement.counts.repeats), (0, 0));
+    for record in &evidence.records {
         assert_eq!(record.lost_count, 0, "a worker lost {record:?}");
     }
+    judgement
 }
 
 pub(crate) async fn processes_are_killed_and_replaced_under_load(mut arena: Arena) -> Found {
     const KILLS: usize = 4;
-    let mut supervisor = supervise(&mut arena).await;
+    let supervisor = supervise(&mut arena).await;
     let plan = FirePlan { pace: Some(150), ..FirePlan::of(700, 0) };
     let mut firer = arena.start(Role::Fire(plan)).await;
     for kill in 0..KILLS {
@@ -88,9 +99,7 @@ pub(crate) async fn processes_are_killed_and_replaced_under_load(mut arena: Aren
         arena.until("it is replaced", 30, |arena| workers(arena).len() == 3 + kill).await;
     }
     all_fired(&mut firer).await;
-    arena.until_drained(60).await;
-    supervisor.signal(Signal::TERM).unwrap();
-    ends_with(&mut supervisor, 0).await;
+    let supervisor = end(&mut arena, supervisor, Signal::TERM).await;
     assert_eq!(supervisor.log().matches("a process has died and is replaced").count(), KILLS);
     let (_, judgement) = arena.judge(&recovery(&arena)).await;
     Found { judgement, note: format!("{KILLS} of its processes killed") }
@@ -100,7 +109,7 @@ pub(crate) async fn a_rolling_restart_under_load_burns_no_attempt_and_loses_no_j
     mut arena: Arena,
 ) -> Found {
     const ROLLS: usize = 2;
-    let mut supervisor = supervise(&mut arena).await;
+    let supervisor = supervise(&mut arena).await;
     let plan = FirePlan { pace: Some(150), ..FirePlan::of(700, 0) };
     let mut firer = arena.start(Role::Fire(plan)).await;
     let mut fewest = usize::MAX;
@@ -120,23 +129,14 @@ pub(crate) async fn a_rolling_restart_under_load_burns_no_attempt_and_loses_no_j
     }
     assert_eq!(fewest, 2, "a new process works before an old one ends");
     all_fired(&mut firer).await;
-    arena.until_drained(60).await;
-    supervisor.signal(Signal::INT).unwrap();
-    ends_with(&mut supervisor, 0).await;
-    let (evidence, judgement) = arena.judge(&terms()).await;
-    assert_eq!((judgement.counts.faults, judgement.counts.repeats), (0, 0));
-    assert_nothing_burnt(&evidence.records);
+    end(&mut arena, supervisor, Signal::INT).await;
+    let judgement = judge_unhurt(&mut arena).await;
     let ended = arena
         .ledgers()
         .iter()
         .filter(|ledger| ledger.count(|event| matches!(event, Event::Report { .. })) > 0);
     assert_eq!(ended.count(), 2 * (ROLLS + 1), "every process has ended in order");
     Found { judgement, note: format!("{ROLLS} rolling restarts, never fewer than {fewest} processes") }
-}
-
-/// Nothing happens to a worker: nothing may have to recover.
-fn terms() -> Terms {
-    Terms::recovery_within(Duration::from_secs(5))
 }
 
 pub(crate) async fn the_supervisor_is_killed_and_its_processes_end_in_order(mut arena: Arena) -> Found {
@@ -165,14 +165,10 @@ pub(crate) async fn the_supervisor_is_killed_and_its_processes_end_in_order(mut 
             );
         }
     }
-    let mut supervisor = supervise(&mut arena).await;
+    let supervisor = supervise(&mut arena).await;
     all_fired(&mut firer).await;
-    arena.until_drained(60).await;
-    supervisor.signal(Signal::TERM).unwrap();
-    ends_with(&mut supervisor, 0).await;
-    let (evidence, judgement) = arena.judge(&terms()).await;
-    assert_eq!((judgement.counts.faults, judgement.counts.repeats), (0, 0));
-    assert_nothing_burnt(&evidence.records);
+    end(&mut arena, supervisor, Signal::TERM).await;
+    let judgement = judge_unhurt(&mut arena).await;
     Found {
         judgement,
         note: format!("3 supervisors killed, their processes gone after {longest:.0?} at most"),
@@ -191,13 +187,9 @@ pub(crate) async fn a_signal_ends_a_supervisor_and_its_processes_in_order(mut ar
         assert_eq!(living(&arena), Vec::<String>::new(), "{}", supervisor.log());
     }
     all_fired(&mut firer).await;
-    let mut supervisor = supervise(&mut arena).await;
-    arena.until_drained(60).await;
-    supervisor.signal(Signal::TERM).unwrap();
-    ends_with(&mut supervisor, 0).await;
-    let (evidence, judgement) = arena.judge(&terms()).await;
-    assert_eq!((judgement.counts.faults, judgement.counts.repeats), (0, 0));
-    assert_nothing_burnt(&evidence.records);
+    let supervisor = supervise(&mut arena).await;
+    end(&mut arena, supervisor, Signal::TERM).await;
+    let judgement = judge_unhurt(&mut arena).await;
     Found { judgement, note: format!("4 supervisors ended with code 0, the slowest after {longest:.0?}") }
 }
 
@@ -221,10 +213,8 @@ pub(crate) async fn a_second_signal_kills_all_processes_at_once(mut arena: Arena
     for worker in hit {
         arena.fault_of(&worker, "killed by a second signal", from).await;
     }
-    let mut supervisor = supervise(&mut arena).await;
-    arena.until_drained(60).await;
-    supervisor.signal(Signal::TERM).unwrap();
-    ends_with(&mut supervisor, 0).await;
+    let supervisor = supervise(&mut arena).await;
+    end(&mut arena, supervisor, Signal::TERM).await;
     let (_, judgement) = arena.judge(&recovery(&arena)).await;
     Found { judgement, note: format!("ended with 130 after {took:.0?}") }
 }
