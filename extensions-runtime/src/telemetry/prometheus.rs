@@ -24,7 +24,7 @@ const BOUNDS: [f64; 16] =
 /// How many sets of labels one metric may have. More are not kept: names made at run time must not fill the memory.
 const MOST_SERIES: usize = 2_000;
 
-static INSTALLED: OnceLock<Prometheus> = OnceLock::new();
+static INSTALLED: OnceLock<Option<Prometheus>> = OnceLock::new();
 
 /// The recorder of this process, and its figures as Prometheus reads them. Cheap to clone; all clones are the same.
 ///
@@ -47,18 +47,15 @@ impl Prometheus {
     ///
     /// [`RecorderTaken`] where another kind of recorder is installed. The framework's metrics go to that one then.
     pub fn install() -> Result<Self, RecorderTaken> {
-        if let Some(installed) = INSTALLED.get() {
-            return Ok(installed.clone());
-        }
-        let new = Self(Arc::default());
-        for metric in METRICS {
-            new.0.describe(metric.name, metric.about.into());
-        }
-        match metrics::set_global_recorder(new.clone()) {
-            Ok(()) => Ok(INSTALLED.get_or_init(|| new).clone()),
-            // Another thread may be between the two steps.
-            Err(_) => INSTALLED.get().cloned().ok_or(RecorderTaken),
-        }
+        // Whoever comes meanwhile waits for the answer.
+        let installed = INSTALLED.get_or_init(|| {
+            let new = Self(Arc::default());
+            for metric in METRICS {
+                new.0.describe(metric.name, metric.about.into());
+            }
+            metrics::set_global_recorder(new.clone()).is_ok().then_some(new)
+        });
+        installed.clone().ok_or(RecorderTaken)
     }
 
     /// All figures as text (format 0.0.4).
