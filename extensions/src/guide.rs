@@ -164,6 +164,7 @@ pub mod supervisor {}
 /// [operations]: operations
 /// [supervisor]: supervisor
 /// [workers]: workers
+#[cfg(any(not(doctest), feature = "console"))]
 #[doc = include_str!("docs/console.md")]
 pub mod console {}
 

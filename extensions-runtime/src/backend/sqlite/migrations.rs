@@ -31,12 +31,14 @@ impl From<rusqlite::Error> for MigrateError {
     }
 }
 
+/// Each step notes its version itself, so that a store made by hand from what is printed is one.
 pub(super) fn all() -> Vec<Migration> {
-    MIGRATIONS
-        .iter()
-        .zip(1..)
-        .map(|(text, version)| Migration { version, text: (*text).to_owned() })
-        .collect()
+    let step = |(text, version): (&&str, u32)| {
+        let versions = if version == 1 { format!("{VERSIONS};\n") } else { String::new() };
+        let noted = format!("INSERT INTO extensions_schema (version) VALUES ({version});");
+        Migration { version, text: format!("{versions}{}\n{noted}\n", text.trim_end()) }
+    };
+    MIGRATIONS.iter().zip(1..).map(step).collect()
 }
 
 /// Brings the store to [`NEWEST`], or only sees whether it is there; which version it had.
@@ -76,7 +78,6 @@ fn apply(conn: &Connection, wanted: u32) -> Result<u32, MigrateError> {
     let missing = |migration: &Migration| (found + 1..=wanted).contains(&migration.version);
     for migration in all().into_iter().filter(missing) {
         conn.execute_batch(&migration.text)?;
-        conn.execute("INSERT INTO extensions_schema (version) VALUES (?1)", [migration.version])?;
     }
     Ok(found)
 }
@@ -98,6 +99,17 @@ mod tests {
     fn versions_are_counted_from_one() {
         assert_eq!(MIGRATIONS.len(), NEWEST as usize);
         assert_eq!(all().last().unwrap().version, NEWEST);
+    }
+
+    #[test]
+    fn what_is_printed_makes_the_store_when_it_is_run_by_hand() {
+        let conn = Connection::open_in_memory().unwrap();
+        for migration in all() {
+            conn.execute_batch(&migration.text).unwrap();
+            let noted: u32 = conn.query_row("SELECT max(version) FROM extensions_schema", [], |row| row.get(0)).unwrap();
+            assert_eq!(noted, migration.version);
+        }
+        assert_eq!(migrate(&conn, false).unwrap(), NEWEST);
     }
 
     #[test]
