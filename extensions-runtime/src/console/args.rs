@@ -141,7 +141,7 @@ pub(super) struct WorkArgs {
     #[arg(long, value_name = "NAME")]
     pub(super) pool: Option<String>,
     /// Serve /live, /ready and /metrics over HTTP at this address (127.0.0.1:9464)
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", value_parser = address)]
     pub(super) listen: Option<SocketAddr>,
     /// End after this many jobs
     #[arg(long, value_name = "JOBS")]
@@ -194,6 +194,22 @@ fn queue_name(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
+fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| "write an IP address with its port, such as 127.0.0.1:9464".to_owned())
+}
+
+/// How long stores keep what was done (Q43).
+const HISTORY: Duration = Duration::from_secs(48 * 3600);
+
+fn period(text: &str) -> Result<Duration, String> {
+    let period = parse_duration(text)?;
+    if period > HISTORY {
+        Err("what was done is kept for 48h; ask for that or less".to_owned())
+    } else {
+        Ok(period)
+    }
+}
+
 fn job_id(text: &str) -> Result<JobId, String> {
     text.parse().map_err(|_| {
         "an id has 32 digits, such as 01a201b5-86f5-71f6-b21a-42f2f634834f; `jobs list` shows them".to_owned()
@@ -210,7 +226,7 @@ pub(super) enum OfStore {
     /// Show the figures of all queues, and what was done in a period
     Stats {
         /// What was done in this time, of at most 48h, by queue and handler
-        #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+        #[arg(long, value_name = "TIME", value_parser = period)]
         period: Option<Duration>,
     },
     /// See and treat jobs that are dead or quarantined

@@ -205,6 +205,8 @@ async fn a_command_line_that_cannot_be_is_refused() {
         "work --listen 9464",
         "work --queue-concurrency a --stop-when-empty",
         "stats --period tomorrow",
+        "stats --period 72h",
+        "work --listen localhost:9464",
         "config",
         "jobs explain 7",
     ] {

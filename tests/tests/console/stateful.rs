@@ -194,6 +194,8 @@ async fn a_paused_queue_is_left_alone_until_it_is_resumed(office: Office) {
     assert_eq!(office.work().await["completed"], 1);
     let nobody = "resumed `nowhere`\n! note: no job and no worker has used a queue `nowhere` so far";
     office.done("queue resume nowhere", nobody).await;
+    let nobody = "! note: no job and no worker has used a queue `nobodys` so far";
+    office.done("queue monitor nobodys --count 1", nobody).await;
 }
 
 async fn a_cleared_queue_has_no_waiting_jobs(office: Office) {

@@ -298,9 +298,7 @@ impl QueueBackend for Postgres {
     }
 
     fn describe(&self) -> String {
-        let config = &self.inner.config;
-        let store = self.inner.core.store.place();
-        format!("postgres {} {store}", config.place())
+        self.inner.config.describe(self.inner.core.store.place())
     }
 
     fn push(&self, jobs: Arc<[NewJob]>) -> QueueFuture<'_, Vec<Pushed>> {

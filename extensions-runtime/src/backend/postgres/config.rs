@@ -8,6 +8,7 @@ use sqlx::ConnectOptions;
 use sqlx::postgres::PgConnectOptions;
 
 use super::error::invalid;
+use super::store::Place;
 use crate::backend::options::{cut_login, duration, is_login_cut};
 use crate::queue::QueueError;
 
@@ -145,6 +146,11 @@ impl Config {
         self.timeout = self.timeout.clamp(Duration::from_millis(100), LONGEST);
         self.poll = self.poll.map(|poll| poll.clamp(Duration::from_millis(10), LONGEST));
         Ok(self)
+    }
+
+    /// The store, by its server, database and schema.
+    pub(super) fn describe(&self, store: &Place) -> String {
+        format!("postgres {} {store}", self.place())
     }
 
     /// Server and database, for people.

@@ -229,7 +229,7 @@ async fn planned(config: &Config) -> Result<Vec<Migration>, QueueError> {
 
 async fn open(config: Config, threads: Handle) -> Result<(Arc<Core>, u32), QueueError> {
     let pooled = config.poll.is_some();
-    let driver = driver_for(&config);
+    let mut driver = driver_for(&config);
     let reaching = async {
         let mut conn = driver.connect().await.map_err(|error| error::map(&error, "connect"))?;
         let schema = schema(&mut conn, config.schema.as_deref(), config.migrate).await?;
@@ -237,6 +237,7 @@ async fn open(config: Config, threads: Handle) -> Result<(Arc<Core>, u32), Queue
     };
     let reached = tokio::time::timeout(config.timeout, reaching).await;
     let (mut conn, place) = reached.map_err(|_| error::timeout("connect"))??;
+    driver.link = Link::new(config.describe(&place));
     let preparing = async {
         let had = migrations::migrate(&mut conn, &place, config.migrate).await?;
         let store = Store::new(place, !pooled);

@@ -106,7 +106,8 @@ mod tests {
         let conn = Connection::open_in_memory().unwrap();
         for migration in all() {
             conn.execute_batch(&migration.text).unwrap();
-            let noted: u32 = conn.query_row("SELECT max(version) FROM extensions_schema", [], |row| row.get(0)).unwrap();
+            let noted: u32 =
+                conn.query_row("SELECT max(version) FROM extensions_schema", [], |row| row.get(0)).unwrap();
             assert_eq!(noted, migration.version);
         }
         assert_eq!(migrate(&conn, false).unwrap(), NEWEST);

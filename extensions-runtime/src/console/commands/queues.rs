@@ -197,6 +197,7 @@ async fn monitor(
     screen: &Screen,
 ) -> Done {
     let interval = interval.max(Duration::from_millis(50));
+    note_unknown(&unknown(names, queue).await?, screen);
     let mut looks = 0;
     let end = tokio::signal::ctrl_c();
     tokio::pin!(end);
