@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
@@ -366,7 +367,8 @@ pub(super) struct Conditions {
     #[arg(long, value_parser = queue)]
     queue: Option<QueueName>,
     /// With this text in the last error or the reason of the cancellation
-    #[arg(long, value_name = "TEXT")]
+    // Every error has the empty text in it, which is what comes of a variable that is not set.
+    #[arg(long, value_name = "TEXT", value_parser = NonEmptyStringValueParser::new())]
     error: Option<String>,
     /// In their state for at least this long
     #[arg(long, value_name = "AGE", value_parser = parse_duration)]
