@@ -139,7 +139,8 @@ pub(super) struct WorkArgs {
     #[arg(long, value_delimiter = ',', value_name = "QUEUES")]
     pub(super) queue_concurrency: Vec<QueueArg>,
     /// As this pool of the configuration, [worker.NAME]; other options win
-    #[arg(long, value_name = "NAME")]
+    // Any key of a table is a name, `-x` too, and the supervisor hands it on as it is.
+    #[arg(long, value_name = "NAME", allow_hyphen_values = true)]
     pub(super) pool: Option<String>,
     /// Serve /live, /ready and /metrics over HTTP at this address (127.0.0.1:9464)
     #[arg(long, value_name = "ADDRESS")]

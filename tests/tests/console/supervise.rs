@@ -58,6 +58,16 @@ async fn the_queue_of_the_command_line_is_that_of_the_processes_too() {
 }
 
 #[tokio::test]
+async fn a_pools_name_is_no_option_whatever_it_looks_like() {
+    let office = Office::on_sqlite().made().await;
+    configure(&office, "[supervisor]\nlisten = \"none\"\n[worker.--help]\nqueues = [\"emails\"]\n");
+    let supervisor = office.start("supervise");
+    workers(&office, 1).await;
+    kill_process(pid(&supervisor), Signal::TERM).unwrap();
+    assert_eq!(finish(supervisor).await.status.code(), Some(0));
+}
+
+#[tokio::test]
 async fn what_cannot_be_supervised_is_said_at_once() {
     let office = Office::on_sqlite();
     let missing = office.run("supervise").await;
