@@ -17,9 +17,10 @@ use super::pool::Pool;
 /// What the file is called where no variable names it.
 const NAME: &str = "extensions.toml";
 
-/// The file of a folder, or of the nearest one above that has it.
+/// The file of a folder, or of the nearest one above that has it: a link that leads nowhere too, to be told of when it is read.
 pub(super) fn find(folder: &Path) -> Option<PathBuf> {
-    folder.ancestors().map(|folder| folder.join(NAME)).find(|path| path.is_file())
+    let is_it = |path: &PathBuf| path.is_file() || (path.is_symlink() && !path.exists());
+    folder.ancestors().map(|folder| folder.join(NAME)).find(is_it)
 }
 
 /// What a file says.

@@ -403,6 +403,20 @@ max_memory = "512MiB"
         assert_eq!((mistakes[0].file(), mistakes[0].line()), (Some("/nowhere/extensions.toml"), None));
     }
 
+    /// Going on without it, or with a file further up, would be what nobody has asked for.
+    #[cfg(unix)]
+    #[test]
+    fn a_link_that_leads_to_no_file_is_a_mistake() {
+        let outer = Folder::with("environment = 'outer'");
+        let inner = outer.0.join("a");
+        std::fs::create_dir(&inner).unwrap();
+        std::os::unix::fs::symlink("nowhere.toml", inner.join("extensions.toml")).unwrap();
+        let (config, mistakes) = Config::read_with(&Source::Found, Some(&inner), &Variables::default());
+        let said: Vec<_> = mistakes.iter().map(ToString::to_string).collect();
+        assert_eq!((config.file(), said.len()), (Some(&*inner.join("extensions.toml")), 1), "{said:?}");
+        assert!(said[0].contains("the file cannot be read: "), "{said:?}");
+    }
+
     #[test]
     fn mistakes_of_file_and_variables_come_together_without_secrets() {
         let folder = Folder::with("queue_urls = 'postgres://me:hush@host/db'\nstrict = 1\n");

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
@@ -138,7 +139,8 @@ pub(super) struct WorkArgs {
     #[arg(long, value_delimiter = ',', value_name = "QUEUES")]
     pub(super) queue_concurrency: Vec<QueueArg>,
     /// As this pool of the configuration, [worker.NAME]; other options win
-    #[arg(long, value_name = "NAME")]
+    // Any key of a table is a name, `-x` too, and the supervisor hands it on as it is.
+    #[arg(long, value_name = "NAME", allow_hyphen_values = true)]
     pub(super) pool: Option<String>,
     /// Serve /live, /ready and /metrics over HTTP at this address (127.0.0.1:9464)
     #[arg(long, value_name = "ADDRESS", value_parser = address)]
@@ -382,7 +384,8 @@ pub(super) struct Conditions {
     #[arg(long, value_parser = queue)]
     queue: Option<QueueName>,
     /// With this text in the last error or the reason of the cancellation
-    #[arg(long, value_name = "TEXT")]
+    // Every error has the empty text in it, which is what comes of a variable that is not set.
+    #[arg(long, value_name = "TEXT", value_parser = NonEmptyStringValueParser::new())]
     error: Option<String>,
     /// In their state for at least this long
     #[arg(long, value_name = "AGE", value_parser = parse_duration)]

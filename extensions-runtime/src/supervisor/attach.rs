@@ -27,6 +27,8 @@ const TELL: Duration = Duration::from_secs(1);
 const LOOK: Duration = Duration::from_millis(50);
 /// How long the supervisor's first line is waited for. It was written before the process ran.
 const WELCOME: Duration = Duration::from_secs(10);
+/// How long a message may take. The socket of a supervisor that is frozen, and reads nothing, is full in minutes.
+const SAY: Duration = Duration::from_secs(1);
 /// How long the last words may take.
 const FAREWELL: Duration = Duration::from_secs(2);
 
@@ -129,9 +131,9 @@ struct Line {
 }
 
 impl Line {
-    /// That nobody hears it shows in the reading.
+    /// That nobody hears it shows in the reading. One that was said in part is passed over there, with the one after it.
     async fn say(&mut self, message: ToSupervisor) {
-        let _ = message::write(&mut self.write, &message).await;
+        let _ = timeout(SAY, message::write(&mut self.write, &message)).await;
     }
 
     async fn say_status(&mut self) {
@@ -211,5 +213,29 @@ async fn outlive(stop_timeout: Duration, ended: oneshot::Receiver<()>) {
             "not drained in time after the supervisor's end"
         );
         std::process::exit(ORPHAN_EXIT);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::BufReader;
+    use tokio::net::UnixStream;
+    use tokio::sync::oneshot;
+    use tokio::time::timeout;
+
+    use super::{Line, Welcome, serve};
+    use crate::time::secs;
+    use crate::worker::Control;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_supervisor_that_is_frozen_keeps_no_process_from_its_end() {
+        let (ours, _theirs) = UnixStream::pair().unwrap();
+        let (read, write) = ours.into_split();
+        write.writable().await.unwrap();
+        while write.try_write(&[b' '; 512]).is_ok() {}
+        let line = Line { write, control: Control::new(), prometheus: None };
+        let welcome = Welcome { stop_timeout: secs(60), slots: None };
+        let (_, ended) = oneshot::channel();
+        timeout(secs(60), serve(line, BufReader::new(read), &welcome, ended)).await.expect("it ends");
     }
 }

@@ -406,13 +406,14 @@ fn program(config: &Config, own: &std::path::Path, queue_url: Option<&str>) -> P
 /// The program's path as it was started, where it says one: behind a link, that is the release that the link leads to at the time.
 fn own_program() -> std::io::Result<PathBuf> {
     let own = std::env::current_exe()?;
-    let started = std::env::args_os()
-        .next()
-        .map(PathBuf::from)
-        .filter(|path| path.is_absolute() || path.components().count() > 1);
-    let started = started.and_then(|path| std::path::absolute(path).ok());
+    let said = std::env::args_os().next().map(PathBuf::from).unwrap_or_default();
+    // A name alone was looked for in the folders of `PATH`.
+    let folders = std::env::var_os("PATH").filter(|_| said.components().count() == 1);
+    let found = folders.iter().flat_map(std::env::split_paths).map(|folder| folder.join(&said));
     let is_own = |path: &PathBuf| {
         path.canonicalize().is_ok_and(|path| own.canonicalize().is_ok_and(|own| own == path))
     };
-    Ok(started.filter(is_own).unwrap_or(own))
+    let started = std::iter::once(said.clone()).filter(|path| path.components().count() > 1).chain(found);
+    let started = started.filter_map(|path| std::path::absolute(path).ok()).find(is_own);
+    Ok(started.unwrap_or(own))
 }

@@ -91,6 +91,16 @@ async fn failed_jobs_are_listed_shown_retried_and_deleted(office: Office) {
     let missing = "01a201b5-86f5-71f6-b21a-42f2f634834f";
     office.says(3, &format!("failed show {missing}"), "! error: there is no job <id>").await;
 
+    // As `--error "$TEXT"` comes out where `TEXT` is not set: it would be every failed job.
+    let nothing = office.run("failed forget --error '' --yes").await;
+    let said = String::from_utf8_lossy(&nothing.stderr).into_owned();
+    assert_eq!(
+        (nothing.status.code(), said.contains("a value is required for '--error <TEXT>'")),
+        (Some(2), true),
+        "{said}"
+    );
+    assert_eq!(office.failed().await.len(), 1);
+
     office.done("failed retry --error refused --dry-run", "1 job matched\n1 OrderPlaced/book").await;
     office.done("failed retry --error refused", "1 job made available\n1 OrderPlaced/book").await;
     let waits = "! error: job <id> has not failed: it is available; `jobs show` shows it";

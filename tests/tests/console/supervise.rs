@@ -58,6 +58,38 @@ async fn the_queue_of_the_command_line_is_that_of_the_processes_too() {
 }
 
 #[tokio::test]
+async fn a_pools_name_is_no_option_whatever_it_looks_like() {
+    let office = Office::on_sqlite().made().await;
+    configure(&office, "[supervisor]\nlisten = \"none\"\n[worker.--help]\nqueues = [\"emails\"]\n");
+    let supervisor = office.start("supervise");
+    workers(&office, 1).await;
+    kill_process(pid(&supervisor), Signal::TERM).unwrap();
+    assert_eq!(finish(supervisor).await.status.code(), Some(0));
+}
+
+/// Started by its name alone, as a shell does it, the program is behind the link that the name was found by.
+#[tokio::test]
+async fn a_program_that_was_found_by_its_name_is_started_by_the_link_too() {
+    let office = Office::on_sqlite().made().await;
+    configure(&office, "[supervisor]\nlisten = \"none\"\n[worker.post]\nqueues = [\"emails\"]\n");
+    let link = office.folder().join("bin/office");
+    std::fs::create_dir(office.folder().join("bin")).unwrap();
+    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_office"), &link).unwrap();
+    let supervisor = tokio::process::Command::new("/bin/sh")
+        .args(["-c", "PATH=$PWD/bin:$PATH; exec office supervise"])
+        .current_dir(office.folder())
+        .env("EXTENSIONS_QUEUE_URL", &office.url)
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let process = workers(&office, 1).await[0]["pid"].as_u64().unwrap();
+    let line = std::fs::read_to_string(format!("/proc/{process}/cmdline")).unwrap();
+    kill_process(pid(&supervisor), Signal::TERM).unwrap();
+    assert_eq!(finish(supervisor).await.status.code(), Some(0));
+    assert_eq!(line.split('\0').next(), link.to_str());
+}
+
+#[tokio::test]
 async fn what_cannot_be_supervised_is_said_at_once() {
     let office = Office::on_sqlite();
     let missing = office.run("supervise").await;
