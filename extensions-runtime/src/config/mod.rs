@@ -32,6 +32,7 @@ pub(crate) use self::nearest::nearest;
 pub use self::pool::{Pool, PoolQueues, SupervisorConfig};
 #[cfg(feature = "console")]
 pub(crate) use self::units::{duration, size};
+use self::value::Kind;
 pub(crate) use self::value::Value;
 use self::variables::Variables;
 
@@ -250,12 +251,13 @@ impl Config {
 
 fn entry(layer: &Layer, key: &Key, path: String) -> Entry {
     let (value, origin) = layer.value(key);
-    let shown =
-        value.map(
-            |value| {
-                if key.kind.is_secret() { secrets::masked(&value.to_string()) } else { value.to_string() }
-            },
-        );
+    let shown = value.map(|value| match (key.kind, value) {
+        (Kind::Url, url) => secrets::masked(&url.to_string()),
+        (_, Value::Words(words)) => {
+            Value::Words(words.iter().map(|word| secrets::masked(word)).collect()).to_string()
+        }
+        (_, other) => other.to_string(),
+    });
     Entry { key: path, variable: key.variable.map(str::to_owned), value: shown, origin, about: key.about }
 }
 

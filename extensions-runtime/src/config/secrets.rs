@@ -26,7 +26,7 @@ pub(super) fn masked(url: &str) -> String {
 fn option(option: &str) -> String {
     let is_secret = |key: &str| {
         let key = key.to_ascii_lowercase();
-        ["pass", "secret", "token"].iter().any(|word| key.contains(word))
+        ["pass", "pasw", "pw", "secret", "token", "key"].iter().any(|word| key.contains(word))
     };
     match option.split_once('=') {
         Some((key, _)) if is_secret(key) => format!("{key}={MASK}"),
@@ -67,6 +67,8 @@ mod tests {
             "me:hush@host",
             "postgres://h/d?PASSWORD=hush",
             "postgres://h/d?password=hu@sh",
+            "postgres://h/d?pasword=hush",
+            "redis-sentinel://a/m/0?sentinel-pw=hush",
         ] {
             let shown = masked(url);
             assert!(!shown.contains("hu") && !shown.contains("sh"), "{url}: {shown}");

@@ -150,6 +150,15 @@ mod of_files {
         Folder::with(text).read([]).1
     }
 
+    #[test]
+    fn passwords_in_a_command_are_not_shown() {
+        let file = "[supervisor]\ncommand = ['shop', '--queue-url', 'redis://:hush@host/0']\n";
+        let config = Folder::with(file).read([]).0;
+        let shown = "[\"shop\", \"--queue-url\", \"redis://:***@host/0\"]";
+        assert_eq!(value(&config, "supervisor.command").0.as_deref(), Some(shown));
+        assert!(!format!("{config:?}").contains("hush"));
+    }
+
     /// Each mistake begins as one of the expected ones says, in this order.
     #[track_caller]
     fn begin(mistakes: &[String], expected: &[&str]) {

@@ -73,11 +73,6 @@ impl Kind {
         typed.unwrap_or_else(|| Given::Text(text.into()))
     }
 
-    /// Whether what is given may hold a secret.
-    pub(super) const fn is_secret(self) -> bool {
-        matches!(self, Self::Url)
-    }
-
     /// The value, or what to write instead.
     pub(super) fn read(self, given: &Given<'_>) -> Result<Value, String> {
         self.value(given).ok_or_else(|| format!("write {}", self.expected()))
