@@ -42,6 +42,8 @@ impl Subject {
             .arg(serde_json::to_string(orders)?)
             .envs(variables.iter().map(|(name, value)| (*name, value)))
             .envs(clock.iter().flat_map(|clock| clock.environment()))
+            // To find the lines of a panic takes longer than most handlers here.
+            .env("RUST_BACKTRACE", "0")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(File::create(&log)?)
