@@ -74,12 +74,13 @@ pub(crate) async fn workers_are_killed_under_load(mut arena: Arena) -> Found {
 
 pub(crate) async fn workers_are_killed_while_their_handlers_book_in_transactions(mut arena: Arena) -> Found {
     const FIRES: u64 = 600;
+    const KILLS: usize = 6;
     let mut shop = Shop::open(arena.site().url()).await;
     let booked = Mix { booked: 1, ..Mix::default() };
-    kill_amid(&mut arena, 6, 5..40, FirePlan { mix: booked, ..FirePlan::of(FIRES, 0) }).await;
+    kill_amid(&mut arena, KILLS, 5..40, FirePlan { mix: booked, ..FirePlan::of(FIRES, 0) }).await;
     let booked = shop.booked().await;
     let (evidence, judgement) = arena.judge(&terms(&arena)).await;
-    // A job that four kills in a row have hit is quarantined.
+    // A job that four kills have hit is quarantined. Jobs that were lost twice run one at a time, so no kill quarantines two.
     let fires = |state| evidence.fires_where(|record| record.state == state);
     let (completed, quarantined) = (fires(JobState::Completed), fires(JobState::Quarantined));
     assert_eq!(
@@ -88,6 +89,7 @@ pub(crate) async fn workers_are_killed_while_their_handlers_book_in_transactions
         "what is completed is booked once, and nothing else"
     );
     assert_eq!((booked.len() + quarantined.len()) as u64, FIRES, "{quarantined:?} are quarantined");
+    assert!(quarantined.len() <= KILLS, "{quarantined:?} are quarantined");
     let again = evidence.book.runs.len() as u64 - FIRES;
     assert!(again > 0, "no kill hit a handler");
     Found { judgement, note: format!("{} booked, in {again} runs more", booked.len()) }

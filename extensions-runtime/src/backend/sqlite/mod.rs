@@ -2,12 +2,12 @@
 
 mod backend;
 mod busy;
+mod checkpoint;
 mod config;
 mod doorbell;
 mod error;
 mod health;
 mod lease_clock;
-mod log;
 mod migrations;
 mod place;
 mod presence;
@@ -195,7 +195,7 @@ fn connection(path: &Path, config: &Config) -> rusqlite::Result<Connection> {
     conn.pragma_update(None, "synchronous", config.synchronous.as_str())?;
     conn.pragma_update(None, "temp_store", "memory")?;
     conn.pragma_update(None, "cache_size", CACHE_KIB)?;
-    conn.pragma_update(None, "wal_autocheckpoint", log::LOG_PAGES)?;
+    conn.pragma_update(None, "wal_autocheckpoint", checkpoint::LOG_PAGES)?;
     conn.pragma_update(None, "journal_size_limit", 67_108_864)?;
     conn.set_prepared_statement_cache_capacity(64);
     Ok(conn)

@@ -11,7 +11,7 @@ use rusqlite::Connection;
 use tokio::task::JoinSet;
 
 use super::Sqlite;
-use super::log::LOG_PAGES;
+use super::checkpoint::LOG_PAGES;
 use crate::job::{ClaimedJob, FireId, HandlerKey, JobId, JobMeta, NewJob, Payload, QueueName, WorkerId};
 use crate::queue::{
     ClaimRequest, KnownHandler, QueueAdmin, QueueBackend, QueueErrorKind, Retention, Settle, Settled,

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
-use super::log::Log;
+use super::checkpoint::Log;
 use super::signal::Signal;
 use super::store::{Store, Tx};
 use super::{busy, error, place::Place};

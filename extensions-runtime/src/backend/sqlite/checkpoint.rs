@@ -1,4 +1,4 @@
-//! The write-ahead log: a thread of its own brings its pages into the database, so that no call waits for the disk meanwhile.
+//! Checkpoints: a thread of its own brings the pages of the write-ahead log into the database, so that no call waits for the disk meanwhile.
 //!
 //! The log begins anew only at a moment when all of it is in the database. Under a steady load there is no such moment by itself, as pages
 //! come in while others are brought over. So the writer brings over the few that came in last, between two groups of calls.
