@@ -14,7 +14,8 @@ export CARGO_INCREMENTAL=${CARGO_INCREMENTAL:-0}
 
 log=$(mktemp)
 closing=$(mktemp)
-trap 'rm -f "$log" "$closing"' EXIT
+failures=$(mktemp)
+trap 'rm -f "$log" "$closing" "$failures"' EXIT
 failed=()
 # The examples that need a database driver, a server or an exporter, which whoever runs the others does not build.
 features=(--features examples/axum,examples/opentelemetry,examples/sea-orm)
@@ -102,6 +103,16 @@ interesting() {
     sed -E 's/^ *(Running) ([^ ]+ ?[^ (]*).*$/-- \2/'
 }
 
+# What each failed test said, and its name in one line: the tables of the others are longer than what is shown of a log.
+failures_of() {
+  interesting "$1" | awk '
+    /^-- / { runner = substr($0, 4) }
+    /^---- .* ----$/ { left = 24 }
+    /^(failures:|test result:)/ { left = 0 }
+    left > 0 { print; left-- }
+    /^test .* FAILED$/ { print "failed: " $2 " (" runner ")" }'
+}
+
 step() {
   local name=$1 started=$SECONDS status
   shift
@@ -114,6 +125,7 @@ step() {
   else
     failed+=("$name")
     interesting "$log" | tail -n 400
+    failures_of "$log" >>"$failures"
   fi
   echo "== $name: $([ $status = 0 ] && echo ok || echo FAILED) ($((SECONDS - started)) s)"
 }
@@ -125,6 +137,7 @@ if [ ${#failed[@]} = 0 ]; then
   step tests cargo test --workspace "${features[@]}" --no-fail-fast -- ${1+"$1"}
 fi
 
+cat "$failures"
 awk '{ runners++; for (i = 2; i <= NF; i++) { if ($i == "passed;") passed += $(i - 1)
          if ($i == "failed;") failed += $(i - 1); if ($i == "ignored;") ignored += $(i - 1) } }
      END { printf "%d runners: %d passed; %d failed; %d ignored\n", runners, passed, failed, ignored }' "$closing"
