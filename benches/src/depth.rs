@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use extensions::job::{ClaimedJob, HandlerKey, QueueName, WorkerId};
 use extensions::prelude::*;
 use extensions::queue::{ClaimRequest, KnownHandler, QueueBackend, Settle, Settlement, TakeLost};
-use serde::{Deserialize, Serialize};
 
+use crate::payload::OrderPlaced;
 use crate::report::Row;
 use crate::rounds::Figures;
 use crate::stores::Stores;
@@ -24,20 +24,6 @@ const CLAIMS: usize = 20_000;
 const BATCH: usize = 100;
 /// How many jobs one push of the filling brings.
 const FILL: usize = 5_000;
-
-#[derive(Debug, Clone, Serialize, Deserialize, ExtensionPoint)]
-#[extension_point(queued, name = "bench.order_placed")]
-struct OrderPlaced {
-    order_id: u64,
-    email: String,
-    total_cents: u64,
-}
-
-impl OrderPlaced {
-    fn new(order_id: u64) -> Self {
-        Self { order_id, email: format!("customer-{order_id}@example.com"), total_cents: 4_999 }
-    }
-}
 
 struct Count;
 
@@ -192,8 +178,10 @@ pub async fn depth(stores: &Stores, rounds: usize, most: usize) -> Result<Vec<Ro
         let fires = (Figures::of(&subject.fires), Figures::of(&base.fires));
         let claims = (Figures::of(&subject.claims), Figures::of(&base.claims));
         let row = |what: &str, unit, (ours, base): &(Figures, Figures)| {
-            Row::at_least(format!("depth {what}, {name}"), ours, base, goal, unit)
-                .on(stores.backend(), stores.durability())
+            Row::new(format!("depth {what}, {name}"), ours, unit)
+                .on(stores.setting())
+                .limit(base)
+                .at_least(goal)
         };
         rows.push(row("fire", "fires/s", &fires));
         rows.push(row("claim", "jobs/s", &claims));

@@ -11,6 +11,7 @@ use extensions::supervisor::{Supervisor, attach};
 use serde::{Deserialize, Serialize};
 
 use crate::report::Row;
+use crate::rounds::Figures;
 use crate::stores::Stores;
 
 /// The share of a core, in percent, and the resident set, in MiB, that meet the goal.
@@ -79,8 +80,9 @@ pub async fn idle(stores: &Stores, rest: Duration) -> Result<Vec<Row>, BoxError>
     for ((name, process), before) in processes.into_iter().zip(before) {
         let share = (ticks(process)? - before?) / TICKS / started.elapsed().as_secs_f64() * 100.0;
         let row = |what: &str, figure, goal, unit| {
-            Row::at_rest(format!("idle, {name}, {what}"), figure, goal, unit)
-                .on(stores.backend(), stores.durability())
+            Row::new(format!("idle, {name}, {what}"), &Figures::of(&[figure]), unit)
+                .on(stores.setting())
+                .below(goal)
         };
         rows.push(row("CPU", share, GOALS.0, "% of a core"));
         rows.push(row("memory", resident(process)?, GOALS.1, "MiB"));

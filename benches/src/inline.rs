@@ -9,7 +9,8 @@ use std::task::{Context as TaskContext, Poll, Waker};
 
 use extensions::prelude::*;
 
-use crate::report::Row;
+use crate::peers;
+use crate::report::{Better, Row};
 use crate::rounds::{Subject, nanoseconds};
 
 #[derive(ExtensionPoint)]
@@ -141,9 +142,16 @@ pub async fn inline(rounds: usize, runs: u64) -> Result<Vec<Row>, BoxError> {
             Box::new(|runs| (0..runs).for_each(|i| drop(black_box(ready(ext.fire(seen(i))))))),
             Box::new(|runs| (0..runs).for_each(|i| drop(black_box(call_all(&handlers, seen(i)))))),
         ];
-        let figures = nanoseconds(rounds, runs, &mut subjects);
-        rows.push(Row::at_most(format!("inline {k}"), &figures[0], &figures[2], sync_goal));
-        rows.push(Row::at_most(format!("inline {k} await"), &figures[1], &figures[2], await_goal));
+        let mut bevy = peers::Observers::new(k, runs);
+        let figures = nanoseconds(rounds, runs, &mut subjects, || bevy.round());
+        let peers = bevy.medians()?;
+        for (case, ours, goal) in [
+            (format!("inline {k}"), &figures[0], sync_goal),
+            (format!("inline {k} await"), &figures[1], await_goal),
+        ] {
+            let row = Row::new(case, ours, "ns").limit(&figures[2]).peers(peers.clone(), Better::Less);
+            rows.push(if k == 0 { row } else { row.at_most(goal).not_behind() });
+        }
     }
     Ok(rows)
 }
@@ -164,8 +172,8 @@ pub async fn awaited_ready(rounds: usize, runs: u64) -> Result<Vec<Row>, BoxErro
             Box::new(|runs| (0..runs).for_each(|i| drop(black_box(ready(ext.fire(awaited(i))))))),
             Box::new(|runs| (0..runs).for_each(|i| drop(black_box(ready(await_all(&handlers, awaited(i))))))),
         ];
-        let figures = nanoseconds(rounds, runs, &mut subjects);
-        rows.push(Row::at_most(format!("awaited {k}"), &figures[0], &figures[1], 1.2));
+        let figures = nanoseconds(rounds, runs, &mut subjects, || {});
+        rows.push(Row::new(format!("awaited {k}"), &figures[0], "ns").limit(&figures[1]).at_most(1.2));
     }
     Ok(rows)
 }

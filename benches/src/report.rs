@@ -6,6 +6,10 @@ use std::fmt::Write as _;
 use serde::Serialize;
 
 use crate::rounds::Figures;
+use crate::stores::Setting;
+
+/// The peers' medians, by name.
+pub type Peers = BTreeMap<String, f64>;
 
 /// One measured case.
 #[derive(Debug, Serialize)]
@@ -21,65 +25,133 @@ pub struct Row {
     /// The smallest and the largest of ours.
     pub ours_range: [f64; 2],
     /// The thinnest possible code: the median.
-    pub limit: f64,
+    pub limit: Option<f64>,
     /// The smallest and the largest of the limit.
-    pub limit_range: [f64; 2],
+    pub limit_range: Option<[f64; 2]>,
     /// The peers' medians.
-    pub peers: BTreeMap<String, f64>,
+    pub peers: Peers,
     /// What is counted.
     pub unit: &'static str,
     /// Ours against the limit.
-    pub ratio_limit: f64,
+    pub ratio_limit: Option<f64>,
     /// Ours against the best peer.
     pub ratio_best_peer: Option<f64>,
+    /// The largest resident set of our process, in MiB, where it was looked at.
+    pub peak_mib: Option<f64>,
     /// The goal, in words.
     pub goal: String,
     /// Whether it is met.
     pub met: bool,
 }
 
-impl Row {
-    /// A case of which less is better, with the largest ratio to the limit that meets the goal.
-    #[must_use]
-    pub fn at_most(case: String, ours: &Figures, limit: &Figures, most: f64) -> Self {
-        let ratio = ours.median() / limit.median();
-        Self {
-            case,
-            backend: "inline",
-            durability: None,
-            ours: ours.median(),
-            ours_range: [ours.min(), ours.max()],
-            limit: limit.median(),
-            limit_range: [limit.min(), limit.max()],
-            peers: BTreeMap::new(),
-            unit: "ns",
-            ratio_limit: ratio,
-            ratio_best_peer: None,
-            goal: if most.is_finite() { format!("at most {most} x limit") } else { "none".to_owned() },
-            met: ratio <= most,
-        }
-    }
+/// Which figures are the better ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Better {
+    /// Times, shares, sizes.
+    Less,
+    /// Rates.
+    More,
 }
 
 impl Row {
-    /// A case of which more is better, with the smallest ratio to the limit that meets the goal.
+    /// A case without a goal yet.
     #[must_use]
-    pub fn at_least(case: String, ours: &Figures, limit: &Figures, least: f64, unit: &'static str) -> Self {
-        let row = Self::at_most(case, ours, limit, f64::INFINITY);
-        Self { unit, goal: format!("at least {least} x limit"), met: row.ratio_limit >= least, ..row }
+    pub fn new(case: impl Into<String>, ours: &Figures, unit: &'static str) -> Self {
+        Self {
+            case: case.into(),
+            backend: "inline",
+            durability: None,
+            ours: ours.median(),
+            ours_range: ours.range(),
+            limit: None,
+            limit_range: None,
+            peers: Peers::new(),
+            unit,
+            ratio_limit: None,
+            ratio_best_peer: None,
+            peak_mib: None,
+            goal: String::new(),
+            met: true,
+        }
     }
 
-    /// A case that is held against a figure, not against a limit; less is better.
+    /// On a backend.
     #[must_use]
-    pub fn at_rest(case: String, ours: f64, most: f64, unit: &'static str) -> Self {
-        let row = Self::at_most(case, &Figures::of(&[ours]), &Figures::of(&[f64::NAN]), f64::INFINITY);
-        Self { unit, goal: format!("below {most} {unit}"), met: ours < most, ..row }
+    pub fn on(self, setting: Setting) -> Self {
+        Self { backend: setting.backend, durability: Some(setting.durability), ..self }
     }
 
-    /// The same on a backend.
+    /// Beside the limit.
     #[must_use]
-    pub fn on(self, backend: &'static str, durability: &'static str) -> Self {
-        Self { backend, durability: Some(durability), ..self }
+    pub fn limit(self, limit: &Figures) -> Self {
+        let ratio = self.ours / limit.median();
+        Self {
+            limit: Some(limit.median()),
+            limit_range: Some(limit.range()),
+            ratio_limit: Some(ratio),
+            ..self
+        }
+    }
+
+    /// Beside the peers, where any were measured.
+    #[must_use]
+    pub fn peers(self, peers: Peers, better: Better) -> Self {
+        let best = match better {
+            Better::Less => peers.values().copied().min_by(f64::total_cmp),
+            Better::More => peers.values().copied().max_by(f64::total_cmp),
+        };
+        Self { ratio_best_peer: best.map(|best| self.ours / best), peers, ..self }
+    }
+
+    /// With what the process of ours had in memory at most.
+    #[must_use]
+    pub fn peak(self, mib: Option<f64>) -> Self {
+        Self { peak_mib: mib, ..self }
+    }
+
+    /// To be at most so many times the limit.
+    #[must_use]
+    pub fn at_most(self, times: f64) -> Self {
+        let met = self.ratio_limit.is_some_and(|ratio| ratio <= times);
+        self.goal(&format!("at most {times} x limit"), met)
+    }
+
+    /// To be at least so many times the limit.
+    #[must_use]
+    pub fn at_least(self, times: f64) -> Self {
+        let met = self.ratio_limit.is_some_and(|ratio| ratio >= times);
+        self.goal(&format!("at least {times} x limit"), met)
+    }
+
+    /// To be at least so many times the best peer, where one was measured.
+    #[must_use]
+    pub fn ahead(self, times: f64) -> Self {
+        let met = self.ratio_best_peer.is_none_or(|ratio| ratio >= times);
+        self.goal(&format!("at least {times} x best peer"), met)
+    }
+
+    /// To be no more than the best peer, where one was measured.
+    #[must_use]
+    pub fn not_behind(self) -> Self {
+        let met = self.ratio_best_peer.is_none_or(|ratio| ratio <= 1.0);
+        self.goal("at most the best peer", met)
+    }
+
+    /// To be below a figure.
+    #[must_use]
+    pub fn below(self, most: f64) -> Self {
+        let met = self.ours < most;
+        let goal = format!("below {most} {}", self.unit);
+        self.goal(&goal, met)
+    }
+
+    fn goal(mut self, goal: &str, met: bool) -> Self {
+        if !self.goal.is_empty() {
+            self.goal.push_str(", ");
+        }
+        self.goal.push_str(goal);
+        self.met &= met;
+        self
     }
 }
 
@@ -124,22 +196,66 @@ impl Report {
         let mut out = String::new();
         let _ = writeln!(
             out,
-            "{:<29} {:<9} {:>28} {:>28} {:<8} {:>6}  goal",
-            "case", "backend", "ours (min–max)", "limit (min–max)", "unit", "ratio"
+            "{:<30} {:<9} {:<31} {:>30} {:>30} {:<8} {:>7} {:>28} {:>7}  goal",
+            "case",
+            "backend",
+            "durability",
+            "ours (min–max)",
+            "limit (min–max)",
+            "unit",
+            "/limit",
+            "best peer",
+            "/peer"
         );
         for row in &self.results {
-            let ours = format!("{:.1} ({:.1}–{:.1})", row.ours, row.ours_range[0], row.ours_range[1]);
-            let limit = match row.limit {
-                limit if limit.is_nan() => "none".to_owned(),
-                limit => format!("{limit:.1} ({:.1}–{:.1})", row.limit_range[0], row.limit_range[1]),
+            let durability = row.durability.unwrap_or("-");
+            let met = match (row.goal.is_empty(), row.met) {
+                (true, _) => "none".to_owned(),
+                (_, true) => format!("{}: met", row.goal),
+                (_, false) => format!("{}: NOT met", row.goal),
             };
-            let met = if row.met { "met" } else { "NOT met" };
             let _ = writeln!(
                 out,
-                "{:<29} {:<9} {ours:>28} {limit:>28} {:<8} {:>6.2}  {}: {met}",
-                row.case, row.backend, row.unit, row.ratio_limit, row.goal
+                "{:<30} {:<9} {durability:<31} {:>30} {:>30} {:<8} {:>7} {:>28} {:>7}  {met}",
+                row.case,
+                row.backend,
+                range(row.ours, row.ours_range),
+                row.limit.zip(row.limit_range).map_or("-".to_owned(), |(limit, all)| range(limit, all)),
+                row.unit,
+                ratio(row.ratio_limit),
+                row.best_peer(),
+                ratio(row.ratio_best_peer),
             );
         }
         out
     }
+}
+
+impl Row {
+    fn best_peer(&self) -> String {
+        let Some(ratio) = self.ratio_best_peer else { return "-".to_owned() };
+        let best = self.ours / ratio;
+        let distance = |peer: &(&String, &f64)| (peer.1 - best).abs();
+        let best = self.peers.iter().min_by(|a, b| distance(a).total_cmp(&distance(b)));
+        best.map_or_else(|| "-".to_owned(), |(name, figure)| format!("{name} {}", short(*figure)))
+    }
+}
+
+fn range(median: f64, [min, max]: [f64; 2]) -> String {
+    format!("{} ({}–{})", short(median), short(min), short(max))
+}
+
+/// A figure with as many digits as mean something.
+fn short(figure: f64) -> String {
+    if figure >= 1_000.0 {
+        format!("{figure:.0}")
+    } else if figure >= 10.0 {
+        format!("{figure:.1}")
+    } else {
+        format!("{figure:.2}")
+    }
+}
+
+fn ratio(ratio: Option<f64>) -> String {
+    ratio.map_or_else(|| "-".to_owned(), |ratio| format!("{ratio:.2}"))
 }

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 /// The figures of one subject over all rounds.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Figures(Vec<f64>);
 
 impl Figures {
@@ -11,6 +11,17 @@ impl Figures {
     #[must_use]
     pub fn of(rounds: &[f64]) -> Self {
         Self(rounds.to_vec())
+    }
+
+    /// One round more.
+    pub fn add(&mut self, figure: f64) {
+        self.0.push(figure);
+    }
+
+    /// Whether nothing was measured.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     /// The middle one.
@@ -21,25 +32,25 @@ impl Figures {
         sorted.get(sorted.len() / 2).copied().unwrap_or(f64::NAN)
     }
 
-    /// The smallest.
+    /// The smallest and the largest.
     #[must_use]
-    pub fn min(&self) -> f64 {
-        self.0.iter().copied().fold(f64::INFINITY, f64::min)
-    }
-
-    /// The largest.
-    #[must_use]
-    pub fn max(&self) -> f64 {
-        self.0.iter().copied().fold(f64::NEG_INFINITY, f64::max)
+    pub fn range(&self) -> [f64; 2] {
+        let min = self.0.iter().copied().fold(f64::INFINITY, f64::min);
+        [min, self.0.iter().copied().fold(f64::NEG_INFINITY, f64::max)]
     }
 }
 
 /// Something that is measured: runs so many times.
 pub type Subject<'a> = Box<dyn FnMut(u64) + 'a>;
 
-/// Nanoseconds per run of each subject: `rounds` rounds of `runs` runs, after a warm-up.
-pub fn nanoseconds(rounds: usize, runs: u64, subjects: &mut [Subject<'_>]) -> Vec<Figures> {
-    let mut figures = vec![Figures(Vec::with_capacity(rounds)); subjects.len()];
+/// Nanoseconds per run of each subject: `rounds` rounds of `runs` runs, after a warm-up, and something else after each round.
+pub fn nanoseconds(
+    rounds: usize,
+    runs: u64,
+    subjects: &mut [Subject<'_>],
+    mut after: impl FnMut(),
+) -> Vec<Figures> {
+    let mut figures = vec![Figures::default(); subjects.len()];
     for subject in subjects.iter_mut() {
         subject(runs / 4);
     }
@@ -48,8 +59,9 @@ pub fn nanoseconds(rounds: usize, runs: u64, subjects: &mut [Subject<'_>]) -> Ve
             let start = Instant::now();
             subject(runs);
             #[allow(clippy::cast_precision_loss)]
-            figures.0.push(start.elapsed().as_nanos() as f64 / runs as f64);
+            figures.add(start.elapsed().as_nanos() as f64 / runs as f64);
         }
+        after();
     }
     figures
 }

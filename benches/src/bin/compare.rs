@@ -1,21 +1,24 @@
-//! Measures the framework beside the thinnest code that does the same, and holds the ratios against the goals.
+//! Measures the framework beside the thinnest code that does the same and beside its peers, and holds the ratios against the goals.
 //!
-//! `cargo run --release -p benches --bin compare -- [--only CASE,…] [--backend NAME,…] [--rounds N] [--quick] [--json]`
+//! `cargo run --release -p benches --bin compare -- [--only CASE,…] [--backend NAME,…] [--rounds N] [--quick] [--no-peers] [--json]`
 
 use std::time::Duration;
 
+use benches::queue::{Bench, CASES, Size};
 use benches::report::{Machine, Report, Row};
-use benches::stores::{BACKENDS, Stores};
-use benches::{depth, idle, inline};
+use benches::stores::{BACKENDS, SETTINGS, Stores};
+use benches::subject::{Answer, Arguments};
+use benches::{compile, depth, idle, inline, limits, ours, peers};
 use extensions::BoxError;
 
 const HELP: &str = "\
-compare: measures the framework beside the thinnest code that does the same
+compare: measures the framework beside the thinnest code that does the same, and beside its peers
 
-  --only CASE,…     inline, awaited, depth, idle (default: all)
-  --backend NAME,…  inline, sqlite, postgres, redis (default: all)
-  --rounds N        interleaved rounds, at least 5 (default 11)
-  --quick           fewer runs in each round; depth with a tenth of the jobs, idle for 5 s
+  --only CASE,…     inline, awaited, fire 1, fire 64, fan-out, bulk, drain, latency, depth, idle, compile (default: all)
+  --backend NAME,…  inline, sqlite, postgres, redis (default: all); `compile` belongs to inline
+  --rounds N        interleaved rounds, at least 5 (default: 11 for inline and depth, else 5)
+  --quick           within two minutes: one round with a tenth of the work, each backend at its default durability; no compile
+  --no-peers        leaves the peers out; else they are built first, which takes minutes the first time
   --json            one JSON object instead of a table
 ";
 
@@ -24,6 +27,7 @@ struct Options {
     backends: Vec<String>,
     rounds: Option<usize>,
     quick: bool,
+    peers: bool,
     json: bool,
 }
 
@@ -35,14 +39,19 @@ impl Options {
     }
 }
 
+/// The cases without a queue, and those that look at a store of many jobs or of none.
+const OTHERS: [&str; 5] = ["inline", "awaited", "depth", "idle", "compile"];
+
 fn options() -> Result<Option<Options>, BoxError> {
     use lexopt::prelude::{Long, Short, ValueExt};
-    let mut options = Options { only: vec![], backends: vec![], rounds: None, quick: false, json: false };
+    let mut options =
+        Options { only: vec![], backends: vec![], rounds: None, quick: false, peers: true, json: false };
     let mut parser = lexopt::Parser::from_env();
     while let Some(arg) = parser.next()? {
         match arg {
             Long("only") => {
-                options.only = list(&parser.value()?.string()?, &["inline", "awaited", "depth", "idle"])?
+                let known: Vec<_> = CASES.into_iter().chain(OTHERS).collect();
+                options.only = list(&parser.value()?.string()?, &known)?;
             }
             Long("backend") => {
                 let known: Vec<_> = ["inline"].into_iter().chain(BACKENDS).collect();
@@ -50,6 +59,7 @@ fn options() -> Result<Option<Options>, BoxError> {
             }
             Long("rounds") => options.rounds = Some(parser.value()?.parse::<usize>()?.max(5)),
             Long("quick") => options.quick = true,
+            Long("no-peers") => options.peers = false,
             Long("json") => options.json = true,
             Long("help") | Short('h') => return Ok(None),
             other => return Err(other.unexpected().into()),
@@ -59,7 +69,7 @@ fn options() -> Result<Option<Options>, BoxError> {
 }
 
 fn list(text: &str, known: &[&str]) -> Result<Vec<String>, BoxError> {
-    let names: Vec<_> = text.split(',').map(str::to_owned).collect();
+    let names: Vec<_> = text.split(',').map(|name| name.trim().to_owned()).collect();
     match names.iter().find(|name| !known.contains(&name.as_str())) {
         Some(name) => Err(format!("`{name}` is not known here; write one of {}", known.join(", ")).into()),
         None => Ok(names),
@@ -67,45 +77,76 @@ fn list(text: &str, known: &[&str]) -> Result<Vec<String>, BoxError> {
 }
 
 async fn measure(options: &Options) -> Result<Vec<Row>, BoxError> {
-    let (runs, most, rest) = if options.quick { (400_000, 100_000, 5) } else { (4_000_000, 1_000_000, 30) };
-    let rest = Duration::from_secs(rest);
     let mut rows = Vec::new();
+    let runs = if options.quick { 400_000 } else { 4_000_000 };
+    let inline_rounds = options.rounds.unwrap_or(11);
     if options.wants("inline", "inline") {
-        rows.extend(inline::inline(options.rounds.unwrap_or(11), runs).await?);
+        rows.extend(inline::inline(inline_rounds, runs).await?);
     }
     if options.wants("awaited", "inline") {
-        rows.extend(inline::awaited_ready(options.rounds.unwrap_or(11), runs).await?);
+        rows.extend(inline::awaited_ready(inline_rounds, runs).await?);
     }
-    for backend in BACKENDS {
-        let (depth, idle) = (options.wants("depth", backend), options.wants("idle", backend));
-        if !depth && !idle {
+    for setting in SETTINGS {
+        if setting.strict && options.quick {
             continue;
         }
-        let stores = Stores::start(backend).await?;
+        let wants = |case: &str| options.wants(case, setting.backend);
+        let cases: Vec<_> = CASES.into_iter().filter(|case| wants(case)).collect();
+        let (idle, depth) = (wants("idle") && !setting.strict, wants("depth") && !setting.strict);
+        if cases.is_empty() && !idle && !depth {
+            continue;
+        }
+        let stores = Stores::start(setting).await?;
+        let rounds = if options.quick { 1 } else { options.rounds.unwrap_or(5) };
+        let size = Size { rounds, share: if options.quick { 10 } else { 1 } };
+        let bench = Bench::new(&stores, size, options.peers);
+        for case in cases {
+            rows.extend(bench.case(case).await?);
+        }
         if idle {
-            rows.extend(idle::idle(&stores, rest).await?);
+            let rest = if options.quick { 5 } else { 30 };
+            rows.extend(idle::idle(&stores, Duration::from_secs(rest)).await?);
         }
         if depth {
-            rows.extend(depth::depth(&stores, options.rounds.unwrap_or(11), most).await?);
+            let (most, rounds) =
+                if options.quick { (20_000, 1) } else { (1_000_000, options.rounds.unwrap_or(11)) };
+            rows.extend(depth::depth(&stores, rounds, most).await?);
         }
+    }
+    if options.wants("compile", "inline") && !options.quick {
+        rows.extend(compile::compile(options.rounds.unwrap_or(5))?);
     }
     Ok(rows)
 }
 
+/// The part of this process where it was started by another of its kind.
+async fn subject(role: &str, rest: &[String]) -> Result<Option<Answer>, BoxError> {
+    match role {
+        "ours" => ours::subject(&Arguments::read(rest)?).await.map(Some),
+        "limit" => limits::subject(&Arguments::read(rest)?).await.map(Some),
+        role => idle::subject(role, rest).await.map(|()| None),
+    }
+}
+
 #[allow(clippy::print_stdout)]
 fn main() -> Result<(), BoxError> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    if let [subject, role, rest @ ..] = &arguments[..]
-        && subject == "--subject"
+    if let [flag, role, rest @ ..] = &arguments[..]
+        && flag == "--subject"
     {
-        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-        return runtime.block_on(idle::subject(role, rest));
+        if let Some(answer) = runtime.block_on(subject(role, rest))? {
+            println!("{}", serde_json::to_string(&answer)?);
+        }
+        return Ok(());
     }
     let Some(options) = options()? else {
         print!("{HELP}");
         return Ok(());
     };
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    if options.peers && !options.quick {
+        peers::build()?;
+    }
     let results = runtime.block_on(measure(&options))?;
     let report = Report { machine: Machine::this(), results };
     if options.json {
