@@ -17,7 +17,7 @@ use crate::stores::Stores;
 /// Beside how many waiting jobs the others are measured.
 const BASE: usize = 1_000;
 /// How many jobs are fired one by one in a round.
-const FIRES: usize = 2_000;
+const FIRES: usize = 10_000;
 /// How many jobs are claimed in a round.
 const CLAIMS: usize = 20_000;
 /// How many jobs one claim takes.

@@ -18,8 +18,6 @@ use crate::stores::Stores;
 const GOALS: (f64, f64) = (0.5, 12.0);
 /// How long a start may take.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// How long what a start brings with it goes on.
-const SETTLES: Duration = Duration::from_secs(5);
 /// The clock ticks of a second, in which Linux counts.
 const TICKS: f64 = 100.0;
 
@@ -61,18 +59,18 @@ pub async fn subject(role: &str, rest: &[String]) -> Result<(), BoxError> {
     Ok(())
 }
 
-/// The rows of one backend.
+/// The rows of one backend: what is taken in a time of rest, after the time in which what a start brings with it ends.
 ///
 /// # Errors
 ///
 /// If a process does not start, or the system does not say what it takes.
-pub async fn idle(stores: &Stores, rest: Duration) -> Result<Vec<Row>, BoxError> {
+pub async fn idle(stores: &Stores, settles: Duration, rest: Duration) -> Result<Vec<Row>, BoxError> {
     let (url, folder) = (stores.fresh_url(), tempfile::tempdir()?);
     let supervisor = start(folder.path(), &url)?;
     let queue = connect(&url).await?;
     let worker = worker_of(&*queue).await?;
     drop(queue);
-    tokio::time::sleep(SETTLES).await;
+    tokio::time::sleep(settles).await;
     let processes = [("worker", worker), ("supervisor", supervisor.0.id())];
     let (started, before) = (Instant::now(), processes.map(|(_, process)| ticks(process)));
     tokio::time::sleep(rest).await;

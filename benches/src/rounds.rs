@@ -40,17 +40,14 @@ impl Figures {
     }
 }
 
-/// Something that is measured: runs so many times.
-pub type Subject<'a> = Box<dyn FnMut(u64) + 'a>;
-
 /// Nanoseconds per run of each subject: `rounds` rounds of `runs` runs, after a warm-up, and something else after each round.
-pub fn nanoseconds(
+pub fn nanoseconds<const N: usize>(
     rounds: usize,
     runs: u64,
-    subjects: &mut [Subject<'_>],
+    subjects: &mut [impl FnMut(u64); N],
     mut after: impl FnMut(),
-) -> Vec<Figures> {
-    let mut figures = vec![Figures::default(); subjects.len()];
+) -> [Figures; N] {
+    let mut figures = [const { Figures(Vec::new()) }; N];
     for subject in subjects.iter_mut() {
         subject(runs / 4);
     }

@@ -84,7 +84,7 @@ async fn measure(options: &Options) -> Result<Vec<Row>, BoxError> {
         rows.extend(inline::inline(inline_rounds, runs).await?);
     }
     if options.wants("awaited", "inline") {
-        rows.extend(inline::awaited_ready(inline_rounds, runs).await?);
+        rows.extend(inline::awaited(inline_rounds, runs).await?);
     }
     for setting in SETTINGS {
         if setting.strict && options.quick {
@@ -104,8 +104,9 @@ async fn measure(options: &Options) -> Result<Vec<Row>, BoxError> {
             rows.extend(bench.case(case).await?);
         }
         if idle {
-            let rest = if options.quick { 5 } else { 30 };
-            rows.extend(idle::idle(&stores, Duration::from_secs(rest)).await?);
+            let (settles, rest) = if options.quick { (1, 2) } else { (5, 30) };
+            let [settles, rest] = [settles, rest].map(Duration::from_secs);
+            rows.extend(idle::idle(&stores, settles, rest).await?);
         }
         if depth {
             let (most, rounds) =

@@ -25,7 +25,7 @@ pub enum JobState {
     Cancelled,
     /// Available, but no live worker that serves its queue knows its handler.
     Unroutable,
-    /// Ended because its workers died over it three times.
+    /// Ended because worker after worker died over it: three losses that were counted against it.
     Quarantined,
 }
 
