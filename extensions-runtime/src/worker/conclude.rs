@@ -11,10 +11,11 @@ use super::job::{Job, JobError, Stop};
 use super::leases::{Returned, What};
 use super::report::add;
 use super::running::Ended;
+use super::settler::Ending;
 use crate::handler::{Failure, HandlerError, panic_text};
 use crate::job::{AttemptError, ErrorKind, JobState, NewJob};
 use crate::policy::{AfterFailure, after_failure};
-use crate::queue::{Pushed, QueueError, Settle, Settled, Settlement};
+use crate::queue::{Pushed, QueueError, Settle, Settled};
 use crate::registry::JobRunner;
 use crate::task;
 use crate::telemetry::names::{self, event};
@@ -48,7 +49,7 @@ impl Executor {
         }
         let cancelled = job.stopping() == Some(Stop::Cancelled);
         match ended {
-            Ended::Stopped(Stop::LeaseLost) => self.count_lost(job),
+            Ended::Stopped(Stop::LeaseLost) => self.counts.note_lost(job),
             Ended::Stopped(Stop::Shutdown | Stop::TimedOut) => self.give_back(job).await,
             Ended::Returned(Ok(())) => self.complete(runner, job).await,
             Ended::Stopped(Stop::Cancelled) => self.cancel(job, "cancelled while it ran".to_owned()).await,
@@ -79,7 +80,9 @@ impl Executor {
             }
         }
         let end = Settle::Complete { keep, result, follow_ups: Arc::clone(&follow_ups) };
-        if self.end(job, end).await == Settled::Done {
+        if follow_ups.is_empty() && !job.keeps_slot() {
+            self.settler.hand_over(ending(job, end)).await;
+        } else if self.end(job, end).await == Settled::Done {
             self.extensions.note_pushed(&follow_ups, &vec![Pushed::Queued; follow_ups.len()]);
         }
     }
@@ -129,28 +132,11 @@ impl Executor {
     fn note_committed(&self, job: &Job) {
         self.leases.remove([(job.id(), job.token())]);
         self.counts.note_completed(job);
-        job.work().ended("completed");
     }
 
     fn note_lost(&self, job: &Job) {
         self.leases.remove([(job.id(), job.token())]);
-        self.count_lost(job);
-    }
-
-    fn count_lost(&self, job: &Job) {
-        add(&self.counts.lost);
-        job.work().lost();
-    }
-
-    /// Counts the end of a claim that took effect.
-    pub(super) fn note(&self, job: &Job, end: &Settle) {
-        self.counts.note(job, end);
-        if let Some(outcome) = outcome(end) {
-            job.work().ended(outcome);
-        }
-        if matches!(end, Settle::Bury { .. }) {
-            job.work().dead();
-        }
+        self.counts.note_lost(job);
     }
 
     async fn handler_failed(&self, runner: &Arc<dyn JobRunner>, job: &Job, error: HandlerError) {
@@ -229,11 +215,11 @@ impl Executor {
 
     /// Stores the end of an attempt, and makes the callback that belongs to it.
     pub(super) async fn carry_out(&self, runner: &Arc<dyn JobRunner>, job: &Job, end: Settle) {
-        let owes = matches!(end, Settle::Bury { owe_on_failure: true, .. });
-        if self.settle(job, end.clone(), owes).await == Settled::LeaseLost {
+        let keeps_lease = matches!(end, Settle::Bury { owe_on_failure: true, .. });
+        if self.settler.settle(Ending { keeps_lease, ..ending(job, end.clone()) }).await == Settled::LeaseLost
+        {
             return;
         }
-        self.note(job, &end);
         match end {
             Settle::Retry { error, .. } if runner.options().on_retry => {
                 self.tell_of_retry(&**runner, job, &error).await;
@@ -247,11 +233,7 @@ impl Executor {
 
     /// Stores the end of a claim after which nothing is called.
     pub(super) async fn end(&self, job: &Job, end: Settle) -> Settled {
-        let settled = self.settle(job, end.clone(), false).await;
-        if settled == Settled::Done {
-            self.note(job, &end);
-        }
-        settled
+        self.settler.settle(ending(job, end)).await
     }
 
     pub(super) async fn tell_of_retry(&self, runner: &dyn JobRunner, job: &Job, error: &AttemptError) {
@@ -306,16 +288,6 @@ impl Executor {
         tracing::error!(name: event::CALLBACK_FAILED, job = %job.id(), handler = %job.handler(), "`{which}` {wrong}");
     }
 
-    pub(super) async fn settle(&self, job: &Job, end: Settle, keeps_lease: bool) -> Settled {
-        let settlement = Settlement { job: job.id(), token: job.token(), end };
-        let settled = self.settler.settle(settlement, keeps_lease).await;
-        if settled == Settled::LeaseLost {
-            self.count_lost(job);
-            tracing::warn!(name: event::SETTLED_TOO_LATE, job = %job.id(), handler = %job.handler(), "a settlement came too late: the lease was gone");
-        }
-        settled
-    }
-
     fn error(&self, job: &Job, kind: ErrorKind, mut message: String) -> AttemptError {
         if message.len() > LONGEST_MESSAGE {
             message.truncate(message.floor_char_boundary(LONGEST_MESSAGE));
@@ -332,18 +304,9 @@ impl Executor {
     }
 }
 
-/// What metrics call the end of a claim; that a callback was made is none of an attempt.
-fn outcome(end: &Settle) -> Option<&'static str> {
-    Some(match end {
-        Settle::Complete { .. } => "completed",
-        Settle::Retry { .. } => "retried",
-        Settle::Bury { error, .. } if error.kind == ErrorKind::Expired => "expired",
-        Settle::Bury { .. } => "dead",
-        Settle::Cancel { .. } => "cancelled",
-        Settle::Snooze { .. } => "snoozed",
-        Settle::Release => "released",
-        Settle::CallbackDone => return None,
-    })
+/// The usual end of a claim.
+pub(super) fn ending(job: &Job, end: Settle) -> Ending {
+    Ending { job: job.clone(), end, keeps_lease: false, is_counted: true }
 }
 
 /// How long a callback may run.

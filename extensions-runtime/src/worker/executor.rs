@@ -5,12 +5,13 @@ use std::time::{Duration, Instant};
 
 use tracing::Instrument;
 
+use super::conclude::ending;
 use super::job::{Job, Stop};
 use super::leases::{Leases, Returned, What};
 use super::outage::Outage;
 use super::report::{Counts, add};
 use super::running::run;
-use super::settler::Settler;
+use super::settler::{Ending, Settler};
 use crate::BoxFuture;
 use crate::breaker::Breaker;
 use crate::instance::Extensions;
@@ -77,7 +78,8 @@ impl Executor {
 
     async fn put_off(&self, job: &Job) {
         tracing::warn!(name: event::JOB_UNKNOWN, job = %job.id(), handler = %job.handler(), "claimed a job of a handler or version that is not known here; put off");
-        self.settle(job, Settle::Snooze { delay: PUT_OFF }, false).await;
+        let put_off = ending(job, Settle::Snooze { delay: PUT_OFF });
+        self.settler.settle(Ending { is_counted: false, ..put_off }).await;
     }
 
     /// Puts off a job whose handler's circuit opened after it was claimed.

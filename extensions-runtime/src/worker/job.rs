@@ -41,6 +41,7 @@ struct Inner {
     follow_ups: FollowUps,
     result: Mutex<Option<Payload>>,
     completed_within: AtomicBool,
+    keeps_slot: bool,
     /// What runs it, for the layers of its attempt.
     #[cfg(feature = "tower")]
     runner: OnceLock<Arc<dyn crate::registry::JobRunner>>,
@@ -61,7 +62,7 @@ pub(crate) enum Stop {
 }
 
 impl Job {
-    pub(crate) fn new(claimed: ClaimedJob, extensions: Extensions) -> Self {
+    pub(crate) fn new(claimed: ClaimedJob, extensions: Extensions, keeps_slot: bool) -> Self {
         let follow_ups = FollowUps::of(&claimed);
         Self(Arc::new(Inner {
             claimed,
@@ -77,6 +78,7 @@ impl Job {
             follow_ups,
             result: Mutex::default(),
             completed_within: AtomicBool::new(false),
+            keeps_slot,
             #[cfg(feature = "tower")]
             runner: OnceLock::new(),
         }))
@@ -84,6 +86,11 @@ impl Job {
 
     pub(crate) fn claimed(&self) -> &ClaimedJob {
         &self.0.claimed
+    }
+
+    /// Whether its slot is taken until its end is stored, and not only until its handler has ended.
+    pub(super) fn keeps_slot(&self) -> bool {
+        self.0.keeps_slot
     }
 
     pub(crate) fn token(&self) -> LeaseToken {
@@ -510,7 +517,7 @@ mod tests {
             last_error: None,
             meta: JobMeta::new(FireId::new()),
         };
-        Job::new(claimed, block_on(Extensions::builder().build()).unwrap())
+        Job::new(claimed, block_on(Extensions::builder().build()).unwrap(), false)
     }
 
     #[test]

@@ -120,7 +120,7 @@ impl Leases {
     }
 
     /// Takes in jobs that were claimed by a call made at `asked`.
-    pub(super) fn add(&self, jobs: &[Job], asked: Instant, lease: Duration) {
+    pub(super) fn add<'a>(&self, jobs: impl IntoIterator<Item = &'a Job>, asked: Instant, lease: Duration) {
         let mut state = self.state();
         for job in jobs {
             let held = Held { job: job.clone(), until: asked + lease, phase: Phase::Waiting };

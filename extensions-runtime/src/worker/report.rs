@@ -105,6 +105,9 @@ impl Counts {
     /// Counts the end of a claim that took effect.
     pub(super) fn note(&self, job: &Job, end: &Settle) {
         self.tallies.note(job, end);
+        if let Some(outcome) = outcome(end) {
+            job.work().ended(outcome);
+        }
         match end {
             Settle::Complete { .. } => add(&self.completed),
             Settle::Retry { .. } => {
@@ -112,6 +115,7 @@ impl Counts {
                 add(&self.retried);
             }
             Settle::Bury { error, .. } => {
+                job.work().dead();
                 add(&self.dead);
                 add(if error.kind == ErrorKind::Expired { &self.expired } else { &self.failed });
             }
@@ -126,6 +130,13 @@ impl Counts {
     pub(super) fn note_completed(&self, job: &Job) {
         add(&self.completed);
         self.tallies.note_completed(job);
+        job.work().ended("completed");
+    }
+
+    /// Counts a claim that was lost before its end.
+    pub(super) fn note_lost(&self, job: &Job) {
+        add(&self.lost);
+        job.work().lost();
     }
 
     pub(super) fn report(&self, stopped: StopReason, connection_losses: u64) -> WorkerReport {
@@ -146,4 +157,18 @@ impl Counts {
             stopped,
         }
     }
+}
+
+/// What metrics call the end of a claim; that a callback was made is none of an attempt.
+fn outcome(end: &Settle) -> Option<&'static str> {
+    Some(match end {
+        Settle::Complete { .. } => "completed",
+        Settle::Retry { .. } => "retried",
+        Settle::Bury { error, .. } if error.kind == ErrorKind::Expired => "expired",
+        Settle::Bury { .. } => "dead",
+        Settle::Cancel { .. } => "cancelled",
+        Settle::Snooze { .. } => "snoozed",
+        Settle::Release => "released",
+        Settle::CallbackDone => return None,
+    })
 }

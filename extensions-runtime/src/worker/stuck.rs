@@ -118,7 +118,7 @@ impl StuckJobs {
     fn note_settled(&mut self, settled: Unsettled, executor: &Arc<Executor>, pulse: &Pulse) {
         let Unsettled { job, runner, end } = settled;
         if end != Settle::Release {
-            executor.note(&job, &end);
+            executor.counts.note(&job, &end);
         }
         match &end {
             Settle::Retry { error, .. } if runner.options().on_retry => {

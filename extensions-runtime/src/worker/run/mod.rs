@@ -9,7 +9,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::task::{JoinHandle, JoinSet};
@@ -17,7 +17,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use self::round::Round;
 use self::waiting::Pending;
 use crate::instance::{Around, Extensions};
-use crate::job::WorkerId;
+use crate::job::{ClaimedJob, WorkerId};
 use crate::queue::{Claimed, QueueBackend, QueueError, TakeLost, WorkerInfo};
 use crate::telemetry::names::event;
 use crate::telemetry::record::{Share, Work};
@@ -68,6 +68,8 @@ pub(super) struct Worker {
     window: Window,
     leases: Arc<Leases>,
     counts: Arc<Counts>,
+    /// How many ends of claims are on their way to the store.
+    unsettled: Arc<AtomicUsize>,
     outage: Arc<Outage>,
     claims: Arc<Claims>,
     watchdog: Option<Duration>,
@@ -147,6 +149,7 @@ impl Worker {
             window: Window::new(slots, options.prefetch),
             leases: Arc::clone(&vitals.leases),
             counts: Arc::clone(&vitals.counts),
+            unsettled: Arc::default(),
             extensions,
             buffer: VecDeque::new(),
             running: JoinSet::new(),
@@ -187,8 +190,13 @@ impl Worker {
             tracing::info!(name: event::WORKER_STARTED, worker = %self.info.id, queue = self.queue.describe(), queues = ?self.info.queues, slots = self.concurrency, "worker started");
         }
         self.shown_slots = (!self.in_place).then(|| self.shown());
-        let (settler, settling) =
-            Settler::start(Arc::clone(&self.queue), Arc::clone(&self.leases), Arc::clone(&self.outage));
+        let (settler, settling) = Settler::start(
+            Arc::clone(&self.queue),
+            Arc::clone(&self.leases),
+            Arc::clone(&self.counts),
+            Arc::clone(&self.outage),
+            Arc::clone(&self.unsettled),
+        );
         let executor = Arc::new(Executor {
             extensions: self.extensions.clone(),
             worker: self.info.id,
@@ -356,16 +364,17 @@ impl Worker {
     fn take_in(&mut self, claimed: Claimed, asked: Instant) {
         self.note_success();
         self.jobs_left = self.jobs_left.saturating_sub(u64::try_from(claimed.jobs.len()).unwrap_or(u64::MAX));
-        let jobs: Vec<Job> =
-            claimed.jobs.into_iter().map(|job| Job::new(job, self.extensions.clone())).collect();
-        self.leases.add(&jobs, asked, self.lease);
         let (lost_here, limits) = (&self.lost_here, &self.limits);
-        let buffered = |job: Job| Buffered {
-            lost: (job.claimed().lost_count > 0).then(|| Arc::clone(lost_here)),
-            place: limits.take(job.queue()),
-            job,
+        let buffered = |claimed: ClaimedJob| {
+            let lost = (claimed.lost_count > 0).then(|| Arc::clone(lost_here));
+            let place = limits.take(&claimed.queue);
+            // Of what waits for the end of another job that end is stored first.
+            let keeps_slot = self.in_place || lost.is_some() || place.is_some();
+            Buffered { job: Job::new(claimed, self.extensions.clone(), keeps_slot), lost, place }
         };
-        let mut buffered = jobs.into_iter().map(buffered);
+        let buffered: Vec<_> = claimed.jobs.into_iter().map(buffered).collect();
+        self.leases.add(buffered.iter().map(|buffered| &buffered.job), asked, self.lease);
+        let mut buffered = buffered.into_iter();
         // A job that was lost before comes alone, and starts before the others.
         if buffered.len() == 1 {
             self.buffer.extend(buffered.next());

@@ -16,6 +16,8 @@ use crate::worker::builder::StopWhen;
 const FALLBACK_POLL: Duration = Duration::from_secs(5);
 /// How often a worker that is to end when all is drained looks whether it is.
 const DRAIN_POLL: Duration = Duration::from_millis(100);
+/// How often it looks whether what has run is settled.
+const SETTLE_POLL: Duration = Duration::from_millis(2);
 /// The shortest wait for a circuit that may be tried again.
 const CIRCUIT_LOOK: Duration = Duration::from_millis(100);
 
@@ -95,6 +97,7 @@ impl Worker {
         let at_rest = self.stop_when.filter(|_| self.is_at_rest());
         let wait = match at_rest {
             None => due,
+            Some(_) if self.unsettled.load(Ordering::Relaxed) > 0 => due.min(SETTLE_POLL),
             Some(_) if self.may_stuck_leave_more() => due.min(DRAIN_POLL),
             Some(StopWhen::Empty) => return None,
             Some(StopWhen::Drained) if self.is_drained().await => return None,
