@@ -126,7 +126,7 @@ mod of_files {
 
     impl Folder {
         fn with(text: &str) -> Self {
-            let folder = std::env::temp_dir().join(format!("extensions-config-{}", uuid::Uuid::now_v7()));
+            let folder = std::env::temp_dir().join(format!("extensions-config-{}", crate::time::new_uuid()));
             std::fs::create_dir_all(&folder).unwrap();
             std::fs::write(folder.join("extensions.toml"), text).unwrap();
             Self(folder)
