@@ -157,10 +157,7 @@ async fn bulk(arguments: &Arguments) -> Result<Answer, BoxError> {
 
 async fn drain(arguments: &Arguments) -> Result<Answer, BoxError> {
     let (extensions, count) = instance(arguments, 1).await?;
-    let mut worker = extensions.worker().stop_when_drained();
-    if !arguments.defaults {
-        worker = worker.prefetch(BEST_PREFETCH);
-    }
+    let worker = extensions.worker().stop_when_drained();
     let start = Instant::now();
     let report = worker.run().await?;
     let answer = Answer::rate(count.load(Ordering::Relaxed), start);
@@ -169,9 +166,6 @@ async fn drain(arguments: &Arguments) -> Result<Answer, BoxError> {
     }
     Ok(answer)
 }
-
-/// How many jobs a worker claims ahead at its best setting.
-const BEST_PREFETCH: usize = 1_000;
 
 async fn clocked(arguments: &Arguments) -> Result<(Extensions, Clocked), BoxError> {
     let clocked = Clocked::default();

@@ -764,3 +764,39 @@ async fn reconnecting_leaves_dead_connections_behind() {
     assert_eq!(pushed.expect("a new connection is made").unwrap(), [Pushed::Queued]);
     assert_eq!(claim(&queue, 1).await.jobs.len(), 1);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_waited_for_its_key_begins_after_the_one_that_had_it() {
+    let schema = Schema::new().await;
+    let queue = schema.open().await;
+    let first = unique("b");
+    queue.push([first.clone()].into()).await.unwrap();
+    let claimed = claim(&queue, 1).await.jobs.remove(0);
+    // Somebody's open transaction has the other key of the push.
+    let mut other = schema.conn().await;
+    let mut open = other.begin().await.unwrap();
+    let insert =
+        format!("INSERT INTO {}.extensions_locks (key, job) VALUES ('a', gen_random_uuid())", schema.name);
+    open.execute(AssertSqlSafe(insert)).await.unwrap();
+    let second = unique("b");
+    let both: Arc<[NewJob]> = [unique("a"), second.clone()].into();
+    let waits = tokio::spawn({
+        let queue = queue.clone();
+        async move { queue.push(both).await }
+    });
+    let waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE $1";
+    let mut conn = schema.conn().await;
+    until("the push waits", async || {
+        let query = sqlx::query(waiting).bind(format!("%{}%push%", schema.name));
+        (query.fetch_one(&mut conn).await.unwrap().get::<i64, _>(0) > 0).then_some(())
+    })
+    .await;
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    assert_eq!(queue.settle(vec![completed(&claimed)]).await.unwrap(), [Settled::Done]);
+    open.rollback().await.unwrap();
+    assert_eq!(waits.await.unwrap().unwrap(), [Pushed::Queued, Pushed::Queued]);
+    let records = queue.get(vec![first.id, second.id]).await.unwrap();
+    let [Some(first), Some(second)] = &records[..] else { panic!("{records:?}") };
+    let ended = first.entered[&JobState::Completed];
+    assert!(second.enqueued_at >= ended, "{ended}: {second:?}");
+}

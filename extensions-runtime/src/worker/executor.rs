@@ -45,7 +45,7 @@ pub(super) struct Executor {
 }
 
 impl Executor {
-    pub(super) async fn execute(self: Arc<Self>, job: Job) {
+    pub(super) async fn execute(&self, job: Job) {
         let _busy = Share::of_busy();
         let _left_to_its_lease = LeaveOnPanic { leases: &self.leases, job: &job };
         if job.stopping() == Some(Stop::LeaseLost) {

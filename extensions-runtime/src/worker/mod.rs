@@ -1,6 +1,6 @@
 //! Workers: claim jobs, run their handlers, settle them.
 //!
-//! One worker is a loop (`run`) that claims into a small buffer and starts an executor for each job; a settler that
+//! One worker is a loop (`run`) that claims into a small buffer (`feed`), and tasks that take job after job from it; a settler that
 //! ends claims in batches; a heartbeat on a thread of its own, so that a handler that blocks its thread keeps its lease, which also
 //! gives up handlers that are stuck and watches the claims; and a task of upkeep for the whole store.
 
@@ -8,6 +8,7 @@ mod builder;
 mod conclude;
 mod control;
 mod executor;
+mod feed;
 mod heartbeat;
 mod in_place;
 mod job;

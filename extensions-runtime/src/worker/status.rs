@@ -1,15 +1,17 @@
 //! How a worker is, for those who look from outside its task.
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
+use super::feed::Feed;
 use super::leases::Leases;
 use super::outage::Outage;
 use super::report::{Counts, StopReason, WorkerReport};
 use super::watchdog::Claims;
+use super::window::Mean;
 use crate::job::{QueueName, WorkerId};
 use crate::queue::QueueBackend;
 
@@ -57,9 +59,8 @@ pub(super) struct Vitals {
     pub(super) claims: Arc<Claims>,
     /// How many jobs may run at once.
     pub(super) slots: AtomicUsize,
-    pub(super) buffered: AtomicUsize,
-    /// In nanoseconds; 0 where nothing is known.
-    mean_run_time: AtomicU64,
+    pub(super) feed: Arc<Feed>,
+    pub(super) mean_run_time: Arc<Mean>,
     noted: Mutex<Noted>,
 }
 
@@ -92,8 +93,8 @@ impl Vitals {
             outage,
             claims: Arc::new(Claims::new()),
             slots: AtomicUsize::new(slots),
-            buffered: AtomicUsize::new(0),
-            mean_run_time: AtomicU64::new(0),
+            feed: Arc::default(),
+            mean_run_time: Arc::default(),
             noted: Mutex::default(),
         }
     }
@@ -105,11 +106,6 @@ impl Vitals {
     /// The slots, as a worker's entry says them.
     pub(super) fn slots(&self) -> u32 {
         u32::try_from(self.slots.load(Ordering::Relaxed)).unwrap_or(u32::MAX)
-    }
-
-    pub(super) fn note_mean_run_time(&self, mean: Duration) {
-        let nanos = u64::try_from(mean.as_nanos()).unwrap_or(u64::MAX).max(1);
-        self.mean_run_time.store(nanos, Ordering::Relaxed);
     }
 
     pub(super) fn note_unserved(&self, queues: Vec<QueueName>) {
@@ -131,7 +127,6 @@ impl Vitals {
 
     pub(super) fn status(&self) -> WorkerStatus {
         let up = self.queue.connection().up;
-        let mean = self.mean_run_time.load(Ordering::Relaxed);
         let (live, unserved) = {
             let noted = self.noted();
             let turns = noted.turned.is_some_and(|turned| turned.elapsed() < LONGEST_TURN);
@@ -144,9 +139,9 @@ impl Vitals {
             up,
             slots: self.slots.load(Ordering::Relaxed),
             busy: usize::try_from(self.leases.busy.load(Ordering::Relaxed)).unwrap_or(usize::MAX),
-            buffered: self.buffered.load(Ordering::Relaxed),
+            buffered: self.feed.len(),
             last_claim: self.claims.newest().map(|answered| answered.elapsed()),
-            mean_run_time: (mean > 0).then(|| Duration::from_nanos(mean)),
+            mean_run_time: self.mean_run_time.get(),
             unserved,
             report: self.report(),
         }

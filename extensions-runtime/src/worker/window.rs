@@ -3,58 +3,74 @@
 //! Claiming ahead makes fast handlers fast, and would keep slow jobs from idle workers. So no more is claimed ahead than the slots use
 //! up within [`AHEAD`], by how long jobs have taken of late.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// The work to have at hand.
 const AHEAD: Duration = Duration::from_millis(50);
-/// The share of the newest job in the average.
-const NEWEST: f64 = 0.125;
+/// The newest job is one part of so many in the average.
+const NEWEST: u64 = 8;
 
 #[derive(Debug)]
 pub(super) struct Window {
     slots: usize,
     max: usize,
-    /// How long a job takes, in seconds.
-    mean: Option<f64>,
+    mean: Arc<Mean>,
 }
 
 impl Window {
-    pub(super) const fn new(slots: usize, max: usize) -> Self {
-        Self { slots, max, mean: None }
+    pub(super) const fn new(slots: usize, max: usize, mean: Arc<Mean>) -> Self {
+        Self { slots, max, mean }
     }
 
     pub(super) fn resize(&mut self, slots: usize) {
         self.slots = slots;
     }
 
-    /// Notes how long a job took, and says how long they take of late.
-    pub(super) fn note_ended(&mut self, took: Duration) -> Duration {
-        let took = took.as_secs_f64();
-        let mean = self.mean.map_or(took, |mean| mean + (took - mean) * NEWEST);
-        self.mean = Some(mean);
-        Duration::try_from_secs_f64(mean).unwrap_or(Duration::MAX)
-    }
-
     /// Nothing where a job takes longer than [`AHEAD`], or nothing is known yet.
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
     pub(super) fn size(&self) -> usize {
-        let Some(mean) = self.mean else { return 0 };
-        let rounds = AHEAD.as_secs_f64() / mean.max(1e-9) - 1.0;
+        let Some(mean) = self.mean.get() else { return 0 };
+        let rounds = AHEAD.as_secs_f64() / mean.as_secs_f64() - 1.0;
         ((self.slots as f64 * rounds.max(0.0)) as usize).min(self.max)
+    }
+}
+
+/// How long jobs take of late: an average that every end of one moves, in nanoseconds; 0 before the first.
+#[derive(Debug, Default)]
+pub(super) struct Mean(AtomicU64);
+
+impl Mean {
+    /// Notes how long a job took.
+    pub(super) fn note(&self, took: Duration) {
+        let took = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX).max(1);
+        let moved = |mean: u64| match mean {
+            0 => took,
+            mean if took < mean => mean - (mean - took) / NEWEST,
+            mean => mean + (took - mean) / NEWEST,
+        };
+        let _ = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |mean| Some(moved(mean)));
+    }
+
+    pub(super) fn get(&self) -> Option<Duration> {
+        let nanos = self.0.load(Ordering::Relaxed);
+        (nanos > 0).then(|| Duration::from_nanos(nanos))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Window;
+    use super::{Mean, Window};
+    use std::sync::Arc;
     use std::time::Duration;
 
     fn after(jobs: usize, millis: u64) -> Window {
-        let mut window = Window::new(64, 500);
+        let mean = Arc::new(Mean::default());
         for _ in 0..jobs {
-            window.note_ended(Duration::from_millis(millis));
+            mean.note(Duration::from_millis(millis));
         }
-        window
+        Window::new(64, 500, mean)
     }
 
     #[test]
@@ -75,9 +91,9 @@ mod tests {
     #[test]
     fn slow_handlers_have_nothing_claimed_ahead_however_many_end_together() {
         assert_eq!(after(64, 1_000).size(), 0);
-        let mut turned_slow = after(1_000, 1);
+        let turned_slow = after(1_000, 1);
         assert_eq!(turned_slow.size(), 500);
-        turned_slow.note_ended(Duration::from_secs(1));
+        turned_slow.mean.note(Duration::from_secs(1));
         assert_eq!(turned_slow.size(), 0);
     }
 }

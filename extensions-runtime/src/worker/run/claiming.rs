@@ -50,11 +50,11 @@ impl Worker {
 
     /// How many jobs a claim may bring; 0 where none is worth while.
     fn room(&self, looks_for_lost: bool) -> usize {
-        let here = self.running.len() + self.buffer.len();
+        let here = self.running.len() + self.feed.len();
         let looks_for_lost = looks_for_lost && self.running.len() < self.concurrency;
         let room =
             (self.concurrency + self.window.size()).saturating_sub(here).max(usize::from(looks_for_lost));
-        let has_enough = !self.buffer.is_empty() && room * 2 < self.window.size();
+        let has_enough = !self.feed.is_empty() && room * 2 < self.window.size();
         if has_enough && !looks_for_lost {
             return 0;
         }
@@ -109,7 +109,7 @@ impl Worker {
     }
 
     fn is_lost_look_due(&self) -> bool {
-        !self.buffer.is_empty() && self.next_lost_look <= Instant::now()
+        !self.feed.is_empty() && self.next_lost_look <= Instant::now()
     }
 
     /// How many jobs may run now: every so often a slot stays free for a job that was lost before, which others would keep out.

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use tokio::task::JoinHandle;
 
+use super::Worker;
 use super::waiting::Pending;
-use super::{Buffered, Worker};
 use crate::telemetry::names::event;
 use crate::worker::executor::Executor;
+use crate::worker::feed::Buffered;
 use crate::worker::job::Stop;
 use crate::worker::running::LAST_WORDS;
 
@@ -34,11 +35,10 @@ impl Worker {
 
     /// Gives back what was not started, waits for what runs, then stops it; then everything is settled.
     pub(super) async fn finish(&mut self, executor: Arc<Executor>, settling: JoinHandle<()>) {
-        for Buffered { job, .. } in std::mem::take(&mut self.buffer) {
+        for Buffered { job, .. } in self.feed.take_all() {
             let executor = Arc::clone(&executor);
             self.running.spawn(async move {
                 executor.give_back(&job).await;
-                Duration::ZERO
             });
         }
         if tokio::time::timeout(self.grace, self.drain()).await.is_err() {

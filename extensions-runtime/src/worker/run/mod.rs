@@ -5,7 +5,7 @@ mod ending;
 mod round;
 mod waiting;
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
@@ -25,10 +25,11 @@ use crate::time::Clock;
 use crate::worker::builder::{StopWhen, WorkerBuilder};
 use crate::worker::control::{Control, Orders};
 use crate::worker::executor::Executor;
+use crate::worker::feed::{Buffered, Feed};
 use crate::worker::heartbeat::{BEAT, Beating, Heartbeat};
 use crate::worker::job::Job;
 use crate::worker::leases::Leases;
-use crate::worker::limits::{Limits, Place};
+use crate::worker::limits::Limits;
 use crate::worker::memory;
 use crate::worker::order::QueueOrder;
 use crate::worker::outage::Outage;
@@ -44,15 +45,6 @@ use crate::worker::window::Window;
 
 /// How often a busy worker looks for jobs that were lost before.
 const LOST_LOOK: Duration = Duration::from_millis(100);
-
-/// A claimed job that was not started yet.
-struct Buffered {
-    job: Job,
-    /// Held until the end of a job that was lost before.
-    lost: Option<Arc<()>>,
-    /// Held until the end of a job whose queue has a limit here.
-    place: Option<Place>,
-}
 
 pub(super) struct Worker {
     queue: Arc<dyn QueueBackend>,
@@ -74,8 +66,8 @@ pub(super) struct Worker {
     claims: Arc<Claims>,
     watchdog: Option<Duration>,
     extensions: Extensions,
-    buffer: VecDeque<Buffered>,
-    running: JoinSet<Duration>,
+    feed: Arc<Feed>,
+    running: JoinSet<()>,
     /// Held once for every job here that was lost before: one at a time.
     lost_here: Arc<()>,
     /// Which lost jobs every claim of the last round took in.
@@ -146,12 +138,12 @@ impl Worker {
             stop_when: options.stop_when,
             max_time: options.max_time,
             jobs_left: options.max_jobs.unwrap_or(u64::MAX),
-            window: Window::new(slots, options.prefetch),
+            window: Window::new(slots, options.prefetch, Arc::clone(&vitals.mean_run_time)),
             leases: Arc::clone(&vitals.leases),
             counts: Arc::clone(&vitals.counts),
             unsettled: Arc::default(),
             extensions,
-            buffer: VecDeque::new(),
+            feed: Arc::clone(&vitals.feed),
             running: JoinSet::new(),
             lost_here: Arc::default(),
             last_took: TakeLost::All,
@@ -320,6 +312,7 @@ impl Worker {
                     }
                     self.look_again_if_idle(&mut pending);
                 }
+                () = self.feed.low.notified() => {}
                 () = self.claims.again.notified() => pending = self.look_again(),
                 news = pending.news() => {
                     let next = self.after(news).await;
@@ -331,6 +324,7 @@ impl Worker {
                 }
             }
         };
+        self.feed.stop();
         self.last_claim(pending).await;
         stopped
     }
@@ -353,7 +347,7 @@ impl Worker {
     }
 
     fn is_at_rest(&self) -> bool {
-        self.runs_nothing() && self.buffer.is_empty()
+        self.runs_nothing() && self.feed.is_empty()
     }
 
     /// Whether all that still runs has been given up.
@@ -374,50 +368,32 @@ impl Worker {
         };
         let buffered: Vec<_> = claimed.jobs.into_iter().map(buffered).collect();
         self.leases.add(buffered.iter().map(|buffered| &buffered.job), asked, self.lease);
-        let mut buffered = buffered.into_iter();
-        // A job that was lost before comes alone, and starts before the others.
-        if buffered.len() == 1 {
-            self.buffer.extend(buffered.next());
-            self.buffer.rotate_right(1);
-        } else {
-            self.buffer.extend(buffered);
-        }
+        self.feed.extend(buffered);
     }
 
     fn start_buffered(&mut self, executor: &Arc<Executor>) {
-        if self.buffer.is_empty() {
-            return;
-        }
         let slots = self.slots();
         while self.running.len() < slots {
-            let Some(Buffered { job, lost, place }) = self.buffer.pop_front() else { break };
-            let executor = Arc::clone(executor);
-            let execution = async move {
-                let _until_it_ends = (lost, place);
-                let started = Instant::now();
-                executor.execute(job).await;
-                started.elapsed()
-            };
+            let Some(first) = self.feed.pop() else { break };
+            let (feed, mean) = (Arc::clone(&self.feed), Arc::clone(&self.vitals.mean_run_time));
+            let run = feed.run(first, Arc::clone(executor), mean);
             match self.around.clone() {
-                Some(around) => self.running.spawn(around.carry(execution)),
-                None => self.running.spawn(execution),
+                Some(around) => self.running.spawn(around.carry(run)),
+                None => self.running.spawn(run),
             };
         }
+        self.feed.keep_going(slots, self.window.size() / 2);
         self.note_busy();
     }
 
     fn note_busy(&self) {
-        self.vitals.buffered.store(self.buffer.len(), Ordering::Relaxed);
         self.leases.busy.store(u32::try_from(self.running.len()).unwrap_or(u32::MAX), Ordering::Relaxed);
     }
 
-    fn note_ended(&mut self, ended: Result<Duration, tokio::task::JoinError>) {
+    fn note_ended(&self, ended: Result<(), tokio::task::JoinError>) {
         self.note_busy();
-        match ended {
-            Ok(took) => self.vitals.note_mean_run_time(self.window.note_ended(took)),
-            Err(error) => {
-                tracing::error!(name: event::EXECUTOR_DIED, %error, "an executor died; its job is left to its lease")
-            }
+        if let Err(error) = ended {
+            tracing::error!(name: event::EXECUTOR_DIED, %error, "an executor died; its job is left to its lease");
         }
     }
 }
