@@ -70,6 +70,8 @@ set_up_servers() {
   have_postgres || need postgres postgresql
   have redis-server || need redis-server redis-server
   have faketime || need faketime faketime
+  # For the instruction counts of the inline path, which `.ci/run` looks at after the tests.
+  have valgrind || need valgrind valgrind
   if ! have valkey-server; then
     if apt-cache policy valkey-server 2>/dev/null | grep -q 'Candidate: [^(]'; then
       need valkey-server valkey-server
