@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use apalis::prelude::BackendExt;
-use apalis_postgres::{Config, PostgresStorage};
+use apalis::prelude::{BackendExt, StreamStrategy};
+use apalis_postgres::{Config, PostgresStorage, Pubsub};
 use common::{BoxError, Case, Command, Order, Peer};
 use sqlx::PgPool;
 use sqlx::postgres::PgPoolOptions;
 
 use crate::producer::Pushes;
-use crate::worker::{DRAIN_POLL, QUEUE, work};
+use crate::worker::{Armed, DRAIN_POLL, QUEUE, looks, work};
 
 /// How many jobs a worker claims at once.
 const BATCH: usize = 1_000;
@@ -70,8 +70,11 @@ impl Peer for Postgres {
         let storage = self.storage.clone();
         match self.wake {
             Wake::Default => work!(storage),
-            Wake::Poll => work!(storage.poll_with_interval(DRAIN_POLL)),
-            Wake::Notification => work!(storage.with_pubsub()),
+            Wake::Poll => work!(storage.poll_with_strategy(looks(DRAIN_POLL))),
+            Wake::Notification => {
+                let inserts = Pubsub::new(self.pool.clone(), QUEUE.to_owned());
+                work!(storage.poll_with_strategy(Armed(StreamStrategy::new(inserts))))
+            }
         }
     }
 }

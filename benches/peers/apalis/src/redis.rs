@@ -9,7 +9,7 @@ use common::{BoxError, Case, Command, Order, Peer};
 use redis::AsyncCommands;
 
 use crate::producer::Pushes;
-use crate::worker::{DRAIN_POLL, QUEUE, work};
+use crate::worker::{DRAIN_POLL, QUEUE, looks, work};
 
 /// How many jobs a worker claims at once.
 const BATCH: usize = 1_000;
@@ -77,7 +77,7 @@ impl Peer for Redis {
         let storage = self.storage.clone();
         match self.wake {
             Wake::Default => work!(storage),
-            Wake::Poll(interval) => work!(storage.poll_with_interval(interval)),
+            Wake::Poll(interval) => work!(storage.poll_with_strategy(looks(interval))),
         }
     }
 

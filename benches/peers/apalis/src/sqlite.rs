@@ -11,7 +11,7 @@ use sqlx::SqlitePool;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 
 use crate::producer::Pushes;
-use crate::worker::{DRAIN_POLL, QUEUE, work};
+use crate::worker::{Armed, DRAIN_POLL, QUEUE, looks, work};
 
 /// How many jobs a worker claims at once.
 const BATCH: usize = 500;
@@ -105,9 +105,12 @@ impl Peer for Sqlite {
         let storage = self.storage.clone();
         match &self.wake {
             Wake::Default => work!(storage),
-            Wake::Poll => work!(storage.poll_with_interval(DRAIN_POLL)),
+            Wake::Poll => work!(storage.poll_with_strategy(looks(DRAIN_POLL))),
             Wake::Hook(hook) => {
-                work!(storage.poll_with_strategy(Strategy::new().stream(hook.clone()).interval(IDLE_POLL)))
+                work!(
+                    storage
+                        .poll_with_strategy(Armed(Strategy::new().stream(hook.clone()).interval(IDLE_POLL)))
+                )
             }
         }
     }
