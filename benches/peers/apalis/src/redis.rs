@@ -12,9 +12,9 @@ use crate::producer::Pushes;
 use crate::worker::{DRAIN_POLL, QUEUE, looks, work};
 
 /// How many jobs a worker claims at once.
-const BATCH: usize = 1_000;
+const BATCH: usize = 500;
 /// How often a worker at rest looks: what is pushed for now goes among the scheduled jobs, of which no message tells.
-const IDLE_POLL: Duration = Duration::from_millis(5);
+const IDLE_POLL: Duration = Duration::from_millis(2);
 /// With how many scheduled jobs a worker still comes up: its script hands all that are due to one call, and Lua's stack has an end.
 const PROMOTABLE: u64 = 7_500;
 
@@ -47,7 +47,7 @@ impl Redis {
         let connection = apalis_redis::connect(command.url.as_str()).await?;
         let config = match command.defaults {
             true => Config::default().queue(QUEUE),
-            false => Config::default().queue(QUEUE).batch_size(BATCH).lock_tasks(false),
+            false => Config::default().queue(QUEUE).batch_size(BATCH).lock_tasks(false).emit_events(false),
         };
         let wake = match command.case {
             Case::Latency => Wake::Poll(IDLE_POLL),
