@@ -108,11 +108,11 @@ interesting() {
 # What each failed test said, and its name in one line: the tables of the others are longer than what is shown of a log.
 failures_of() {
   interesting "$1" | awk '
-    /^-- / { runner = substr($0, 4) }
+    /^-- / { runner = substr($0, 4); sub(/ +$/, "", runner) }
     /^---- .* ----$/ { left = 24 }
     /^(failures:|test result:)/ { left = 0 }
     left > 0 { print; left-- }
-    /^test .* FAILED$/ { print "failed: " $2 " (" runner ")" }'
+    /^test .* FAILED$/ { sub(/^test /, ""); sub(/ +\.\.\. FAILED$/, ""); print "failed: " $0 " (" runner ")" }'
 }
 
 step() {

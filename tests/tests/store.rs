@@ -113,7 +113,7 @@ async fn an_older_store_in_postgres_is_changed_only_by_who_may() {
     assert_eq!(old.kind(), QueueErrorKind::InvalidConfig);
     assert!(old.context().contains("has schema 3") && old.context().contains("`migrate`"), "{old}");
     let migrated = migrate(&url).await.expect("it is brought up to date");
-    assert_eq!((migrated.from, migrated.to), (3, 4));
+    assert_eq!((migrated.from, migrated.to), (3, steps.last().expect("steps").version));
     assert!(connect_existing(&url).await.is_ok());
 }
 
