@@ -16,10 +16,8 @@ use crate::stores::Stores;
 
 /// Beside how many waiting jobs the others are measured.
 const BASE: usize = 1_000;
-/// How many jobs are fired one by one in a round.
-const FIRES: usize = 10_000;
-/// How many jobs are claimed in a round.
-const CLAIMS: usize = 20_000;
+/// How many jobs are fired one by one in a round, and how many are claimed.
+const FIRES_AND_CLAIMS: (usize, usize) = (10_000, 20_000);
 /// How many jobs one claim takes.
 const BATCH: usize = 100;
 /// How many jobs one push of the filling brings.
@@ -125,17 +123,17 @@ impl Subject {
         self.claims.clear();
     }
 
-    async fn round(&mut self) -> Result<(), BoxError> {
+    async fn round(&mut self, fires: usize, claims: usize) -> Result<(), BoxError> {
         let start = Instant::now();
-        for _ in 0..FIRES {
+        for _ in 0..fires {
             self.next += 1;
             self.extensions.fire(OrderPlaced::new(self.next)).await?;
         }
-        self.fires.push(rate(FIRES, start));
-        self.push(CLAIMS - FIRES).await?;
+        self.fires.push(rate(fires, start));
+        self.push(claims - fires).await?;
         let start = Instant::now();
-        self.claim(CLAIMS, false).await?;
-        self.claims.push(rate(CLAIMS, start));
+        self.claim(claims, false).await?;
+        self.claims.push(rate(claims, start));
         Ok(())
     }
 }
@@ -145,12 +143,14 @@ fn rate(jobs: usize, start: Instant) -> f64 {
     jobs as f64 / start.elapsed().as_secs_f64()
 }
 
-/// The rows of one backend: fires and claims at each depth, against those beside a thousand waiting jobs.
+/// The rows of one backend: fires and claims at each depth, against those beside a thousand waiting jobs. A `share` makes the rounds so many
+/// times shorter.
 ///
 /// # Errors
 ///
 /// If a store cannot be had or does not do what it is asked.
-pub async fn depth(stores: &Stores, rounds: usize, most: usize) -> Result<Vec<Row>, BoxError> {
+pub async fn depth(stores: &Stores, rounds: usize, most: usize, share: usize) -> Result<Vec<Row>, BoxError> {
+    let (fires, claims) = (FIRES_AND_CLAIMS.0 / share, FIRES_AND_CLAIMS.1 / share);
     let depths =
         [Depth::Waiting(BASE), Depth::Waiting(most / 10), Depth::Waiting(most), Depth::Finished(most)];
     let mut subjects = Vec::new();
@@ -163,7 +163,7 @@ pub async fn depth(stores: &Stores, rounds: usize, most: usize) -> Result<Vec<Ro
         // In another order each time: the disk may still be busy with what the one before wrote.
         rng.shuffle(&mut turns);
         for turn in &turns {
-            subjects[*turn].round().await?;
+            subjects[*turn].round(fires, claims).await?;
         }
         if round == 0 {
             // The first is the warm-up.

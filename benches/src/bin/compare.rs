@@ -17,7 +17,7 @@ compare: measures the framework beside the thinnest code that does the same, and
   --only CASE,…     inline, awaited, fire 1, fire 64, fan-out, bulk, drain, latency, depth, idle, compile (default: all)
   --backend NAME,…  inline, sqlite, postgres, redis (default: all); `compile` belongs to inline
   --rounds N        interleaved rounds, at least 5 (default: 11 for inline and depth, else 5)
-  --quick           within two minutes: one round with a tenth of the work, each backend at its default durability; no compile
+  --quick           within two minutes: one round with a fiftieth of the work, each backend at its default durability; no compile
   --no-peers        leaves the peers out; else they are built first, which takes minutes the first time
   --json            one JSON object instead of a table
 ";
@@ -78,8 +78,8 @@ fn list(text: &str, known: &[&str]) -> Result<Vec<String>, BoxError> {
 
 async fn measure(options: &Options) -> Result<Vec<Row>, BoxError> {
     let mut rows = Vec::new();
-    let runs = if options.quick { 400_000 } else { 4_000_000 };
-    let inline_rounds = options.rounds.unwrap_or(11);
+    let (runs, inline_rounds) =
+        if options.quick { (100_000, 5) } else { (4_000_000, options.rounds.unwrap_or(11)) };
     if options.wants("inline", "inline") {
         rows.extend(inline::inline(inline_rounds, runs).await?);
     }
@@ -98,7 +98,7 @@ async fn measure(options: &Options) -> Result<Vec<Row>, BoxError> {
         }
         let stores = Stores::start(setting).await?;
         let rounds = if options.quick { 1 } else { options.rounds.unwrap_or(5) };
-        let size = Size { rounds, share: if options.quick { 10 } else { 1 } };
+        let size = Size { rounds, share: if options.quick { 50 } else { 1 } };
         let bench = Bench::new(&stores, size, options.peers);
         for case in cases {
             rows.extend(bench.case(case).await?);
@@ -109,9 +109,9 @@ async fn measure(options: &Options) -> Result<Vec<Row>, BoxError> {
             rows.extend(idle::idle(&stores, settles, rest).await?);
         }
         if depth {
-            let (most, rounds) =
-                if options.quick { (20_000, 1) } else { (1_000_000, options.rounds.unwrap_or(11)) };
-            rows.extend(depth::depth(&stores, rounds, most).await?);
+            let rounds = options.rounds.unwrap_or(11);
+            let (most, rounds, share) = if options.quick { (20_000, 1, 50) } else { (1_000_000, rounds, 1) };
+            rows.extend(depth::depth(&stores, rounds, most, share).await?);
         }
     }
     if options.wants("compile", "inline") && !options.quick {
