@@ -48,7 +48,7 @@ impl Postgres {
 
 fn connections(command: &Command) -> u32 {
     match command.case {
-        Case::Fire64 => 16,
+        Case::Fire64 => 32,
         Case::Drain | Case::Latency => 10,
         Case::Fire1 | Case::Bulk | Case::Fill => 1,
     }

@@ -55,7 +55,7 @@ impl Sqlite {
     }
 }
 
-/// What every connection has: the settings of apalis' own `setup`, which makes them on one connection alone, but for the promise of `synchronous=OFF`.
+/// What every connection has: the settings of apalis' own `setup`, which makes them on one connection alone, but for its `synchronous = OFF`.
 fn options(command: &Command) -> Result<SqliteConnectOptions, BoxError> {
     let synchronous = match command.durability {
         Durability::Normal => SqliteSynchronous::Normal,

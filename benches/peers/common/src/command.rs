@@ -91,9 +91,13 @@ impl Command {
                 other => return Err(other.unexpected().into()),
             }
         }
+        let url = url.ok_or("say where the store is, with --url")?;
+        if ["?schema=", "?prefix="].iter().any(|place| url.contains(place)) {
+            return Err("only we know places within a store: peers need a database of their own".into());
+        }
         Ok(Self {
             case: case.ok_or("say which case: fire-1, fire-64, bulk, fill, drain or latency")?,
-            url: url.ok_or("say where the store is, with --url")?,
+            url,
             jobs: jobs.filter(|jobs| *jobs > 0).ok_or("say how many jobs, with --jobs")?,
             durability,
             keep,

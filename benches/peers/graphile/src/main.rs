@@ -116,7 +116,7 @@ impl Graphile {
 
 fn connections(case: Case) -> u32 {
     match case {
-        Case::Fire64 => 16,
+        Case::Fire64 => 32,
         Case::Drain | Case::Latency => 20,
         Case::Fire1 | Case::Bulk | Case::Fill => 1,
     }

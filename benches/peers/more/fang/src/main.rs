@@ -15,8 +15,10 @@ use sqlx::postgres::PgPoolOptions;
 
 /// fang's migration, whose own way in needs a second driver.
 const MIGRATION: &str = include_str!("migration.sql");
-/// How many tasks work.
-const WORKERS: u32 = 10;
+/// How many tasks work off a backlog.
+const WORKERS: u32 = 20;
+/// How many wait for jobs: of several, two may take the same job, and one of them ends.
+const WAITING: u32 = 1;
 /// How long a worker sleeps that finds nothing.
 const SLEEP: Duration = Duration::from_millis(5);
 
@@ -62,6 +64,7 @@ impl Producer for Pushes {
 struct Fang {
     pool: PgPool,
     queue: Arc<AsyncQueue>,
+    workers: u32,
     retention: RetentionMode,
     sleep: SleepParams,
 }
@@ -75,16 +78,17 @@ impl Fang {
         }
         let connections: u32 = match command.case {
             Case::Fire1 => 1,
-            Case::Fire64 | Case::Bulk | Case::Fill => 16,
+            Case::Fire64 | Case::Bulk | Case::Fill => 32,
             Case::Drain | Case::Latency => 20,
         };
         let mut queue = AsyncQueue::builder().uri(command.url.clone()).max_pool_size(connections).build();
         queue.connect().await?;
+        let workers = if command.case == Case::Latency { WAITING } else { WORKERS };
         let retention = match command.keep {
             Some(true) => RetentionMode::KeepAll,
             Some(false) | None => RetentionMode::default(),
         };
-        Ok(Self { pool, queue: Arc::new(queue), retention, sleep: sleep(command.defaults) })
+        Ok(Self { pool, queue: Arc::new(queue), workers, retention, sleep: sleep(command.defaults) })
     }
 }
 
@@ -114,7 +118,7 @@ impl Peer for Fang {
 
     async fn work(self: Arc<Self>) -> Result<(), BoxError> {
         let mut workers: AsyncWorkerPool<AsyncQueue> = AsyncWorkerPool::builder()
-            .number_of_workers(WORKERS)
+            .number_of_workers(self.workers)
             .queue((*self.queue).clone())
             .sleep_params(self.sleep.clone())
             .retention_mode(self.retention.clone())

@@ -4,14 +4,12 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use common::{BoxError, Case, Command, Figures, Order, Peer, Producer, answer_with, handle, run};
+use common::{BoxError, Command, Figures, Order, Peer, Producer, answer_with, handle, run};
 use oxana::{FromContext, Job, JobContext, Queue, QueueConfig, RuntimeBuilder, Storage, Worker};
 use serde::{Deserialize, Serialize};
 
-/// How many jobs of the queue may run at once while a backlog is drained.
-const CONCURRENCY: usize = 64;
-/// The same with its defaults: a queue is declared with a concurrency, in its documentation with this one.
-const DOCUMENTED_CONCURRENCY: usize = 2;
+/// How many jobs of the queue may run at once, as in its documentation: they are taken off the queue one by one, and more of them are no faster.
+const CONCURRENCY: usize = 2;
 /// How long a worker sleeps that finds nothing.
 const IDLE: Duration = Duration::from_millis(1);
 
@@ -75,23 +73,19 @@ impl Producer for Pushes {
 
 struct Oxana {
     storage: Storage,
-    case: Case,
     defaults: bool,
 }
 
 impl Oxana {
     fn open(command: &Command) -> Result<Self, BoxError> {
         let storage = Storage::builder().max_pool_size(64).build_from_redis_url(&command.url)?;
-        Ok(Self { storage, case: command.case, defaults: command.defaults })
+        Ok(Self { storage, defaults: command.defaults })
     }
 
     fn runtime(&self) -> RuntimeBuilder<()> {
         let runtime = self.storage.runtime(()).worker::<Counter, Count>();
-        match self.case {
-            _ if self.defaults => runtime.queue_with_concurrency::<Orders>(DOCUMENTED_CONCURRENCY),
-            Case::Latency => runtime.queue_with_concurrency::<Orders>(CONCURRENCY).dequeue_timeout(IDLE),
-            _ => runtime.queue_with_concurrency::<Orders>(CONCURRENCY),
-        }
+        let runtime = runtime.queue_with_concurrency::<Orders>(CONCURRENCY);
+        if self.defaults { runtime } else { runtime.dequeue_timeout(IDLE) }
     }
 }
 

@@ -75,7 +75,7 @@ struct Underway {
 impl Underway {
     async fn open(command: &Command) -> Result<Self, BoxError> {
         let connections = match command.case {
-            Case::Fire64 => 16,
+            Case::Fire64 => 32,
             Case::Drain | Case::Latency => 50,
             Case::Fire1 | Case::Bulk | Case::Fill => 1,
         };
