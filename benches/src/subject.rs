@@ -22,6 +22,9 @@ pub struct Answer {
     /// The largest resident set, in MiB.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub peak_mib: Option<f64>,
+    /// How many jobs did not come in time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lost: Option<u64>,
 }
 
 impl Answer {
@@ -101,7 +104,8 @@ impl Subject {
         let said = String::from_utf8_lossy(&output.stdout);
         let last = said.lines().last().unwrap_or_default();
         if output.status.success()
-            && let Ok(answer) = serde_json::from_str(last)
+            && let Ok(answer) = serde_json::from_str::<Answer>(last)
+            && answer.lost.is_none_or(|lost| lost == 0)
         {
             return Ok(answer);
         }
