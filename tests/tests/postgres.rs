@@ -791,7 +791,8 @@ async fn a_job_that_waited_for_its_key_begins_after_the_one_that_had_it() {
         (query.fetch_one(&mut conn).await.unwrap().get::<i64, _>(0) > 0).then_some(())
     })
     .await;
-    tokio::time::sleep(Duration::from_millis(20)).await;
+    let waited_at = queue.now().await.unwrap();
+    until("a later time", async || (queue.now().await.unwrap() > waited_at).then_some(())).await;
     assert_eq!(queue.settle(vec![completed(&claimed)]).await.unwrap(), [Settled::Done]);
     open.rollback().await.unwrap();
     assert_eq!(waits.await.unwrap().unwrap(), [Pushed::Queued, Pushed::Queued]);

@@ -313,6 +313,8 @@ impl Worker {
                     self.look_again_if_idle(&mut pending);
                 }
                 () = self.feed.low.notified() => {}
+                // Where handlers have turned slow few of them end, and lost jobs are looked for nevertheless.
+                () = tokio::time::sleep(LOST_LOOK), if !self.feed.is_empty() => {}
                 () = self.claims.again.notified() => pending = self.look_again(),
                 news = pending.news() => {
                     let next = self.after(news).await;
