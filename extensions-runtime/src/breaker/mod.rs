@@ -87,7 +87,7 @@ impl Breakers {
             BreakerStatus::HalfOpen => 1,
             BreakerStatus::Open => 2,
         };
-        record::breaker_changed(&change.name, &change.to, holds_back);
+        record::breaker_changed(&change.name, change.to.as_str(), holds_back);
         match change.to {
             BreakerStatus::Open => {
                 tracing::warn!(name: event::BREAKER_OPENED, breaker = change.name, "circuit opened")

@@ -1,5 +1,6 @@
 //! The ways to fire a point.
 
+use std::slice;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -111,7 +112,7 @@ impl Extensions {
             Ok(prepared) => prepared.push(self, Destination::Queue).await.map(Prepared::into_fired),
             Err(error) => Err(error),
         };
-        self.count(&fired);
+        self.count(slice::from_ref(&fired));
         fired
     }
 

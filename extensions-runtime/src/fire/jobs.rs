@@ -57,7 +57,7 @@ impl<P: ExtensionPoint> Prepared<P> {
     }
 
     fn make_jobs(&mut self, table: &PointTable<P>, gate: Gate<'_>) -> Result<(), FireErrorKind> {
-        let mut maker = JobMaker { table, mode: gate.mode, cx: gate.cx, shared: None };
+        let mut maker = JobMaker { table, gate, shared: None };
         for entry in &table.queued {
             match gate.applies(&entry.at, &self.point) {
                 Ok(()) => self.jobs.push(maker.job(entry, &self.point)?),
@@ -145,8 +145,7 @@ fn queued(job: &NewJob) -> QueuedJob {
 /// Makes the jobs of one fire; what they share is made once.
 struct JobMaker<'a, P: ExtensionPoint> {
     table: &'a PointTable<P>,
-    mode: &'a Mode,
-    cx: &'a Context,
+    gate: Gate<'a>,
     shared: Option<Shared>,
 }
 
@@ -159,12 +158,12 @@ impl<P: ExtensionPoint> JobMaker<'_, P> {
     /// The job of one handler.
     fn job(&mut self, entry: &QueuedEntry<P>, point: &P) -> Result<NewJob, FireErrorKind> {
         let info = &entry.at.info;
-        let options = options_of(entry, self.mode)?;
+        let options = options_of(entry, self.gate.mode)?;
         let shared = match &mut self.shared {
             Some(shared) => shared,
-            none => none.insert(Shared::new(self.table, self.cx, point)?),
+            none => none.insert(Shared::new(self.table, self.gate, point)?),
         };
-        let handler = info.key();
+        let handler = entry.key.clone();
         let unique = match &options.unique {
             Some(unique) => {
                 let chosen = shared.chosen(&unique.by, &info.name, P::info())?;
@@ -176,7 +175,7 @@ impl<P: ExtensionPoint> JobMaker<'_, P> {
             }
             None => None,
         };
-        let ids = self.cx.ids();
+        let ids = self.gate.cx.ids();
         let mut meta = shared.meta.clone();
         meta.tags.clone_from(&options.tags);
         Ok(NewJob {
@@ -197,7 +196,11 @@ impl<P: ExtensionPoint> JobMaker<'_, P> {
 }
 
 impl Shared {
-    fn new<P: ExtensionPoint>(table: &PointTable<P>, cx: &Context, point: &P) -> Result<Self, FireErrorKind> {
+    fn new<P: ExtensionPoint>(
+        table: &PointTable<P>,
+        gate: Gate<'_>,
+        point: &P,
+    ) -> Result<Self, FireErrorKind> {
         let encode = table
             .encode
             .ok_or_else(|| FireErrorKind::Unserializable("the point is not queued".to_owned()))?;
@@ -213,7 +216,7 @@ impl Shared {
                 "large payload: pass ids and fetch the rest in the handler; from 1 MiB on the fire fails"
             );
         }
-        Ok(Self { payload: payload.into(), meta: cx.meta(cx.extensions().traceparent()) })
+        Ok(Self { payload: payload.into(), meta: gate.cx.meta(gate.extensions.traceparent()) })
     }
 
     /// The part of the payload that makes a unique key; a field that was left out counts as null.

@@ -46,7 +46,7 @@ impl Extensions {
         } else {
             self.push_all(prepared, &counts, jobs.into(), to).await
         };
-        fired.iter().for_each(|fired| self.observe(fired));
+        self.observe_all(&fired);
         fired
     }
 

@@ -1,6 +1,7 @@
 //! Observers: told of every fire when it is over.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::slice;
 use std::sync::Arc;
 
 use super::{FireError, FireOutcome, FireReport, Fired};
@@ -62,21 +63,27 @@ impl<'a> Observed<'a> {
 
 impl Extensions {
     pub(super) fn observe<P: ExtensionPoint>(&self, fired: &Result<Fired<P>, FireError>) {
+        self.observe_all(slice::from_ref(fired));
+    }
+
+    pub(super) fn observe_all<P: ExtensionPoint>(&self, fired: &[Result<Fired<P>, FireError>]) {
         self.count(fired);
-        self.tell(fired, &self.settings().observers);
+        fired.iter().for_each(|fired| self.tell(fired, &self.settings().observers));
     }
 
     /// Tells a fake alone, of a fire that observers are not to know of.
     pub(super) fn record<P: ExtensionPoint>(&self, fired: &Result<Fired<P>, FireError>) {
-        self.count(fired);
+        self.count(slice::from_ref(fired));
         self.tell(fired, &[]);
     }
 
-    /// Counts a fire of a point with async handlers; of any, while profiling is on.
-    pub(super) fn count<P: ExtensionPoint>(&self, fired: &Result<Fired<P>, FireError>) {
+    /// Counts fires of a point with async handlers; of any, while profiling is on.
+    pub(super) fn count<P: ExtensionPoint>(&self, fired: &[Result<Fired<P>, FireError>]) {
         let is_queued = || self.view().registry().table::<P>().is_some_and(|table| !table.queued.is_empty());
         if cfg!(feature = "metrics") && (self.profiling() || is_queued()) {
-            record::fired(P::info().name, FireOutcome::of(fired).name());
+            for alike in fired.chunk_by(|one, other| FireOutcome::of(one) == FireOutcome::of(other)) {
+                record::fired(P::info().name, FireOutcome::of(&alike[0]).name(), alike.len() as u64);
+            }
         }
     }
 

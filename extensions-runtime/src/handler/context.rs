@@ -102,8 +102,11 @@ impl Context {
 
     /// What travels with the fire's jobs, where `traceparent` is that of the current span.
     pub(crate) fn meta(&self, traceparent: Option<String>) -> JobMeta {
-        let mut meta = JobMeta { depth: self.depth, traceparent, ..JobMeta::new(self.root()) };
-        if let Some(parent) = self.state().parent.as_deref() {
+        // Where nobody has asked for the root, nobody will: the fire's handlers are done.
+        let state = self.state.get();
+        let root = state.map_or_else(FireId::new, |state| state.root);
+        let mut meta = JobMeta { depth: self.depth, traceparent, ..JobMeta::new(root) };
+        if let Some(parent) = state.and_then(|state| state.parent.as_deref()) {
             meta.parent = Some(parent.job);
             meta.depth = meta.depth.saturating_add(parent.meta.depth).saturating_add(1);
             meta.traceparent = meta.traceparent.or_else(|| parent.meta.traceparent.clone());

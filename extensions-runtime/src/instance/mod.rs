@@ -183,12 +183,11 @@ impl Extensions {
 
     /// Counts jobs that were stored, and tells a fake of them.
     pub(crate) fn note_pushed(&self, jobs: &[NewJob], pushed: &[Pushed]) {
-        for (job, pushed) in jobs.iter().zip(pushed) {
-            let work = Work { handler: &job.handler, queue: job.queue.as_str() };
-            match pushed {
-                Pushed::Queued => work.queued(),
-                Pushed::Duplicate { .. } => work.duplicate(),
-            }
+        let mut outcomes = pushed.iter();
+        for alike in jobs.chunk_by(|one, other| Work::of(one) == Work::of(other)) {
+            let is_queued = |pushed: &&Pushed| matches!(pushed, Pushed::Queued);
+            let queued = outcomes.by_ref().take(alike.len()).filter(is_queued).count();
+            Work::of(&alike[0]).pushed(queued, alike.len() - queued);
         }
         if let Some(fake) = &self.settings().fake {
             fake.note_pushed(&self.registry(), jobs, pushed);

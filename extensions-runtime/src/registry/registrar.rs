@@ -237,11 +237,11 @@ impl<'a> Registrar<'a> {
         }
         let at = self.attach::<P>(&wanted, kind, Some(resolved.clone()));
         let info = Arc::clone(&at.info);
-        let breaker = at.breaker.clone();
+        let (breaker, key) = (at.breaker.clone(), info.key());
         let runner = runner(Common { info, options: resolved.clone(), callbacks, breaker });
         let builder = self.builder::<P>();
         builder.encode = Some(P::__to_vec);
-        builder.queued.push(QueuedEntry { at, options: Arc::new(resolved), runner });
+        builder.queued.push(QueuedEntry { at, key, options: Arc::new(resolved), runner });
     }
 
     fn builder<P: ExtensionPoint>(&mut self) -> &mut PointBuilder<P> {

@@ -11,6 +11,7 @@ use crate::handler::{
     AnyHandler, AwaitedHandler, Context, DynStage, Handler, HandlerId, HandlerInfo, HandlerResult,
     JobOptions, Stage, StageShim,
 };
+use crate::job::HandlerKey;
 use crate::point::{ExtensionPoint, PointInfo};
 
 /// Turns a point into its payload.
@@ -93,6 +94,8 @@ impl<P: ExtensionPoint> Clone for InlineEntry<P> {
 
 pub(crate) struct QueuedEntry<P> {
     pub(crate) at: Arc<Attached<P>>,
+    /// [`HandlerInfo::key`], made once.
+    pub(crate) key: HandlerKey,
     pub(crate) options: Arc<JobOptions>,
     /// Missing where the handler's code is in another program.
     pub(crate) runner: Option<Arc<dyn JobRunner>>,
@@ -100,7 +103,12 @@ pub(crate) struct QueuedEntry<P> {
 
 impl<P> Clone for QueuedEntry<P> {
     fn clone(&self) -> Self {
-        Self { at: Arc::clone(&self.at), options: Arc::clone(&self.options), runner: self.runner.clone() }
+        Self {
+            at: Arc::clone(&self.at),
+            key: self.key.clone(),
+            options: Arc::clone(&self.options),
+            runner: self.runner.clone(),
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::Mutex;
 
 use super::names;
-use super::record::show;
+use super::record::{Value, show};
 use crate::job::{JobState, QueueName};
 use crate::queue::{QueueBackend, QueueError, QueueStats};
 
@@ -82,20 +82,20 @@ impl QueueGauges {
     }
 
     fn show_up(&self, up: bool) {
-        show(&names::STORE_UP, &[&self.queue.describe()], flag(up));
+        show(&names::STORE_UP, &[Value::Text(&self.queue.describe())], flag(up));
     }
 }
 
 fn show_queue(stats: &QueueStats) {
-    let queue = stats.queue.as_str();
+    let queue = Value::Shared(stats.queue.shared());
     for state in JobState::ALL {
-        show(&names::QUEUE_JOBS, &[&queue, &state], stats.count(state) as f64);
+        show(&names::QUEUE_JOBS, &[queue, Value::Fixed(state.as_str())], stats.count(state) as f64);
     }
     let oldest = stats.oldest_wait.unwrap_or_default();
-    show(&names::QUEUE_OLDEST_WAIT, &[&queue], oldest.as_secs_f64());
-    show(&names::QUEUE_PAUSED, &[&queue], flag(stats.paused));
-    show(&names::QUEUE_WORKERS, &[&queue], stats.workers as f64);
-    super::record::unserved(queue, stats.is_unserved());
+    show(&names::QUEUE_OLDEST_WAIT, &[queue], oldest.as_secs_f64());
+    show(&names::QUEUE_PAUSED, &[queue], flag(stats.paused));
+    show(&names::QUEUE_WORKERS, &[queue], stats.workers as f64);
+    super::record::unserved(&stats.queue, stats.is_unserved());
 }
 
 fn flag(is: bool) -> f64 {

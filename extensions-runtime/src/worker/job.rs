@@ -185,7 +185,7 @@ impl Job {
 
     /// What metrics say of it.
     pub(super) fn work(&self) -> Work<'_> {
-        Work { handler: self.handler(), queue: self.queue().as_str() }
+        Work { handler: self.handler(), queue: self.queue() }
     }
 
     pub(crate) fn take_progress(&self) -> Option<Progress> {

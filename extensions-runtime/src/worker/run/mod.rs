@@ -247,7 +247,7 @@ impl Worker {
         for (info, options) in
             registry.handlers().iter().filter_map(|info| Some((info, info.options.as_ref()?)))
         {
-            Work { handler: &info.key(), queue: options.queue.as_str() }.known();
+            Work { handler: &info.key(), queue: &options.queue }.known();
         }
         Share::of_slots(self.vitals.slots())
     }
