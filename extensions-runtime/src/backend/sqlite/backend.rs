@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 
+use super::call::Kind;
 use super::store::history;
 use super::store::push::Batch;
 use super::store::read::View;
@@ -80,7 +81,8 @@ impl QueueBackend for Sqlite {
                 return Ok(Vec::new());
             }
             let batch = Batch::new(jobs);
-            self.inner.writer.call("push", move |tx| tx.push(&batch)).await
+            let kind = Kind::of_jobs("push", batch.len());
+            self.inner.writer.call(kind, move |tx| tx.push(&batch)).await
         })
     }
 
@@ -89,13 +91,17 @@ impl QueueBackend for Sqlite {
             let claim = Arc::new(AtomicI64::new(0));
             let mut unclaimed =
                 Unclaimed { writer: &self.inner.writer, claim: Arc::clone(&claim), delivered: false };
-            let reply = self.inner.writer.call("reserve", move |tx| {
+            let kind = Kind::of_jobs("reserve", self.inner.last_claim.load(Ordering::Relaxed)).unsynced();
+            let reply = self.inner.writer.call(kind, move |tx| {
                 let (claimed, number) = tx.reserve(&request)?;
                 claim.store(number, Ordering::SeqCst);
                 Ok(claimed)
             });
             let claimed = reply.await;
             unclaimed.delivered = true;
+            if let Ok(claimed) = &claimed {
+                self.inner.last_claim.store(claimed.jobs.len(), Ordering::Relaxed);
+            }
             claimed
         })
     }
@@ -105,7 +111,8 @@ impl QueueBackend for Sqlite {
             if settlements.is_empty() {
                 return Ok(Vec::new());
             }
-            self.inner.writer.call("settle", move |tx| tx.settle(&settlements)).await
+            let kind = Kind::of_jobs("settle", settlements.len());
+            self.inner.writer.call(kind, move |tx| tx.settle(&settlements)).await
         })
     }
 
@@ -114,7 +121,8 @@ impl QueueBackend for Sqlite {
             if claims.is_empty() {
                 return Ok(Vec::new());
             }
-            self.inner.writer.call("extend", move |tx| tx.extend(&claims, lease)).await
+            let kind = Kind::of_jobs("extend", claims.len()).unsynced();
+            self.inner.writer.call(kind, move |tx| tx.extend(&claims, lease)).await
         })
     }
 

@@ -32,6 +32,8 @@ pub(super) struct Log {
     is_asked: bool,
     /// Whether the thread has brought over what there was when it began.
     is_nearly_over: Arc<AtomicBool>,
+    /// How many pages are in it.
+    pages: u32,
     due: u32,
 }
 
@@ -44,23 +46,35 @@ impl Log {
         let done = Arc::clone(&is_nearly_over);
         let work = move || bring_over(&other, &asked, &done);
         thread::Builder::new().name("extensions-sqlite-log".to_owned()).spawn(work)?;
-        Ok(Self { ask, is_asked: false, is_nearly_over, due: LOG_PAGES })
+        Ok(Self { ask, is_asked: false, is_nearly_over, pages: 0, due: LOG_PAGES })
     }
 
-    /// To be called after each commit, on the writer's thread.
-    pub(super) fn after_commit(&mut self, writer: &Connection) {
-        let pages = GROWN.get();
-        if pages < LOG_PAGES {
+    /// To be called after each commit, on the thread that made it.
+    pub(super) fn note_commit(&mut self) {
+        self.pages = GROWN.get();
+        if self.pages < LOG_PAGES {
             self.due = LOG_PAGES;
         }
-        if !self.is_asked && pages >= self.due {
+        if !self.is_asked && self.pages >= self.due {
             self.is_asked = self.ask.send(()).is_ok();
-        } else if self.is_asked && self.is_nearly_over.swap(false, Ordering::Acquire) {
-            self.is_asked = false;
-            if pages >= LOG_PAGES {
-                self.due = pages + AGAIN;
-                let _ = checkpoint(writer);
-            }
+        }
+    }
+
+    /// Whether the pages that came in last are to be brought over by the writer.
+    pub(super) fn is_to_begin_anew(&self) -> bool {
+        self.is_asked && self.is_nearly_over.load(Ordering::Acquire)
+    }
+
+    /// Brings them over, if they are to be. Waits for the disk.
+    pub(super) fn begin_anew(&mut self, writer: &Connection) {
+        if !self.is_to_begin_anew() {
+            return;
+        }
+        self.is_nearly_over.store(false, Ordering::Release);
+        self.is_asked = false;
+        if self.pages >= LOG_PAGES {
+            self.due = self.pages + AGAIN;
+            let _ = checkpoint(writer);
         }
     }
 }

@@ -14,7 +14,8 @@ pub enum Synchronous {
     /// take back the last commits, never half of one, and never damages the file. The default.
     #[default]
     Normal,
-    /// A commit is on the disk before the call returns.
+    /// What was pushed, ended or changed is on the disk before the call returns. A power cut can take back the last claims and
+    /// heartbeats: the machine's workers are gone with it, and the jobs are there.
     Full,
 }
 

@@ -2,6 +2,7 @@
 
 mod backend;
 mod busy;
+mod call;
 mod checkpoint;
 mod config;
 mod doorbell;
@@ -11,6 +12,7 @@ mod lease_clock;
 mod migrations;
 mod place;
 mod presence;
+mod reader;
 mod signal;
 #[cfg(feature = "sqlx-sqlite")]
 mod sqlx;
@@ -25,8 +27,10 @@ use std::future::{Future, IntoFuture};
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::time::{Duration, Instant};
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 use tokio::sync::oneshot;
 
@@ -35,10 +39,11 @@ pub use self::config::Synchronous;
 use self::lease_clock::{LeaseClock, boot_id};
 use self::place::Place;
 use self::presence::Presence;
+use self::reader::Reader;
 use self::signal::Signal;
 use self::store::Store;
 use self::watcher::Watcher;
-use self::writer::{Reader, Writer};
+use self::writer::Writer;
 use crate::queue::{Migration, QueueError, QueueErrorKind};
 
 /// A queue in one SQLite file, shared by any number of processes of one machine. Clones are handles to the same
@@ -56,6 +61,8 @@ struct Inner {
     /// The file itself, by its one name without links.
     file: PathBuf,
     writer: Writer,
+    /// How many jobs the last claim got.
+    last_claim: AtomicUsize,
     reader: Reader,
     watcher: Watcher,
     signal: Arc<Signal>,
@@ -171,9 +178,17 @@ fn open(config: &Config) -> Result<(Sqlite, u32), QueueError> {
             .with_source(error)
     };
     let inner = Inner {
-        writer: Writer::start(store, log, Place::of(&path), Arc::clone(&signal), patience).map_err(thread)?,
+        writer: Writer::start(
+            store,
+            log,
+            Place::of(&path),
+            Arc::clone(&signal),
+            (config.synchronous, patience),
+        )
+        .map_err(thread)?,
         reader: Reader::start(reads, patience).map_err(thread)?,
         watcher: Watcher::start(watches, &path, Arc::clone(&signal)).map_err(thread)?,
+        last_claim: AtomicUsize::new(0),
         file: path.canonicalize().unwrap_or_else(|_| path.clone()),
         path,
         signal,
@@ -191,6 +206,8 @@ fn connection(path: &Path, config: &Config) -> rusqlite::Result<Connection> {
         OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let conn = Connection::open_with_flags(path, flags)?;
     busy::install(&conn)?;
+    // Else statements are compiled anew whenever an argument has changed that might change their plan.
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     conn.pragma_update(None, "journal_mode", "wal")?;
     conn.pragma_update(None, "synchronous", config.synchronous.as_str())?;
     conn.pragma_update(None, "temp_store", "memory")?;

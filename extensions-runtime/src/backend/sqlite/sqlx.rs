@@ -199,12 +199,8 @@ impl<'a> Within<'a> {
 
     /// Numbers the change of every queue in which something became claimable; the commit wakes those who wait.
     async fn signal(mut self) -> Result<(), QueueError> {
-        if self.touched.is_empty() {
-            return Ok(());
-        }
-        let changed = self.first(store::NEXT_CHANGE, []).await?.map_or(0, |changed| changed.int());
         for queue in std::mem::take(&mut self.touched) {
-            self.execute(store::SET_CHANGED, [queue.into(), changed.into()]).await?;
+            self.execute(store::NUMBER_CHANGE, [queue.into()]).await?;
         }
         Ok(())
     }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::task::{Context, Waker};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rusqlite::Connection;
@@ -14,7 +15,7 @@ use super::Sqlite;
 use super::checkpoint::LOG_PAGES;
 use crate::job::{ClaimedJob, FireId, HandlerKey, JobId, JobMeta, NewJob, Payload, QueueName, WorkerId};
 use crate::queue::{
-    ClaimRequest, KnownHandler, QueueAdmin, QueueBackend, QueueErrorKind, Retention, Settle, Settled,
+    ClaimRequest, KnownHandler, Pushed, QueueAdmin, QueueBackend, QueueErrorKind, Retention, Settle, Settled,
     Settlement, WaitRequest, WorkerInfo,
 };
 use crate::time::Timestamp;
@@ -211,6 +212,34 @@ async fn each_call_of_a_group_learns_its_own_outcome() {
     assert_eq!(error.operation(), "test");
     let payloads: Vec<_> = claim(&queue).await.iter().map(|job| job.payload.to_text()).collect();
     assert_eq!(payloads.len(), 2, "{payloads:?}");
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn a_push_that_waits_for_another_writer_keeps_no_thread_of_its_caller() {
+    let folder = Folder::new();
+    let queue = Sqlite::open(folder.database()).await.unwrap();
+    queue.push([job("1")].into()).await.unwrap();
+    let other = Connection::open(folder.database()).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let (own, waits) = (queue.clone(), [job("2")].into());
+    let push = tokio::spawn(async move { own.push(waits).await });
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert!(!push.is_finished());
+    other.execute_batch("COMMIT").unwrap();
+    assert_eq!(push.await.unwrap().unwrap(), [Pushed::Queued]);
+    assert_eq!(claim(&queue).await.len(), 2);
+}
+
+#[tokio::test]
+async fn a_push_that_has_begun_is_made_even_if_nobody_waits_for_it() {
+    let folder = Folder::new();
+    let queue = Sqlite::open(folder.database()).await.unwrap();
+    for n in 0..20 {
+        let mut push = queue.push([job(&n.to_string())].into());
+        let _ = push.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+    }
+    assert_eq!(claim(&queue).await.len(), 10);
+    assert_eq!(claim(&queue).await.len(), 10);
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 
@@ -19,6 +19,8 @@ use crate::telemetry::names::event;
 
 /// How long a change in a busy log may stay unnoticed.
 const PAUSE: Duration = Duration::from_millis(4);
+/// How long after the log was written its change can be read: a commit may wait for the disk in between.
+const SETTLING: Duration = Duration::from_millis(1);
 /// How often to look in case that a notification got lost.
 const FALLBACK: Duration = Duration::from_secs(1);
 
@@ -74,6 +76,7 @@ impl Drop for Watcher {
 fn watch(shared: &Shared, conn: &Connection, signal: &Signal) {
     let mut seen = 0;
     let mut again = FALLBACK;
+    let mut last_look = Instant::now();
     loop {
         let waited_for = shared.waiting.load(Ordering::SeqCst) > 0;
         let rung = shared.bell.sleep(waited_for.then_some(again));
@@ -84,18 +87,34 @@ fn watch(shared: &Shared, conn: &Connection, signal: &Signal) {
         if rung != Rung::Here && shared.waiting.load(Ordering::SeqCst) == 0 {
             continue;
         }
-        shared.bell.drain();
-        match read::changes_since(conn, seen) {
-            Ok(changes) => {
-                seen = changes.iter().map(|(_, at)| *at).max().unwrap_or(seen);
-                signal.publish(changes);
+        let is_busy = last_look.elapsed() < PAUSE * 2;
+        if rung != Rung::Log {
+            look(shared, conn, signal, &mut seen);
+        } else {
+            let found = !is_busy && look(shared, conn, signal, &mut seen);
+            if !found {
+                thread::sleep(SETTLING);
+                look(shared, conn, signal, &mut seen);
             }
-            Err(error) => {
-                tracing::warn!(name: event::STORE_UNWATCHED, %error, "cannot look for changes of the queue; trying again")
-            }
-        }
-        if rung == Rung::Log {
             thread::sleep(PAUSE);
+        }
+        last_look = Instant::now();
+    }
+}
+
+/// Publishes what has changed; whether anything has.
+fn look(shared: &Shared, conn: &Connection, signal: &Signal, seen: &mut u64) -> bool {
+    shared.bell.drain();
+    match read::changes_since(conn, *seen) {
+        Ok(changes) => {
+            let newest = changes.iter().map(|(_, at)| *at).max();
+            *seen = newest.unwrap_or(*seen);
+            signal.publish(changes);
+            newest.is_some()
+        }
+        Err(error) => {
+            tracing::warn!(name: event::STORE_UNWATCHED, %error, "cannot look for changes of the queue; trying again");
+            false
         }
     }
 }

@@ -162,18 +162,22 @@ impl Tx<'_> {
     }
 
     /// The asked queues that exist and are not paused, with the lanes that the asked handlers can run; and the number
-    /// of their last change.
+    /// of their last change. The next one may be waited for.
     fn open(&mut self, request: &ClaimRequest) -> rusqlite::Result<(Vec<Open>, WaitCursor)> {
         let conn = self.conn;
         let mut select =
-            conn.prepare_cached("SELECT paused, changed FROM extensions_queues WHERE queue = ?1")?;
+            conn.prepare_cached("SELECT paused, changed, awaited FROM extensions_queues WHERE queue = ?1")?;
+        let mut wait = conn.prepare_cached("UPDATE extensions_queues SET awaited = 1 WHERE queue = ?1")?;
         let mut open = Vec::with_capacity(request.queues.len());
         let mut cursor = 0;
         let mut seen = HashSet::with_capacity(request.queues.len());
         for name in request.queues.iter().filter(|name| seen.insert(*name)) {
             let Some(queue) = self.names.queue(conn, name)? else { continue };
-            let (paused, changed): (bool, u64) =
-                select.query_row([queue], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            let (paused, changed, awaited): (bool, u64, bool) =
+                select.query_row([queue], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+            if !awaited {
+                wait.execute([queue])?;
+            }
             cursor = changed.max(cursor);
             if !paused {
                 open.push(Open { lanes: self.names.routes(queue, &request.handlers) });

@@ -15,7 +15,7 @@ pub(super) mod value;
 
 use std::collections::BTreeSet;
 
-use rusqlite::{CachedStatement, Connection, params};
+use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
 
 use self::names::Names;
 use super::lease_clock::LeaseClock;
@@ -98,8 +98,8 @@ impl Store {
 /// Takes the right to write at once, where a transaction of the caller's has it not yet: to read first, and then want it, fails if
 /// others have written in between.
 pub(super) const WANT_TO_WRITE: &str = "UPDATE extensions_queues SET changed = changed WHERE FALSE";
-pub(super) const NEXT_CHANGE: &str = "SELECT max(changed) + 1 FROM extensions_queues";
-pub(super) const SET_CHANGED: &str = "UPDATE extensions_queues SET changed = ?2 WHERE queue = ?1";
+/// Numbers a queue's change, if somebody may wait for it.
+pub(super) const NUMBER_CHANGE: &str = "UPDATE extensions_queues SET changed = (SELECT max(changed) + 1 FROM extensions_queues), awaited = 0 WHERE queue = ?1 AND awaited = 1 RETURNING changed";
 
 /// Makes a step in the transaction that the caller's connection is in.
 pub(super) fn within<T>(
@@ -125,19 +125,19 @@ impl<'a> Tx<'a> {
 }
 
 impl Tx<'_> {
-    /// Commits; which queues changed, for those who wait.
+    /// Commits; the changes of queues that somebody may wait for.
     pub(super) fn commit(mut self) -> rusqlite::Result<Vec<(QueueName, u64)>> {
-        let done = self.signal().and_then(|changed| {
+        let done = self.signal().and_then(|changes| {
             self.statement("COMMIT")?.execute([])?;
-            Ok(changed)
+            Ok(changes)
         });
-        let Ok(changed) = done else {
+        if done.is_err() {
             self.roll_back();
-            return done.map(|_| Vec::new());
-        };
+            return done;
+        }
         self.buried.drain(..).for_each(Dead::remove);
         self.gone.drain(..).for_each(|worker| self.presence.leave(worker));
-        Ok(self.touched.iter().map(|queue| (self.names.queue_name(*queue), changed)).collect())
+        done
     }
 
     pub(super) fn roll_back(self) {
@@ -155,17 +155,15 @@ impl Tx<'_> {
         self.statement("SELECT * FROM no_such_table").map(drop)
     }
 
-    /// Numbers the change of every queue in which something became claimable.
-    fn signal(&self) -> rusqlite::Result<u64> {
-        if self.touched.is_empty() {
-            return Ok(0);
-        }
-        let changed = self.statement(NEXT_CHANGE)?.query_row([], |row| row.get(0))?;
-        let mut update = self.statement(SET_CHANGED)?;
+    /// Numbers the change of every queue in which something became claimable and which somebody may wait for.
+    fn signal(&self) -> rusqlite::Result<Vec<(QueueName, u64)>> {
+        let mut number = self.statement(NUMBER_CHANGE)?;
+        let mut changes = Vec::new();
         for queue in &self.touched {
-            update.execute(params![queue, changed])?;
+            let changed = number.query_row([queue], |row| row.get(0)).optional()?;
+            changes.extend(changed.map(|changed| (self.names.queue_name(*queue), changed)));
         }
-        Ok(changed)
+        Ok(changes)
     }
 
     fn touch(&mut self, queue: i64) {

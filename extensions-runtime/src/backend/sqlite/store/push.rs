@@ -12,6 +12,9 @@ use crate::time::millis;
 
 pub(crate) const INSERT: &str = "INSERT INTO extensions_jobs (id, lane, state, shelf, priority, run_at, max_attempts, on_failure, enqueued_at, scheduled_at, available_at, unique_key, unique_ttl, unique_start, meta, payload) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16) ON CONFLICT (id) DO NOTHING";
 
+/// [`INSERT`] of the usual job: ready now, and without a key.
+const INSERT_READY: &str = "INSERT INTO extensions_jobs (id, lane, state, shelf, priority, run_at, max_attempts, on_failure, enqueued_at, available_at, meta, payload) VALUES (?1, ?2, 1, 1, ?3, ?4, ?5, ?6, ?4, ?4, ?7, ?8) ON CONFLICT (id) DO NOTHING";
+
 /// Whether any id stays taken.
 pub(crate) const ANY_TAKEN: &str = "SELECT 1 FROM extensions_taken LIMIT 1";
 /// Whether this id is taken, by a record or without one.
@@ -70,6 +73,22 @@ pub(crate) fn row<'a>(job: &'a NewJob, meta: &'a str, lane: i64, now: i64) -> [V
     ]
 }
 
+/// What [`INSERT_READY`] is given, for a job that it is right for.
+fn ready_row<'a>(job: &'a NewJob, meta: &'a str, lane: i64, now: i64) -> Option<[Value<'a>; 8]> {
+    (job.delay.is_zero() && job.unique.is_none()).then(|| {
+        [
+            job.id.as_bytes().into(),
+            lane.into(),
+            i64::from(job.priority).into(),
+            now.into(),
+            job.max_attempts.into(),
+            job.on_failure.into(),
+            meta.into(),
+            job.payload.as_bytes().into(),
+        ]
+    })
+}
+
 /// What [`LOCK`] is given.
 pub(crate) fn lock<'a>(key: &'a str, id: &'a [u8; 16], ttl: Option<i64>, now: i64) -> [Value<'a>; 4] {
     [key.into(), id.into(), ttl.map(|ttl| now.saturating_add(ttl)).into(), now.into()]
@@ -89,7 +108,8 @@ impl Tx<'_> {
     pub(crate) fn push(&mut self, batch: &Batch) -> rusqlite::Result<Vec<Pushed>> {
         let now = super::now();
         let conn = self.conn;
-        let mut insert = conn.prepare_cached(INSERT)?;
+        let (mut insert, mut insert_ready) =
+            (conn.prepare_cached(INSERT)?, conn.prepare_cached(INSERT_READY)?);
         let mut last: Option<(&NewJob, i64)> = None;
         let mut touched = None;
         let mut any_taken = self.statement(ANY_TAKEN)?.exists([])?;
@@ -105,7 +125,10 @@ impl Tx<'_> {
                 Some((before, lane)) if same_lane(before, job) => lane,
                 _ => self.names.make_lane(conn, job)?,
             };
-            let stored = insert.execute(row(job, meta, lane, now))? > 0;
+            let stored = match ready_row(job, meta, lane, now) {
+                Some(row) => insert_ready.execute(row)?,
+                None => insert.execute(row(job, meta, lane, now))?,
+            } > 0;
             if stored && touched != Some(lane) {
                 self.touch_lane(lane)?;
                 touched = Some(lane);
