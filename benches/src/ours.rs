@@ -19,6 +19,8 @@ const BULK: u64 = 1_000;
 const PRODUCERS: u64 = 64;
 /// Handlers of `fan-out`.
 const HANDLERS: u64 = 16;
+/// How many jobs a worker at its best setting claims ahead.
+const BEST_PREFETCH: usize = 1_000;
 /// From one fire of the cases of latency to the next.
 const BEAT: Duration = Duration::from_millis(20);
 /// What a worker gets to come up, and to come to rest.
@@ -158,6 +160,7 @@ async fn bulk(arguments: &Arguments) -> Result<Answer, BoxError> {
 async fn drain(arguments: &Arguments) -> Result<Answer, BoxError> {
     let (extensions, count) = instance(arguments, 1).await?;
     let worker = extensions.worker().stop_when_drained();
+    let worker = if arguments.defaults { worker } else { worker.prefetch(BEST_PREFETCH) };
     let start = Instant::now();
     let report = worker.run().await?;
     let answer = Answer::rate(count.load(Ordering::Relaxed), start);

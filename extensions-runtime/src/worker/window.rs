@@ -9,6 +9,9 @@ use std::time::Duration;
 
 /// The work to have at hand.
 const AHEAD: Duration = Duration::from_millis(50);
+/// How many jobs make a claim worth its round trip while others wait here. Not more, so that the store has the next ones ready before the
+/// last of these is begun.
+const WORTH: usize = 250;
 /// The newest job is one part of so many in the average.
 const NEWEST: u64 = 8;
 
@@ -35,6 +38,22 @@ impl Window {
         let rounds = AHEAD.as_secs_f64() / mean.as_secs_f64() - 1.0;
         ((self.slots as f64 * rounds.max(0.0)) as usize).min(self.max)
     }
+
+    /// For how many jobs there has to be room before more are claimed, while some wait here.
+    pub(super) fn worth(&self) -> usize {
+        worth(self.size())
+    }
+
+    /// How many may wait here before more are claimed.
+    pub(super) fn few(&self) -> usize {
+        // Read once, as it moves with every job.
+        let size = self.size();
+        size - worth(size)
+    }
+}
+
+fn worth(size: usize) -> usize {
+    (size / 2).min(WORTH)
 }
 
 /// How long jobs take of late: an average that every end of one moves, in nanoseconds; 0 before the first.
@@ -79,6 +98,13 @@ mod tests {
         assert_eq!(after(1, 25).size(), 64);
         assert_eq!(after(100, 20).size(), 96);
         assert_eq!(after(100, 0).size(), 500);
+    }
+
+    #[test]
+    fn more_is_claimed_while_most_of_a_large_window_is_still_there() {
+        let window = |max| Window { max, ..after(100, 0) };
+        assert_eq!((window(100).worth(), window(100).few()), (50, 50));
+        assert_eq!((window(1_000).worth(), window(1_000).few()), (250, 750));
     }
 
     #[test]

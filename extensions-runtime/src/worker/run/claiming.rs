@@ -54,7 +54,7 @@ impl Worker {
         let looks_for_lost = looks_for_lost && self.running.len() < self.concurrency;
         let room =
             (self.concurrency + self.window.size()).saturating_sub(here).max(usize::from(looks_for_lost));
-        let has_enough = !self.feed.is_empty() && room * 2 < self.window.size();
+        let has_enough = !self.feed.is_empty() && room < self.window.worth();
         if has_enough && !looks_for_lost {
             return 0;
         }

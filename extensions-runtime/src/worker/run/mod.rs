@@ -384,7 +384,7 @@ impl Worker {
                 None => self.running.spawn(run),
             };
         }
-        self.feed.keep_going(slots, self.window.size() / 2);
+        self.feed.keep_going(slots, self.window.few());
         self.note_busy();
     }
 
