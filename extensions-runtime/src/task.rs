@@ -3,7 +3,7 @@
 use std::any::Any;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
@@ -44,15 +44,42 @@ pub(crate) fn block_on_within<F: Future>(future: F, limit: Duration) -> Option<F
     }
 }
 
+/// A panic's payload.
+type Panic = Box<dyn Any + Send>;
+
 /// Runs a future to its end, or to its panic.
-pub(crate) async fn catching<F: Future>(future: F) -> Result<F::Output, Box<dyn Any + Send>> {
+pub(crate) async fn catching<F: Future>(future: F) -> Result<F::Output, Panic> {
     let mut future = pin!(future);
-    std::future::poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
-        Ok(Poll::Pending) => Poll::Pending,
-        Ok(Poll::Ready(output)) => Poll::Ready(Ok(output)),
-        Err(payload) => Poll::Ready(Err(payload)),
+    std::future::poll_fn(|cx| poll_catching(future.as_mut(), cx)).await
+}
+
+/// Makes a future and runs it to its end, or to a panic; says once where it is not ready at once.
+#[inline]
+pub(crate) async fn catching_from<F: Future + Unpin>(
+    make: impl FnOnce() -> F,
+    is_pending: impl FnOnce(),
+) -> Result<F::Output, Panic> {
+    let mut future = catch_unwind(AssertUnwindSafe(make))?;
+    let mut is_pending = Some(is_pending);
+    std::future::poll_fn(|cx| {
+        let polled = poll_catching(Pin::new(&mut future), cx);
+        if polled.is_pending()
+            && let Some(is_pending) = is_pending.take()
+        {
+            is_pending();
+        }
+        polled
     })
     .await
+}
+
+#[inline]
+fn poll_catching<F: Future>(future: Pin<&mut F>, cx: &mut Context<'_>) -> Poll<Result<F::Output, Panic>> {
+    match catch_unwind(AssertUnwindSafe(|| future.poll(cx))) {
+        Ok(Poll::Pending) => Poll::Pending,
+        Ok(Poll::Ready(output)) => Poll::Ready(Ok(output)),
+        Err(panic) => Poll::Ready(Err(panic)),
+    }
 }
 
 #[cfg(test)]

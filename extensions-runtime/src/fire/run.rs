@@ -75,9 +75,10 @@ impl<P: ExtensionPoint> PointTable<P> {
             let ended = match &entry.call {
                 InlineCall::Plain(handler) => catch_unwind(AssertUnwindSafe(|| handler.call(point, cx))),
                 InlineCall::Awaited(handler) => {
-                    let started = coarse();
-                    let ended = task::catching(async { handler.call(point, cx).await }).await;
-                    let took = coarse().saturating_sub(started);
+                    let mut since = None;
+                    let ended =
+                        task::catching_from(|| handler.call(point, cx), || since = Some(coarse())).await;
+                    let took = since.map_or(Duration::ZERO, |since| coarse().saturating_sub(since));
                     if took >= slow {
                         warn_of_slow(&self.name, &entry.at.info, took);
                     }
