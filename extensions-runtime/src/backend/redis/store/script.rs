@@ -54,7 +54,7 @@ macro_rules! scripts {
 // Only a push is refused when the server's memory is used up: everything else is needed to get out of that.
 scripts! {
     OPEN "allow-oom" [HEAD, include_str!("../scripts/open.lua")];
-    PUSH "" [HEAD, LOCK, STORE, include_str!("../scripts/push.lua")];
+    PUSH "" [include_str!("../scripts/plain.lua"), HEAD, LOCK, STORE, include_str!("../scripts/push.lua")];
     RESERVE "allow-oom" [HEAD, LOCK, JOB, include_str!("../scripts/reserve.lua")];
     SETTLE "allow-oom" [HEAD, LOCK, JOB, STORE, include_str!("../scripts/settle.lua")];
     EXTEND "allow-oom" [HEAD, LOCK, JOB, include_str!("../scripts/extend.lua")];
