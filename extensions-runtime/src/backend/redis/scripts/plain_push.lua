@@ -1,5 +1,5 @@
 -- The usual push, before all that an unusual one needs is made: no job has a unique key, a delay or an id that stays taken, all lanes are
--- known, all ids are new, and nobody waits or lists.
+-- known, all ids are new, and nobody lists.
 local function push_plain()
   local call, pack, unpk, sub = redis.call, struct.pack, struct.unpack, string.sub
   local P = KEYS[1] .. ':'
@@ -17,21 +17,11 @@ local function push_plain()
     end
     at = stop + 1
   end
-  local queues, odd = {}, { 'listed' }
-  for i = 2, first - 1 do
-    local queue = sub(ARGV[i], 5, 4 + unpk('>I4', ARGV[i]))
-    if queue ~= queues[i - 2] then odd[#odd + 1] = 'idle:' .. queue end
-    queues[i - 1] = queue
-  end
-  odd = call('HMGET', META, unpack(odd))
-  for i = 1, #odd do
-    if odd[i] then return false end
-  end
+  if call('HEXISTS', META, 'listed') == 1 or call('EXISTS', P .. 'taken') == 1 then return false end
   local lanes = call('HMGET', P .. 'names', unpack(ARGV, 2, first - 1))
   for i = 1, #lanes do
     if not lanes[i] then return false end
   end
-  if call('EXISTS', P .. 'taken') == 1 then return false end
   local stored, seen = call('HMGET', JOBS, unpack(ids)), {}
   for i = 1, n do
     local id = ids[i]
@@ -40,9 +30,10 @@ local function push_plain()
   end
 
   local clock = call('TIME')
-  local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+  local us, now = clock[1] * 1000000 + clock[2], clock[1] * 1000 + math.floor(clock[2] / 1000)
   local seq, times = call('HINCRBY', META, 'seq', n) - n, pack('>I6I6', now, now)
-  local jobs, size = {}, 0
+  local jobs, size, queues = {}, 0, {}
+  for i = 1, #lanes do queues[i] = sub(ARGV[i + 1], 5, 4 + unpk('>I4', ARGV[i + 1])) end
   at = first
   while at <= last do
     local place, priority, flags = unpk('>I4BB', ARGV[at])
@@ -64,6 +55,9 @@ local function push_plain()
     at = stop + 1
   end
   call('HSET', JOBS, unpack(jobs))
+  for i = 1, #queues do
+    if queues[i] ~= queues[i - 1] then rouse(queues[i], us) end
+  end
   return true
 end
 
