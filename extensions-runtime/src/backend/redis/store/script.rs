@@ -28,6 +28,7 @@ const STORE: &str = include_str!("../scripts/store.lua");
 // the usual case does.
 const PLAIN_PUSH: &str = include_str!("../scripts/plain_push.lua");
 const PLAIN_CLAIM: &str = include_str!("../scripts/plain_claim.lua");
+const PLAIN_SETTLE: &str = include_str!("../scripts/plain_settle.lua");
 
 fn script(flags: &str, parts: &[&str]) -> Script {
     let flags = if flags.is_empty() { String::new() } else { format!(" flags={flags}") };
@@ -62,7 +63,7 @@ scripts! {
     OPEN "allow-oom" [HEAD, include_str!("../scripts/open.lua")];
     PUSH "" [PLAIN_PUSH, HEAD, LOCK, STORE, include_str!("../scripts/push.lua")];
     RESERVE "allow-oom" [PLAIN_CLAIM, HEAD, LOCK, JOB, include_str!("../scripts/reserve.lua")];
-    SETTLE "allow-oom" [HEAD, LOCK, JOB, STORE, include_str!("../scripts/settle.lua")];
+    SETTLE "allow-oom" [PLAIN_SETTLE, HEAD, LOCK, JOB, STORE, include_str!("../scripts/settle.lua")];
     EXTEND "allow-oom" [HEAD, LOCK, JOB, include_str!("../scripts/extend.lua")];
     UPKEEP "allow-oom" [HEAD, LOCK, JOB, include_str!("../scripts/upkeep.lua")];
     PRUNE "allow-oom" [HEAD, LOCK, JOB, include_str!("../scripts/prune.lua")];
