@@ -1,4 +1,4 @@
-//! The trait's calls, handed to the thread that owns the connection.
+//! The trait's calls, begun by their callers and ended by the driver.
 
 use std::future::Future;
 use std::sync::Arc;

@@ -23,7 +23,7 @@ local function settle_plain()
     local token, holder = unpk('c8c16', s, 32)
     worker = worker or holder
     if token ~= sub(how, 17, 24) or token == '\0\0\0\0\0\0\0\0' or holder ~= worker then return nil end
-    -- All but what says that a loss was feared or that a callback is to come.
+    -- OWES + UNIQUE + EXTRAS + CANCEL
     if bit.band(flags, 212) ~= 0 then return nil end
     local letter = byte(how, 25)
     if letter == 122 then
