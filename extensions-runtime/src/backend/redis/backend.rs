@@ -1,4 +1,4 @@
-//! The trait's calls, handed to the thread that owns the connection.
+//! The trait's calls, begun by their callers and ended by the driver.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -23,7 +23,7 @@ use crate::time::Timestamp;
 const POLL: Duration = Duration::from_secs(1);
 
 impl Inner {
-    /// Runs a step on the driver to its end, even if the future is dropped.
+    /// Begins a step at once, and runs the rest of it on the driver to its end, even if the future is dropped.
     fn call<T, F>(
         &self,
         operation: &'static str,
@@ -31,13 +31,13 @@ impl Inner {
     ) -> QueueFuture<'_, T>
     where
         T: Send + 'static,
-        F: Future<Output = Result<T, Failure>> + Send,
+        F: Future<Output = Result<T, Failure>> + Send + 'static,
     {
         Box::pin(async move {
             let (reply, answer) = oneshot::channel();
-            let store = Arc::clone(&self.store);
+            let step = step(Arc::clone(&self.store));
             self.driver.spawn(async move {
-                let _ = reply.send(step(store).await);
+                let _ = reply.send(step.await);
             });
             match answer.await {
                 Ok(answer) => answer.map_err(|failure| error::map(&failure, operation)),
@@ -74,21 +74,22 @@ impl Drop for Delivery<'_> {
     }
 }
 
-/// Makes a claim, and gives it back where its answer does not arrive.
-async fn reserve(
+/// Hands a claim over, and gives it back where its answer does not arrive.
+async fn deliver(
     store: Arc<Store>,
-    request: ClaimRequest,
+    answer: impl Future<Output = Result<Claimed, Failure>>,
+    worker: WorkerId,
     claim: u64,
     reply: oneshot::Sender<Result<Claimed, QueueError>>,
 ) {
-    let answer = store.reserve(&request, claim).await;
+    let answer = answer.await;
     let lost = matches!(&answer, Err(failure) if failure.ends_connection());
     let unclaimed = match reply.send(answer.map_err(|failure| error::map(&failure, "reserve"))) {
         Err(Ok(claimed)) => !claimed.jobs.is_empty(),
         _ => false,
     };
     if lost || unclaimed {
-        store.give_back(request.worker, claim).await;
+        store.give_back(worker, claim).await;
     }
 }
 
@@ -106,7 +107,11 @@ impl QueueBackend for Redis {
             if jobs.is_empty() {
                 return Ok(Vec::new());
             }
-            self.inner.store.push(&jobs).await.unwrap_or_else(|_| Err(error::gone("push")))
+            let (answer, rest) = self.inner.store.push(&jobs);
+            if let Some(rest) = rest {
+                self.inner.driver.spawn(rest);
+            }
+            answer.await.unwrap_or_else(|_| Err(error::gone("push")))
         })
     }
 
@@ -114,8 +119,11 @@ impl QueueBackend for Redis {
         Box::pin(async move {
             let (reply, answer) = oneshot::channel();
             let claim = self.inner.store.next_claim();
-            let mut delivery = Delivery { inner: &self.inner, answer, worker: request.worker, claim };
-            self.inner.driver.spawn(reserve(Arc::clone(&self.inner.store), request, claim, reply));
+            let worker = request.worker;
+            let mut delivery = Delivery { inner: &self.inner, answer, worker, claim };
+            let store = Arc::clone(&self.inner.store);
+            let claimed = store.reserve(request, claim);
+            self.inner.driver.spawn(deliver(store, claimed, worker, claim, reply));
             (&mut delivery.answer).await.unwrap_or_else(|_| Err(error::gone("reserve")))
         })
     }
@@ -124,7 +132,7 @@ impl QueueBackend for Redis {
         if settlements.is_empty() {
             return Box::pin(async { Ok(Vec::new()) });
         }
-        self.inner.call("settle", |store| async move { store.settle(&settlements).await })
+        self.inner.call("settle", |store| store.settle(settlements))
     }
 
     fn extend(&self, claims: Vec<Extend>, lease: Duration) -> QueueFuture<'_, Vec<Extended>> {

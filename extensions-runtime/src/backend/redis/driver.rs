@@ -1,4 +1,4 @@
-//! The thread that owns the connections, so that calls can be polled anywhere.
+//! The thread that reads the connections and ends the calls, so that they can be polled anywhere.
 
 use std::future::Future;
 use std::thread;

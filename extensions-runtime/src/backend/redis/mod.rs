@@ -109,11 +109,9 @@ impl OpenRedis {
                 .with_source(error)
         })?);
         let (reply, opened) = oneshot::channel();
-        let (on, settings) = (Arc::downgrade(&driver), config.clone());
+        let settings = config.clone();
         driver.spawn(async move {
-            if let Some(driver) = on.upgrade() {
-                let _ = reply.send(Store::open(&settings, &driver).await);
-            }
+            let _ = reply.send(Store::open(&settings).await);
         });
         let (store, had) = opened.await.unwrap_or_else(|_| Err(error::gone("connect")))?;
         let inner = Inner { store: Arc::new(store), driver, config, listening: AtomicBool::new(false) };

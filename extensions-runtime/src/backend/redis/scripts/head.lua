@@ -118,15 +118,6 @@ local function wake(queue)
   woken[queue] = true
 end
 
--- Only a queue that was claimed from since its last wake-up has anyone to wake. The generation grows with the clock, so that it
--- never repeats, whatever the server forgot in a crash.
 local function flush_wakes()
-  for queue in pairs(woken) do
-    if call('HDEL', META, 'idle:' .. queue) == 1 then
-      local last = tonumber(call('HGET', META, 'gen') or 0)
-      local gen = text(math.max(last + 1, us))
-      call('HSET', META, 'gen', gen)
-      call('PUBLISH', P .. 'wake', gen .. ' ' .. queue)
-    end
-  end
+  for queue in pairs(woken) do rouse(queue, us) end
 end

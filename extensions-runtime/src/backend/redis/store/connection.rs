@@ -1,6 +1,7 @@
 //! The connection that all calls share: opened again by itself, with jittered pauses.
 
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -8,13 +9,14 @@ use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::cluster::ClusterClient;
 use redis::cluster_async::ClusterConnection;
 use redis::sentinel::{SentinelClient, SentinelServerType};
-use redis::{AsyncConnectionConfig, Client, Cmd, PushInfo, RedisResult, Value};
+use redis::{AsyncConnectionConfig, Client, Cmd, ConnectionAddr, PushInfo, RedisResult, Value};
 use tokio::sync::Mutex;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::super::config::{Config, Topology};
 use super::super::error::Failure;
+use super::line::{self, Line};
 use super::script::Script;
 use crate::queue::Link;
 
@@ -35,18 +37,50 @@ enum Server {
 
 #[derive(Clone)]
 enum Open {
-    Single(MultiplexedConnection),
+    Plain(Arc<Line>),
+    /// Over TLS.
+    Library(MultiplexedConnection),
     Cluster(ClusterConnection),
 }
 
 impl Open {
+    async fn to(client: &Client) -> RedisResult<Self> {
+        let server = client.get_connection_info();
+        Ok(match server.addr() {
+            ConnectionAddr::Tcp(host, port) => {
+                Self::Plain(Arc::new(Line::open((host, *port), server).await?))
+            }
+            _ => Self::Library(client.get_multiplexed_async_connection_with_config(&settings()).await?),
+        })
+    }
+
     async fn send(&mut self, cmd: &Cmd) -> RedisResult<Value> {
         match self {
-            Self::Single(open) => open.req_packed_command(cmd).await,
-            Self::Cluster(open) => open.req_packed_command(cmd).await,
+            Self::Plain(line) => line::answered(line.send(cmd)).await,
+            Self::Library(open) => open.req_packed_command(cmd).await.and_then(Value::extract_error),
+            Self::Cluster(open) => open.req_packed_command(cmd).await.and_then(Value::extract_error),
         }
-        .and_then(Value::extract_error)
     }
+}
+
+/// Without a time-out of the library's, which would count for every call.
+fn settings() -> AsyncConnectionConfig {
+    AsyncConnectionConfig::new().set_connection_timeout(None).set_response_timeout(None)
+}
+
+/// A call of a script that was begun: sent already where that took no waiting.
+#[derive(Debug)]
+pub(super) struct Begun {
+    deadline: Instant,
+    sent: Option<Sent>,
+}
+
+/// A call on its way, and the line, which is to outlive it.
+#[derive(Debug)]
+struct Sent {
+    number: u64,
+    line: Arc<Line>,
+    answer: line::Answer,
 }
 
 #[derive(Default)]
@@ -112,6 +146,13 @@ impl Connection {
         format!("{}:{rest}", self.base_key)
     }
 
+    fn script(&self, name: &str, script: &str, arguments: impl Fn(&mut Cmd)) -> Cmd {
+        let mut cmd = redis::cmd(name);
+        cmd.arg(script).arg(1).arg(&self.base_key);
+        arguments(&mut cmd);
+        cmd
+    }
+
     /// Calls a script with the store's one key, by its hash; by its text where the server has forgotten it.
     pub(super) async fn call(
         &self,
@@ -119,31 +160,61 @@ impl Connection {
         repeat: Repeat,
         arguments: impl Fn(&mut Cmd),
     ) -> Result<Value, Failure> {
-        let command = |name, script: &str| {
-            let mut cmd = redis::cmd(name);
-            cmd.arg(script).arg(1).arg(&self.base_key);
-            arguments(&mut cmd);
-            cmd
-        };
-        let deadline = self.deadline();
-        match self.send(&command("EVALSHA", &script.hash), repeat, deadline).await {
+        let begun = self.begin(script, &arguments);
+        self.finish(begun, script, repeat, arguments).await
+    }
+
+    /// Begins such a call, on any thread: it is on its way at once where a connection is open.
+    pub(super) fn begin(&self, script: &'static Script, arguments: impl Fn(&mut Cmd)) -> Begun {
+        let sent = self.line().map(|(number, line)| {
+            let answer = line.send(&self.script("EVALSHA", &script.hash, arguments));
+            Sent { number, line, answer }
+        });
+        Begun { deadline: self.deadline(), sent }
+    }
+
+    /// Does the rest of it, on the driver.
+    pub(super) async fn finish(
+        &self,
+        Begun { deadline, sent }: Begun,
+        script: &'static Script,
+        repeat: Repeat,
+        arguments: impl Fn(&mut Cmd),
+    ) -> Result<Value, Failure> {
+        let by_hash = || self.script("EVALSHA", &script.hash, &arguments);
+        match self.send(sent, by_hash, repeat, deadline).await {
             Err(failure) if failure.lacks_script() => {
-                self.send(&command("EVAL", &script.text), repeat, deadline).await
+                let by_text = || self.script("EVAL", &script.text, &arguments);
+                self.send(None, by_text, repeat, deadline).await
             }
             answer => answer,
         }
     }
 
     pub(super) async fn command(&self, cmd: &Cmd) -> Result<Value, Failure> {
-        self.send(cmd, Repeat::Yes, self.deadline()).await
+        self.send(None, || cmd.clone(), Repeat::Yes, self.deadline()).await
     }
 
-    async fn send(&self, cmd: &Cmd, repeat: Repeat, deadline: Instant) -> Result<Value, Failure> {
+    async fn send(
+        &self,
+        mut sent: Option<Sent>,
+        cmd: impl Fn() -> Cmd,
+        repeat: Repeat,
+        deadline: Instant,
+    ) -> Result<Value, Failure> {
         let mut refusals = 0;
         loop {
-            let (number, mut open) =
-                self.opened(deadline).await.map_err(|why| Failure::Unsent(Box::new(why)))?;
-            let answer = match timeout_at(deadline, open.send(cmd)).await {
+            let (number, answer) = match sent.take() {
+                Some(Sent { number, answer, line: _held }) => {
+                    (number, timeout_at(deadline, line::answered(answer)).await)
+                }
+                None => {
+                    let (number, mut open) =
+                        self.opened(deadline).await.map_err(|why| Failure::Unsent(Box::new(why)))?;
+                    (number, timeout_at(deadline, open.send(&cmd())).await)
+                }
+            };
+            let answer = match answer {
                 Ok(answer) => answer.map_err(Failure::from),
                 Err(_) => Err(Failure::Silent(self.timeout)),
             };
@@ -169,6 +240,16 @@ impl Connection {
                     return answer;
                 }
             }
+        }
+    }
+
+    /// The line that is open, where there is one and nobody is about to change that.
+    fn line(&self) -> Option<(u64, Arc<Line>)> {
+        match &self.slot.try_lock().ok()?.open {
+            Some((number, Open::Plain(line))) if *number > self.broken.load(Ordering::Relaxed) => {
+                Some((*number, Arc::clone(line)))
+            }
+            _ => None,
         }
     }
 
@@ -222,21 +303,12 @@ impl Connection {
         }
     }
 
-    /// Without a time-out of the library's, which would count for every call.
-    fn settings() -> AsyncConnectionConfig {
-        AsyncConnectionConfig::new().set_connection_timeout(None).set_response_timeout(None)
-    }
-
     async fn connect(&self) -> RedisResult<Open> {
-        Ok(match &self.server {
-            Server::Single(client) => {
-                Open::Single(client.get_multiplexed_async_connection_with_config(&Self::settings()).await?)
-            }
-            Server::Sentinel(client) => {
-                Open::Single(client.lock().await.get_async_connection_with_config(&Self::settings()).await?)
-            }
-            Server::Cluster(clients) => Open::Cluster(clients.0.get_async_connection().await?),
-        })
+        match &self.server {
+            Server::Single(client) => Open::to(client).await,
+            Server::Sentinel(client) => Open::to(&client.lock().await.async_get_client().await?).await,
+            Server::Cluster(clients) => Ok(Open::Cluster(clients.0.get_async_connection().await?)),
+        }
     }
 
     /// A connection of its own that hears of wake-ups. In a cluster any node hears of all.
@@ -252,9 +324,9 @@ impl Connection {
                 Server::Sentinel(client) => client.lock().await.async_get_client().await?,
             };
             let info = client.get_connection_info();
-            let settings = info.redis_settings().clone().set_protocol(redis::ProtocolVersion::RESP3);
-            let client = Client::open(info.clone().set_redis_settings(settings))?;
-            let settings = Self::settings().set_push_sender(news);
+            let resp3 = info.redis_settings().clone().set_protocol(redis::ProtocolVersion::RESP3);
+            let client = Client::open(info.clone().set_redis_settings(resp3))?;
+            let settings = settings().set_push_sender(news);
             let mut open = client.get_multiplexed_async_connection_with_config(&settings).await?;
             open.subscribe(channel).await?;
             Ok(open)

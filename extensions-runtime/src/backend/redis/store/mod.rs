@@ -5,9 +5,11 @@ mod connection;
 mod health;
 mod history;
 mod lanes;
+mod line;
 mod news;
 pub(super) mod operate;
 mod pusher;
+mod resp;
 pub(super) mod script;
 mod settle;
 mod view;
@@ -21,13 +23,12 @@ use redis::{Cmd, Value};
 use tokio::sync::oneshot;
 
 use self::connection::{Connection, Repeat};
-use self::lanes::{LaneMap, Lanes};
+use self::lanes::{LaneMap, Lanes, Wanted};
 pub(super) use self::news::News;
 use self::pusher::Pusher;
 use self::settle::Doubts;
 use self::wire::{Batch, Body, State, bounded_millis};
 use super::config::Config;
-use super::driver::Driver;
 use super::error::{self, Failure};
 use crate::job::{ClaimedJob, LeaseToken, NewJob, Progress, Purpose, WorkerId};
 use crate::queue::{
@@ -52,7 +53,7 @@ const STEP: u64 = 500;
 #[derive(Debug)]
 pub(super) struct Store {
     connection: Arc<Connection>,
-    pusher: Pusher,
+    pusher: Arc<Pusher>,
     lanes: Lanes,
     news: Arc<News>,
     doubts: Doubts,
@@ -62,7 +63,7 @@ pub(super) struct Store {
 
 impl Store {
     /// Also which layout was there. To be called on the driver.
-    pub(super) async fn open(config: &Config, driver: &Driver) -> Result<(Self, u32), QueueError> {
+    pub(super) async fn open(config: &Config) -> Result<(Self, u32), QueueError> {
         let failed = |failure: Failure| error::map(&failure, "connect");
         let connection = Arc::new(Connection::new(config).map_err(failed)?);
         health::check_version(&connection).await.map_err(failed)??;
@@ -80,7 +81,7 @@ impl Store {
         }
         health::warn(&connection, &config.place()).await;
         let store = Self {
-            pusher: Pusher::start(driver, Arc::clone(&connection)),
+            pusher: Arc::new(Pusher::new(Arc::clone(&connection))),
             connection,
             lanes: Lanes::default(),
             news: Arc::default(),
@@ -108,7 +109,11 @@ impl Store {
         self.connection.reconnect();
     }
 
-    pub(super) fn push(&self, jobs: &[NewJob]) -> oneshot::Receiver<pusher::Answer> {
+    /// A push that is on its way, and what is left to be done for it.
+    pub(super) fn push(
+        &self,
+        jobs: &[NewJob],
+    ) -> (oneshot::Receiver<pusher::Answer>, Option<impl Future<Output = ()> + Send + 'static>) {
         self.pusher.push(Batch::new(jobs))
     }
 
@@ -118,25 +123,31 @@ impl Store {
         number.max(1) * LARGEST_CLAIM
     }
 
-    pub(super) async fn reserve(&self, request: &ClaimRequest, claim: u64) -> Result<Claimed, Failure> {
-        loop {
-            let wanted = self.lanes.wanted(request);
-            let answer = self.connection.call(&script::RESERVE, Repeat::No, |cmd| {
-                cmd.arg(request.worker.as_bytes().as_slice()).arg(claim);
-                cmd.arg((request.max as u64).min(LARGEST_CLAIM)).arg(bounded_millis(request.lease));
-                cmd.arg(request.lost as u8).arg(&wanted.stamp).arg(&wanted.mask);
-                for queue in &wanted.queues {
-                    cmd.arg(queue.as_str());
+    /// Begins a claim at once.
+    pub(super) fn reserve(
+        self: &Arc<Self>,
+        request: ClaimRequest,
+        claim: u64,
+    ) -> impl Future<Output = Result<Claimed, Failure>> + Send + 'static {
+        let store = Arc::clone(self);
+        let mut wanted = self.lanes.wanted(&request);
+        let mut begun =
+            self.connection.begin(&script::RESERVE, |cmd| write_claim(&request, claim, &wanted, cmd));
+        async move {
+            loop {
+                let write = |cmd: &mut Cmd| write_claim(&request, claim, &wanted, cmd);
+                let answer = store.connection.finish(begun, &script::RESERVE, Repeat::No, write);
+                let mut parts = answer::array(answer.await?)?;
+                if parts.first().and_then(|first| answer::bytes(first).ok()) != Some(b"lanes") {
+                    return claimed(Value::Array(parts), &store.lanes.map());
                 }
-            });
-            let mut parts = answer::array(answer.await?)?;
-            if parts.first().and_then(|first| answer::bytes(first).ok()) == Some(b"lanes") {
                 let table = parts.pop().unwrap_or(Value::Nil);
                 let stamp = parts.pop().unwrap_or(Value::Nil);
-                self.lanes.learn(LaneMap::read(answer::text(&stamp)?, table)?);
-                continue;
+                store.lanes.learn(LaneMap::read(answer::text(&stamp)?, table)?);
+                wanted = store.lanes.wanted(&request);
+                let write = |cmd: &mut Cmd| write_claim(&request, claim, &wanted, cmd);
+                begun = store.connection.begin(&script::RESERVE, write);
             }
-            return claimed(Value::Array(parts), &self.lanes.map());
         }
     }
 
@@ -214,6 +225,15 @@ fn newer_layout(found: i64, place: &str) -> QueueError {
         "{place} has layout {found} of a newer release; this program knows layouts up to {LAYOUT}: update it, or choose another `prefix`"
     );
     QueueError::new(QueueErrorKind::Corrupt, "connect", what)
+}
+
+fn write_claim(request: &ClaimRequest, claim: u64, wanted: &Wanted, cmd: &mut Cmd) {
+    cmd.arg(request.worker.as_bytes().as_slice()).arg(claim);
+    cmd.arg((request.max as u64).min(LARGEST_CLAIM)).arg(bounded_millis(request.lease));
+    cmd.arg(request.lost as u8).arg(&wanted.stamp).arg(&wanted.mask);
+    for queue in &wanted.queues {
+        cmd.arg(queue.as_str());
+    }
 }
 
 fn progress_json(progress: &Progress) -> Vec<u8> {

@@ -1,15 +1,14 @@
 //! Pushes that come at the same time share a call of the script; each still learns its own outcome.
 
-use std::sync::Arc;
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use redis::Value;
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use redis::{Cmd, Value};
 use tokio::sync::oneshot;
 
-use super::super::driver::Driver;
 use super::super::error::{self, Failure};
 use super::answer;
-use super::connection::{Connection, Repeat};
+use super::connection::{Begun, Connection, Repeat};
 use super::script;
 use super::wire::{Batch, LaneTable, Runs};
 use crate::queue::{Pushed, QueueError};
@@ -26,67 +25,101 @@ struct Push {
     reply: oneshot::Sender<Answer>,
 }
 
+/// The pushes that wait for the call before to end; none while there is no call.
+type Waiting = Option<VecDeque<Push>>;
+
 #[derive(Debug)]
 pub(super) struct Pusher {
-    pushes: UnboundedSender<Push>,
+    connection: Arc<Connection>,
+    waiting: Mutex<Waiting>,
 }
 
 impl Pusher {
-    pub(super) fn start(driver: &Driver, connection: Arc<Connection>) -> Self {
-        let (pushes, inbox) = unbounded_channel();
-        driver.spawn(run(connection, inbox));
-        Self { pushes }
+    pub(super) fn new(connection: Arc<Connection>) -> Self {
+        Self { connection, waiting: Mutex::default() }
     }
 
-    pub(super) fn push(&self, batch: Batch) -> oneshot::Receiver<Answer> {
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A push, and what is to be done for it on the driver.
+    pub(super) fn push(
+        self: &Arc<Self>,
+        batch: Batch,
+    ) -> (oneshot::Receiver<Answer>, Option<impl Future<Output = ()> + Send + 'static>) {
         let (reply, answer) = oneshot::channel();
-        let _ = self.pushes.send(Push { batch, reply });
-        answer
+        let push = Push { batch, reply };
+        match &mut *self.waiting() {
+            Some(waiting) => {
+                waiting.push_back(push);
+                return (answer, None);
+            }
+            none => *none = Some(VecDeque::new()),
+        }
+        let group = vec![push];
+        let begun = begin(&self.connection, &group);
+        (answer, Some(Arc::clone(self).run(group, begun)))
     }
-}
 
-async fn run(connection: Arc<Connection>, mut inbox: UnboundedReceiver<Push>) {
-    let mut group = Vec::new();
-    let mut next = None;
-    loop {
-        let first = match next.take() {
-            Some(push) => push,
-            None => match inbox.recv().await {
-                Some(push) => push,
-                None => return,
-            },
-        };
-        let (mut jobs, mut bytes) = (first.batch.len(), first.batch.size());
-        group.push(first);
-        while let Ok(push) = inbox.try_recv() {
+    async fn run(self: Arc<Self>, mut group: Vec<Push>, mut begun: Begun) {
+        loop {
+            send(&self.connection, group, begun).await;
+            let Some(next) = self.next() else { return };
+            begun = begin(&self.connection, &next);
+            group = next;
+        }
+    }
+
+    /// The pushes of the next call.
+    fn next(&self) -> Option<Vec<Push>> {
+        let mut all = self.waiting();
+        let waiting = all.as_mut()?;
+        let (mut jobs, mut bytes, mut fit) = (0, 0, 0);
+        for push in &*waiting {
             jobs += push.batch.len();
             bytes += push.batch.size();
-            if jobs > MOST_JOBS || bytes > MOST_BYTES {
-                next = Some(push);
+            if fit > 0 && (jobs > MOST_JOBS || bytes > MOST_BYTES) {
                 break;
             }
-            group.push(push);
+            fit += 1;
         }
-        send(&connection, &mut group).await;
+        if fit == 0 {
+            *all = None;
+            return None;
+        }
+        Some(waiting.drain(..fit).collect())
     }
 }
 
-/// Sends a group in one call. What the server refuses is tried again one by one, so that nobody's push fails for another's.
-async fn send(connection: &Connection, group: &mut Vec<Push>) {
-    match call(connection, group).await {
+fn write(group: &[Push], cmd: &mut Cmd) {
+    let mut table = LaneTable::default();
+    let places: Vec<_> = group.iter().map(|push| table.places(&push.batch)).collect();
+    table.write(cmd);
+    Runs::of(group.iter().map(|push| &push.batch).zip(places.iter().map(Vec::as_slice))).write(cmd);
+}
+
+fn begin(connection: &Connection, group: &[Push]) -> Begun {
+    connection.begin(&script::PUSH, |cmd| write(group, cmd))
+}
+
+/// Ends the call of a group. What the server refuses is tried again one by one, so that nobody's push fails for another's.
+async fn send(connection: &Connection, group: Vec<Push>, begun: Begun) {
+    match call(connection, &group, begun).await {
         Ok(outcomes) => {
-            for (push, outcome) in group.drain(..).zip(outcomes) {
+            for (push, outcome) in group.into_iter().zip(outcomes) {
                 let _ = push.reply.send(Ok(outcome));
             }
         }
         Err(failure) if group.len() == 1 || failure.ends_connection() => {
-            for push in group.drain(..) {
+            for push in group {
                 let _ = push.reply.send(Err(error::map(&failure, "push")));
             }
         }
         Err(_) => {
-            for push in group.drain(..) {
-                let outcome = call(connection, std::slice::from_ref(&push)).await;
+            for push in group {
+                let alone = std::slice::from_ref(&push);
+                let outcome = call(connection, alone, begin(connection, alone)).await;
                 let outcome = outcome.map(|mut outcomes| outcomes.pop().unwrap_or_default());
                 let _ = push.reply.send(outcome.map_err(|failure| error::map(&failure, "push")));
             }
@@ -94,16 +127,8 @@ async fn send(connection: &Connection, group: &mut Vec<Push>) {
     }
 }
 
-async fn call(connection: &Connection, group: &[Push]) -> Result<Vec<Vec<Pushed>>, Failure> {
-    let mut table = LaneTable::default();
-    let places: Vec<_> = group.iter().map(|push| table.places(&push.batch)).collect();
-    let runs = Runs::of(group.iter().map(|push| &push.batch).zip(places.iter().map(Vec::as_slice)));
-    let answer = connection
-        .call(&script::PUSH, Repeat::Yes, |cmd| {
-            table.write(cmd);
-            runs.write(cmd);
-        })
-        .await?;
+async fn call(connection: &Connection, group: &[Push], begun: Begun) -> Result<Vec<Vec<Pushed>>, Failure> {
+    let answer = connection.finish(begun, &script::PUSH, Repeat::Yes, |cmd| write(group, cmd)).await?;
     outcomes(answer, group)
 }
 

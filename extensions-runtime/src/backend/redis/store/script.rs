@@ -18,15 +18,22 @@ pub(in crate::backend::redis) struct Script {
     pub(super) hash: String,
 }
 
+const WAKE: &str = include_str!("../scripts/wake.lua");
 const HEAD: &str = include_str!("../scripts/head.lua");
 const LOCK: &str = include_str!("../scripts/lock.lua");
 const JOB: &str = include_str!("../scripts/job.lua");
 const STORE: &str = include_str!("../scripts/store.lua");
 
+// What comes first in a script for the usual case: the server makes all functions of a script anew at each call, which takes longer than
+// the usual case does.
+const PLAIN_PUSH: &str = include_str!("../scripts/plain_push.lua");
+const PLAIN_CLAIM: &str = include_str!("../scripts/plain_claim.lua");
+const PLAIN_SETTLE: &str = include_str!("../scripts/plain_settle.lua");
+
 fn script(flags: &str, parts: &[&str]) -> Script {
     let flags = if flags.is_empty() { String::new() } else { format!(" flags={flags}") };
     let text = format!(
-        "#!lua{flags}\nlocal KEPT_ERRORS, LOSSES_TO_QUARANTINE, CALLBACK_LOSSES, SLOTS, LISTED_FOR = {KEPT_ERRORS}, {LOSSES_TO_QUARANTINE}, {}, {REMEMBERED}, {LISTED_FOR}\n{}",
+        "#!lua{flags}\nlocal KEPT_ERRORS, LOSSES_TO_QUARANTINE, CALLBACK_LOSSES, SLOTS, LISTED_FOR = {KEPT_ERRORS}, {LOSSES_TO_QUARANTINE}, {}, {REMEMBERED}, {LISTED_FOR}\n{WAKE}{}",
         rules::CALLBACK_LOSSES,
         parts.join("\n"),
     );
@@ -54,9 +61,9 @@ macro_rules! scripts {
 // Only a push is refused when the server's memory is used up: everything else is needed to get out of that.
 scripts! {
     OPEN "allow-oom" [HEAD, include_str!("../scripts/open.lua")];
-    PUSH "" [HEAD, LOCK, STORE, include_str!("../scripts/push.lua")];
-    RESERVE "allow-oom" [HEAD, LOCK, JOB, include_str!("../scripts/reserve.lua")];
-    SETTLE "allow-oom" [HEAD, LOCK, JOB, STORE, include_str!("../scripts/settle.lua")];
+    PUSH "" [PLAIN_PUSH, HEAD, LOCK, STORE, include_str!("../scripts/push.lua")];
+    RESERVE "allow-oom" [PLAIN_CLAIM, HEAD, LOCK, JOB, include_str!("../scripts/reserve.lua")];
+    SETTLE "allow-oom" [PLAIN_SETTLE, HEAD, LOCK, JOB, STORE, include_str!("../scripts/settle.lua")];
     EXTEND "allow-oom" [HEAD, LOCK, JOB, include_str!("../scripts/extend.lua")];
     UPKEEP "allow-oom" [HEAD, LOCK, JOB, include_str!("../scripts/upkeep.lua")];
     PRUNE "allow-oom" [HEAD, LOCK, JOB, include_str!("../scripts/prune.lua")];

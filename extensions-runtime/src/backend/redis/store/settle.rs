@@ -2,13 +2,13 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use redis::Cmd;
 
 use super::super::error::Failure;
-use super::connection::Repeat;
+use super::connection::{Begun, Repeat};
 use super::wire::{Batch, LaneTable, Runs, bounded_millis, error_json};
 use super::{Store, answer, script};
 use crate::job::{JobId, LeaseToken, WorkerId};
@@ -71,41 +71,68 @@ impl Doubts {
     }
 }
 
+/// One call that settles.
+struct Call {
+    number: u64,
+    settlements: Vec<Settlement>,
+    marks: Vec<Option<Doubt>>,
+    follow_ups: Vec<Option<Batch>>,
+}
+
+impl Call {
+    fn write(&self, process: WorkerId, cmd: &mut Cmd) {
+        let mut table = LaneTable::default();
+        let places: Vec<_> =
+            self.follow_ups.iter().map(|batch| batch.as_ref().map(|batch| table.places(batch))).collect();
+        cmd.arg(process.as_bytes().as_slice()).arg(self.number);
+        table.write(cmd);
+        for (at, end) in self.settlements.iter().enumerate() {
+            let runs = self.follow_ups[at].as_ref().zip(places[at].as_deref()).map(|jobs| Runs::of([jobs]));
+            write_end(end, self.marks[at].as_ref(), runs.as_ref(), cmd);
+        }
+    }
+}
+
 impl Store {
-    pub(in crate::backend::redis) async fn settle(
-        &self,
-        settlements: &[Settlement],
-    ) -> Result<Vec<Settled>, Failure> {
-        match self.settle_once(settlements).await {
-            Err(failure) if may_repeat_at_once(&failure) => self.settle_once(settlements).await,
-            answer => answer,
+    /// Begins to settle at once.
+    pub(in crate::backend::redis) fn settle(
+        self: Arc<Self>,
+        settlements: Vec<Settlement>,
+    ) -> impl Future<Output = Result<Vec<Settled>, Failure>> + Send + 'static {
+        let (call, begun) = self.begin_settling(settlements);
+        async move {
+            match self.finish_settling(&call, begun).await {
+                Err(failure) if may_repeat_at_once(&failure) => {
+                    let (call, begun) = self.begin_settling(call.settlements);
+                    self.finish_settling(&call, begun).await
+                }
+                answer => answer,
+            }
         }
     }
 
-    async fn settle_once(&self, settlements: &[Settlement]) -> Result<Vec<Settled>, Failure> {
-        let marks = self.doubts.marks(settlements);
-        let call = self.doubts.calls.fetch_add(1, Ordering::Relaxed);
-        let follow_ups: Vec<_> = settlements.iter().map(follow_ups).collect();
-        let mut table = LaneTable::default();
-        let places: Vec<_> =
-            follow_ups.iter().map(|batch| batch.as_ref().map(|batch| table.places(batch))).collect();
-        let answer = self.connection.call(&script::SETTLE, Repeat::No, |cmd| {
-            cmd.arg(self.doubts.process.as_bytes().as_slice()).arg(call);
-            table.write(cmd);
-            for (at, end) in settlements.iter().enumerate() {
-                let runs = follow_ups[at].as_ref().zip(places[at].as_deref()).map(|jobs| Runs::of([jobs]));
-                write_end(end, marks[at].as_ref(), runs.as_ref(), cmd);
-            }
-        });
-        match answer.await {
+    fn begin_settling(&self, settlements: Vec<Settlement>) -> (Call, Begun) {
+        let call = Call {
+            number: self.doubts.calls.fetch_add(1, Ordering::Relaxed),
+            marks: self.doubts.marks(&settlements),
+            follow_ups: settlements.iter().map(follow_ups).collect(),
+            settlements,
+        };
+        let begun = self.connection.begin(&script::SETTLE, |cmd| call.write(self.doubts.process, cmd));
+        (call, begun)
+    }
+
+    async fn finish_settling(&self, call: &Call, begun: Begun) -> Result<Vec<Settled>, Failure> {
+        let write = |cmd: &mut Cmd| call.write(self.doubts.process, cmd);
+        match self.connection.finish(begun, &script::SETTLE, Repeat::No, write).await {
             Ok(letters) => {
-                self.doubts.forget(settlements);
+                self.doubts.forget(&call.settlements);
                 let done = |letter: &u8| if *letter == b'd' { Settled::Done } else { Settled::LeaseLost };
                 Ok(answer::bytes(&letters)?.iter().map(done).collect())
             }
             Err(failure) => {
                 if failure.ends_connection() && !matches!(failure, Failure::Unsent(_)) {
-                    self.doubts.remember(call, settlements);
+                    self.doubts.remember(call.number, &call.settlements);
                 }
                 Err(failure)
             }

@@ -1,0 +1,59 @@
+-- The usual settlement, before all that an unusual one needs is made: completed attempts of one worker, each under its claim, with nothing
+-- beside their states and without results and follow-ups, while nobody lists.
+local function settle_plain()
+  local call, byte, sub, unpk = redis.call, string.byte, string.sub, struct.unpack
+  local P = KEYS[1] .. ':'
+  local n, ids, seen = #ARGV - 3, {}, {}
+  if ARGV[3] ~= '0' or n > 1000 or call('HEXISTS', P .. 'meta', 'listed') == 1 then return nil end
+  for i = 1, n do
+    local id = sub(ARGV[i + 3], 1, 16)
+    if byte(ARGV[i + 3], 32) ~= 0 or seen[id] then return nil end
+    ids[i], seen[id] = id, true
+  end
+  local clock = call('TIME')
+  local now = string.format('%.0f', clock[1] * 1000 + math.floor(clock[2] / 1000))
+  local ended = 'c' .. struct.pack('>I6', now)
+  local free = string.rep('\0', 30)
+  local states, worker = call('HMGET', P .. 'state', unpack(ids)), nil
+  local gone, kept, finished, done, ended_in = {}, {}, {}, {}, {}
+  for i = 1, n do
+    local s, how = states[i], ARGV[i + 3]
+    if not s then return nil end
+    local flags, lane = unpk('>BxI4', s, 2)
+    local token, holder = unpk('c8c16', s, 32)
+    worker = worker or holder
+    if token ~= sub(how, 17, 24) or token == '\0\0\0\0\0\0\0\0' or holder ~= worker then return nil end
+    -- OWES + UNIQUE + EXTRAS + CANCEL
+    if bit.band(flags, 212) ~= 0 then return nil end
+    local letter = byte(how, 25)
+    if letter == 122 then
+      gone[#gone + 1] = ids[i]
+    elseif letter == 107 and #s == 75 then
+      local at = #kept
+      kept[at + 1], kept[at + 2] = ids[i], 'c' .. sub(s, 2, 31) .. free .. sub(s, 62) .. ended
+      finished[at + 1], finished[at + 2] = now, ids[i]
+      done[lane] = (done[lane] or 0) + 1
+    else
+      return nil
+    end
+    ended_in[lane] = (ended_in[lane] or 0) + 1
+  end
+  if #gone > 0 then
+    call('HDEL', P .. 'state', unpack(gone))
+    call('HDEL', P .. 'jobs', unpack(gone))
+  end
+  if #kept > 0 then
+    call('HSET', P .. 'state', unpack(kept))
+    call('ZADD', P .. 'ended:completed', unpack(finished))
+  end
+  call('SREM', P .. 'held:' .. worker, unpack(ids))
+  for lane, by in pairs(ended_in) do call('HINCRBY', P .. 'counts', lane .. 'r', -by) end
+  for lane, by in pairs(done) do call('HINCRBY', P .. 'counts', lane .. 'c', by) end
+  local outcomes = string.rep('d', n)
+  call('HSET', P .. 'answers:' .. ARGV[1], ARGV[2] % SLOTS, ARGV[2] .. ':' .. outcomes)
+  call('PEXPIRE', P .. 'answers:' .. ARGV[1], 600000)
+  return outcomes
+end
+
+local outcomes = settle_plain()
+if outcomes then return outcomes end
