@@ -1,4 +1,4 @@
-//! The trait's calls, handed to the queue's threads.
+//! The trait's calls, handed to the queue's thread.
 
 use std::any::Any;
 use std::future::Future;
@@ -22,7 +22,7 @@ use crate::time::Timestamp;
 /// The longest wait while changes are heard of at once: one of them may have been lost on the way.
 const LISTENING: Duration = Duration::from_secs(5);
 
-/// How long a queue that was just opened may take until it hears of them.
+/// How long it may take from the first wait until they are.
 const BEGINS_TO_LISTEN: Duration = Duration::from_secs(2);
 
 /// The longest wait while they are not.
@@ -56,13 +56,13 @@ impl Drop for Unclaimed<'_> {
 }
 
 impl Core {
-    /// Runs a task on the queue's threads, to its end even if nobody waits for it.
+    /// Runs a task on the queue's thread, to its end even if nobody waits for it.
     pub(super) fn start<T: Send + 'static>(
         self: &Arc<Self>,
         task: impl Future<Output = Result<T, Failure>> + Send + 'static,
     ) -> Answer<T> {
         let (reply, answer) = oneshot::channel();
-        self.spawn(async move {
+        self.begin(async move {
             let _ = reply.send(task.await.map_err(|failure| failure.error));
         });
         answer
@@ -143,17 +143,19 @@ impl Core {
     }
 
     async fn settle_once(&self, settlements: &Arc<[Settlement]>) -> Result<Vec<Settled>, Failure> {
-        let keys = lane_keys(follow_ups(settlements));
-        let more = !keys.is_empty();
-        self.know_lanes("settle", keys).await?;
+        let lanes = lane_keys(follow_ups(settlements));
+        self.know_lanes("settle", &lanes).await?;
         let number = number();
-        let call = Call { transaction: more, ..Call::one("settle") };
+        let call = Call { transaction: !lanes.is_empty(), ..Call::one("settle") };
         let settled = self.driver.run(call, |conn, tried| {
             let (store, settlements) = (Arc::clone(&self.store), Arc::clone(settlements));
             Box::pin(async move { store.settle(conn, &settlements, Some(number), tried > 0).await })
         });
         let mut answers = match settled.await {
-            Ok(answers) => answers,
+            Ok(answers) => {
+                self.tell_of(&lanes);
+                answers
+            }
             Err(failure) => {
                 if failure.unsure {
                     self.store.remember(number, settlements);
@@ -210,7 +212,7 @@ impl Core {
         }
     }
 
-    /// What makes workers slow to hear of new jobs. A queue that was just opened is given the time to begin to listen.
+    /// What makes workers slow to hear of new jobs. A queue for which nobody waited yet is given the time to begin to listen.
     async fn ways_to_hear(&self) -> Vec<Finding> {
         let listening = async {
             loop {
@@ -222,6 +224,7 @@ impl Core {
             }
         };
         if self.poll.is_none() {
+            self.signal.want();
             let _ = tokio::time::timeout(BEGINS_TO_LISTEN, listening).await;
         }
         let finding = match self.poll {
@@ -317,7 +320,7 @@ impl QueueBackend for Postgres {
             let call = number();
             let (reply, claimed) = oneshot::channel();
             let task = Arc::clone(core);
-            core.spawn(async move {
+            core.begin(async move {
                 let claimed = Arc::clone(&task).reserve(Arc::new(request), call).await;
                 if let Err(Ok(claimed)) = reply.send(claimed.map_err(|failure| failure.error))
                     && !claimed.jobs.is_empty()
@@ -360,6 +363,7 @@ impl QueueBackend for Postgres {
     fn wait(&self, request: WaitRequest) -> QueueFuture<'_, ()> {
         Box::pin(async move {
             let core = &self.inner.core;
+            core.signal.want();
             let longest = core.poll.unwrap_or(if core.signal.is_listening() { LISTENING } else { DEAF });
             let timeout = tokio::time::sleep(request.timeout.min(longest));
             tokio::pin!(timeout);

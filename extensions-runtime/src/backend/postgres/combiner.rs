@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 use super::Core;
 use super::driver::{Call, Failure};
 use super::error;
-use super::store::lane_keys;
+use super::store::{Store, lane_keys, takes};
 use crate::job::NewJob;
 use crate::queue::{Pushed, QueueError};
 
@@ -85,20 +85,20 @@ impl Core {
         let (reply, answer) = oneshot::channel();
         let core = Arc::clone(self);
         if jobs.len() > GROUP {
-            self.spawn(async move {
-                let pushed = core.push_now(&[jobs]).await;
+            self.begin(async move {
+                let pushed = core.push_now([jobs].into()).await;
                 let _ = reply.send(pushed.map_err(|failure| failure.error));
             });
             return answer;
         }
-        let takes = jobs.iter().any(|job| job.unique.is_some() || job.once.is_some());
+        let takes = jobs.iter().any(takes);
         let (line, most) = self.combiner.line(takes);
         let mut state = line.state();
         state.waiting.push(Waiting { jobs, reply });
         if state.busy < most {
             state.busy += 1;
             drop(state);
-            self.spawn(async move { core.push_waiting(takes).await });
+            self.begin(async move { core.push_waiting(takes).await });
         }
         answer
     }
@@ -115,8 +115,8 @@ impl Core {
 
     /// Pushes together; if something in the group is refused, each alone, so that each learns its own outcome.
     async fn push_group(&self, group: Vec<Waiting>) {
-        let jobs: Vec<_> = group.iter().map(|waiting| Arc::clone(&waiting.jobs)).collect();
-        match self.push_now(&jobs).await {
+        let jobs = group.iter().map(|waiting| Arc::clone(&waiting.jobs)).collect();
+        match self.push_now(jobs).await {
             Ok(mut pushed) => {
                 for waiting in group {
                     let rest = pushed.split_off(waiting.jobs.len().min(pushed.len()));
@@ -125,7 +125,7 @@ impl Core {
             }
             Err(failure) if failure.refused && group.len() > 1 => {
                 for waiting in group {
-                    let alone = self.push_now(&[Arc::clone(&waiting.jobs)]).await;
+                    let alone = self.push_now([Arc::clone(&waiting.jobs)].into()).await;
                     let _ = waiting.reply.send(alone.map_err(|failure| failure.error));
                 }
             }
@@ -137,21 +137,42 @@ impl Core {
         }
     }
 
-    async fn push_now(&self, jobs: &[Arc<[NewJob]>]) -> Result<Vec<Pushed>, Failure> {
-        let all = || jobs.iter().flat_map(|jobs| jobs.iter());
+    async fn push_now(&self, jobs: Arc<[Arc<[NewJob]>]>) -> Result<Vec<Pushed>, Failure> {
+        let count = jobs.iter().map(|jobs| jobs.len()).sum();
+        let is_one = Store::is_one_statement(count);
+        let mut all_new = is_one && !all(&jobs).any(takes);
+        let lanes = lane_keys(all(&jobs));
         for _ in 0..REPLACED {
-            self.know_lanes("push", lane_keys(all())).await?;
-            let Some(parts) = self.store.columns(all()) else { continue };
-            let call = Call { transaction: parts.len() > 1, ..Call::one("push") };
-            let pushed = self.driver.run(call, move |conn, _| {
-                let (store, parts) = (Arc::clone(&self.store), parts.clone());
-                Box::pin(async move { store.push(conn, parts).await })
+            self.know_lanes("push", &lanes).await?;
+            if std::mem::take(&mut all_new) && self.push_new(Arc::clone(&jobs)).await? {
+                self.tell_of(&lanes);
+                return Ok(vec![Pushed::Queued; count]);
+            }
+            let call = Call { transaction: !is_one, ..Call::one("push") };
+            let pushed = self.driver.run(call, |conn, _| {
+                let (store, jobs) = (Arc::clone(&self.store), Arc::clone(&jobs));
+                Box::pin(async move { store.push(conn, &all(&jobs).collect::<Vec<_>>()).await })
             });
             match pushed.await? {
-                Some(pushed) => return Ok(pushed),
+                Some(pushed) => {
+                    self.tell_of(&lanes);
+                    return Ok(pushed);
+                }
                 None => self.refresh("push").await?,
             }
         }
         Err(Failure { error: error::replaced("push"), unsure: false, refused: false })
     }
+
+    async fn push_new(&self, jobs: Arc<[Arc<[NewJob]>]>) -> Result<bool, Failure> {
+        let pushed = self.driver.run(Call::one("push"), |conn, _| {
+            let (store, jobs) = (Arc::clone(&self.store), Arc::clone(&jobs));
+            Box::pin(async move { store.push_new(conn, &all(&jobs).collect::<Vec<_>>()).await })
+        });
+        pushed.await
+    }
+}
+
+fn all(pushes: &[Arc<[NewJob]>]) -> impl Iterator<Item = &NewJob> {
+    pushes.iter().flat_map(|jobs| jobs.iter())
 }

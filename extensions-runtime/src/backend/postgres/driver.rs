@@ -1,14 +1,15 @@
-//! The threads and connections of a queue: every call runs here, whoever polls its future.
+//! The thread and the connections of a queue: every call runs here, whoever polls its future.
 
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, PgConnection};
-use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::runtime::{Builder, Handle};
 use tokio::sync::futures::OwnedNotified;
 use tokio::sync::{Notify, Semaphore, oneshot};
 
@@ -63,33 +64,39 @@ pub(super) struct Failure {
     pub(super) refused: bool,
 }
 
-/// The threads; they end with the last handle.
+/// The thread; it ends with the last handle.
 #[derive(Debug)]
-pub(super) struct Threads(Option<Runtime>);
+pub(super) struct Thread {
+    handle: Handle,
+    stop: Option<oneshot::Sender<()>>,
+}
 
-impl Threads {
+impl Thread {
     pub(super) fn start() -> Result<Self, QueueError> {
-        let runtime = Builder::new_multi_thread()
-            .worker_threads(2)
-            .thread_name("extensions-postgres")
-            .enable_all()
-            .build()
-            .map_err(|error| {
-                QueueError::new(QueueErrorKind::Unavailable, "connect", "a thread could not be started")
-                    .with_source(error)
-            })?;
-        Ok(Self(Some(runtime)))
+        let failed = |error| {
+            QueueError::new(QueueErrorKind::Unavailable, "connect", "a thread could not be started")
+                .with_source(error)
+        };
+        let runtime = Builder::new_current_thread().enable_all().build().map_err(failed)?;
+        let handle = runtime.handle().clone();
+        let (stop, stopped) = oneshot::channel();
+        let run = move || {
+            let _ = runtime.block_on(stopped);
+            runtime.shutdown_background();
+        };
+        thread::Builder::new().name("extensions-postgres".to_owned()).spawn(run).map_err(failed)?;
+        Ok(Self { handle, stop: Some(stop) })
     }
 
-    pub(super) fn handle(&self) -> Option<&Handle> {
-        self.0.as_ref().map(Runtime::handle)
+    pub(super) const fn handle(&self) -> &Handle {
+        &self.handle
     }
 }
 
-impl Drop for Threads {
+impl Drop for Thread {
     fn drop(&mut self) {
-        if let Some(runtime) = self.0.take() {
-            runtime.shutdown_background();
+        if let Some(stop) = self.stop.take() {
+            let _ = stop.send(());
         }
     }
 }
@@ -114,6 +121,8 @@ struct Idle {
     conn: PgConnection,
     since: Instant,
     epoch: u64,
+    /// What the server has planned on this connection.
+    planned: Vec<&'static str>,
 }
 
 enum Broken {
@@ -138,7 +147,7 @@ impl Driver {
             link,
             timeout,
             begin: if pooled {
-                format!("BEGIN {ISOLATION}; {}", limits("SET LOCAL", timeout))
+                format!("BEGIN {ISOLATION}; {}", settings("SET LOCAL", timeout))
             } else {
                 format!("BEGIN {ISOLATION}")
             },
@@ -227,9 +236,9 @@ impl Driver {
     ) -> Result<T, Broken> {
         let _slot = self.slots.acquire().await.map_err(|_| Broken::Before(sqlx::Error::PoolClosed))?;
         let epoch = self.epoch.load(Ordering::Relaxed);
-        let mut conn = match self.take_idle(epoch) {
-            Some(conn) => conn,
-            None => self.connect().await.map_err(Broken::Before)?,
+        let (mut conn, mut planned) = match self.take_idle(epoch, call.operation) {
+            Some(idle) => (idle.conn, idle.planned),
+            None => (self.connect().await.map_err(Broken::Before)?, Vec::new()),
         };
         let transaction = call.transaction || self.pooled;
         if transaction {
@@ -243,23 +252,30 @@ impl Driver {
             }
         }
         if done.as_ref().err().is_none_or(|error| error::fate(error) != Fate::Gone) {
+            if !planned.contains(&call.operation) {
+                planned.push(call.operation);
+            }
             let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-            idle.push(Idle { conn, since: Instant::now(), epoch });
+            idle.push(Idle { conn, since: Instant::now(), epoch, planned });
         }
         done.map_err(Broken::During)
     }
 
-    fn take_idle(&self, epoch: u64) -> Option<PgConnection> {
+    /// The connection that was used last, if possible of those on which such a call is planned.
+    fn take_idle(&self, epoch: u64, operation: &'static str) -> Option<Idle> {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         idle.retain(|idle| idle.epoch == epoch && idle.since.elapsed() < IDLE);
-        idle.pop().map(|idle| idle.conn)
+        match idle.iter().rposition(|idle| idle.planned.contains(&operation)) {
+            Some(planned) => Some(idle.remove(planned)),
+            None => idle.pop(),
+        }
     }
 
     pub(super) async fn connect(&self) -> sqlx::Result<PgConnection> {
         let mut conn = self.server.connect().await?;
         if !self.pooled {
             let session = format!("SET SESSION CHARACTERISTICS AS TRANSACTION {ISOLATION}");
-            execute(&mut conn, &format!("{session}; {}", limits("SET", self.timeout))).await?;
+            execute(&mut conn, &format!("{session}; {}", settings("SET", self.timeout))).await?;
         }
         Ok(conn)
     }
@@ -269,16 +285,25 @@ async fn execute(conn: &mut PgConnection, sql: &str) -> sqlx::Result<()> {
     sqlx::raw_sql(AssertSqlSafe(sql)).execute(conn).await.map(drop)
 }
 
-/// The server gives up before the client does, so that nothing is done that the caller was told has failed.
-fn limits(set: &str, timeout: Duration) -> String {
+/// What the queue's statements run under. The server gives up before the client does, so that nothing is done that the caller was told
+/// has failed. A plan is made once per connection, without regard to statistics or values, and goes by an index also where the table
+/// was empty then; none is worth compiling.
+fn settings(set: &str, timeout: Duration) -> String {
     let (lock, statement) = (timeout.mul_f64(0.7).as_millis(), timeout.mul_f64(0.85).as_millis());
     let idle = timeout.saturating_mul(2).as_millis();
-    format!(
-        "{set} lock_timeout = {lock}; {set} statement_timeout = {statement}; {set} idle_in_transaction_session_timeout = {idle}"
-    )
+    [
+        format!("lock_timeout = {lock}"),
+        format!("statement_timeout = {statement}"),
+        format!("idle_in_transaction_session_timeout = {idle}"),
+        "plan_cache_mode = force_generic_plan".to_owned(),
+        "enable_seqscan = off".to_owned(),
+        "jit = off".to_owned(),
+    ]
+    .map(|setting| format!("{set} {setting}"))
+    .join("; ")
 }
 
-/// The answer of a task on the queue's threads.
+/// The answer of a task on the queue's thread.
 pub(super) async fn answer<T>(
     operation: &'static str,
     answer: oneshot::Receiver<Result<T, QueueError>>,

@@ -47,9 +47,9 @@ pub(super) fn timeout(operation: &'static str) -> QueueError {
     QueueError::new(QueueErrorKind::Timeout, operation, "the database server did not answer within `timeout`")
 }
 
-/// The backend's threads have ended.
+/// The backend's thread has ended.
 pub(super) fn gone(operation: &'static str) -> QueueError {
-    QueueError::new(QueueErrorKind::Other, operation, "the queue's threads have ended; open it again")
+    QueueError::new(QueueErrorKind::Other, operation, "the queue's thread has ended; open it again")
 }
 
 /// The tables were dropped or restored, and made again, just now.

@@ -8,11 +8,12 @@ use sqlx::postgres::{PgListener, PgPoolOptions};
 use super::Core;
 use crate::queue::Link;
 
-/// Listens for as long as there is a queue, from a new connection after each loss.
+/// Listens once somebody waits, for as long as there is a queue; from a new connection after each loss.
 pub(super) async fn listen(core: Weak<Core>) {
     let mut failures = 0;
     loop {
         let Some(alive) = core.upgrade() else { return };
+        alive.signal.wanted().await;
         let forgotten = alive.driver.forgotten();
         let connected = connect(&alive).await;
         drop(alive);

@@ -15,6 +15,7 @@ use std::fmt;
 use std::future::{Future, IntoFuture};
 use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Waker};
 use std::time::Duration;
 
 use sqlx::postgres::PgPool;
@@ -24,7 +25,7 @@ use tokio::sync::{Notify, oneshot};
 
 use self::combiner::Combiner;
 use self::config::Config;
-use self::driver::{Call, Driver, Failure, Threads};
+use self::driver::{Call, Driver, Failure, Thread};
 use self::signal::Signal;
 use self::store::{Place, Store};
 use crate::job::{HandlerKey, QueueName};
@@ -53,7 +54,7 @@ struct Inner {
     core: Arc<Core>,
     /// Ends the listening connection.
     closed: Arc<Notify>,
-    _threads: Threads,
+    _thread: Thread,
 }
 
 impl Drop for Inner {
@@ -62,10 +63,10 @@ impl Drop for Inner {
     }
 }
 
-/// What the tasks on the queue's threads share.
+/// What the tasks on the queue's thread share.
 #[derive(Debug)]
 struct Core {
-    threads: Handle,
+    thread: Handle,
     driver: Driver,
     store: Arc<Store>,
     signal: Signal,
@@ -173,10 +174,9 @@ impl OpenPostgres {
     /// The steps of the schema, for the place where the tables would be.
     pub(crate) async fn migrations(self) -> Result<Vec<Migration>, QueueError> {
         let config = self.checked()?;
-        let threads = Threads::start()?;
-        let Some(handle) = threads.handle().cloned() else { return Err(error::gone("connect")) };
+        let thread = Thread::start()?;
         let (reply, found) = oneshot::channel();
-        handle.spawn(async move { reply.send(planned(&config).await) });
+        thread.handle().spawn(async move { reply.send(planned(&config).await) });
         driver::answer("connect", found).await
     }
 
@@ -184,8 +184,8 @@ impl OpenPostgres {
     pub(crate) async fn open_store(self, may_change: Option<bool>) -> Result<(Postgres, u32), QueueError> {
         let mut config = self.checked()?;
         config.migrate = may_change.unwrap_or(config.migrate);
-        let threads = Threads::start()?;
-        let Some(handle) = threads.handle().cloned() else { return Err(error::gone("connect")) };
+        let thread = Thread::start()?;
+        let handle = thread.handle().clone();
         let (reply, opened) = oneshot::channel();
         let (asked, on) = (config.clone(), handle.clone());
         handle.spawn(async move { reply.send(open(asked, on).await) });
@@ -200,7 +200,7 @@ impl OpenPostgres {
                 }
             });
         }
-        Ok((Postgres { inner: Arc::new(Inner { config, core, closed, _threads: threads }) }, had))
+        Ok((Postgres { inner: Arc::new(Inner { config, core, closed, _thread: thread }) }, had))
     }
 }
 
@@ -227,7 +227,7 @@ async fn planned(config: &Config) -> Result<Vec<Migration>, QueueError> {
     tokio::time::timeout(config.timeout, looking).await.map_err(|_| error::timeout("connect"))?
 }
 
-async fn open(config: Config, threads: Handle) -> Result<(Arc<Core>, u32), QueueError> {
+async fn open(config: Config, thread: Handle) -> Result<(Arc<Core>, u32), QueueError> {
     let pooled = config.poll.is_some();
     let mut driver = driver_for(&config);
     let reaching = async {
@@ -247,7 +247,7 @@ async fn open(config: Config, threads: Handle) -> Result<(Arc<Core>, u32), Queue
     let prepared = tokio::time::timeout(config.timeout.max(MIGRATING), preparing).await;
     let (store, had) = prepared.map_err(|_| error::timeout("connect"))??;
     let core = Core {
-        threads,
+        thread,
         driver,
         store: Arc::new(store),
         signal: Signal::default(),
@@ -310,16 +310,25 @@ async fn find_schema(conn: &mut PgConnection, asked: Option<&str>) -> Result<Opt
 
 impl Core {
     fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        drop(self.threads.spawn(task));
+        drop(self.thread.spawn(task));
+    }
+
+    /// The same, but up to its first wait here, so that a request is on its way before another thread is woken.
+    fn begin(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let mut task = Box::pin(task);
+        let _on_the_thread = self.thread.enter();
+        if task.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending() {
+            self.spawn(task);
+        }
     }
 
     /// Makes the lanes that are not known, in a transaction of their own: what others read of them must be there to stay.
     async fn know_lanes(
         &self,
         operation: &'static str,
-        keys: Vec<(QueueName, HandlerKey, u32)>,
+        lanes: &[(QueueName, HandlerKey, u32)],
     ) -> Result<(), Failure> {
-        let unknown = self.store.names().unknown(&keys);
+        let unknown = self.store.names().unknown(lanes);
         if unknown.is_empty() {
             return Ok(());
         }
@@ -329,6 +338,11 @@ impl Core {
         });
         made.await?;
         self.refresh(operation).await
+    }
+
+    /// Wakes who waits here for jobs of these lanes, before the server tells of them.
+    fn tell_of(&self, lanes: &[(QueueName, HandlerKey, u32)]) {
+        lanes.iter().for_each(|(queue, ..)| self.signal.changed(Some(queue.clone())));
     }
 
     async fn refresh(&self, operation: &'static str) -> Result<(), Failure> {

@@ -13,6 +13,7 @@ use crate::queue::WaitCursor;
 pub(super) struct Signal {
     changes: Mutex<Changes>,
     news: Notify,
+    wanted: Notify,
     listening: AtomicBool,
 }
 
@@ -54,6 +55,16 @@ impl Signal {
 
     pub(super) fn news(&self) -> tokio::sync::futures::Notified<'_> {
         self.news.notified()
+    }
+
+    /// Somebody waits for changes, or will.
+    pub(super) fn want(&self) {
+        self.wanted.notify_one();
+    }
+
+    /// Ends as soon as somebody waits; at once if somebody did since it last ended.
+    pub(super) async fn wanted(&self) {
+        self.wanted.notified().await;
     }
 
     /// Whether changes of other processes arrive at once.

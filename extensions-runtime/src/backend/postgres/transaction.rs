@@ -26,8 +26,8 @@ impl Transaction for PgConnection {
         let core = core_of(queue, "push")?;
         check_names(&jobs)?;
         prepare(core, "push", self, lane_keys(jobs.iter())).await?;
-        let parts = core.store.columns(jobs.iter()).ok_or_else(|| error::replaced("push"))?;
-        let pushed = core.store.push(self, parts).await.map_err(|error| error::map(&error, "push"))?;
+        let jobs: Vec<_> = jobs.iter().collect();
+        let pushed = core.store.push(self, &jobs).await.map_err(|error| error::map(&error, "push"))?;
         pushed.ok_or_else(|| error::replaced("push"))
     }
 
@@ -115,6 +115,6 @@ async fn prepare(
         return Err(error::invalid(operation, why));
     }
     let task = Arc::clone(core);
-    let known = core.start(async move { task.know_lanes(operation, lanes).await });
+    let known = core.start(async move { task.know_lanes(operation, &lanes).await });
     super::driver::answer::<()>(operation, known).await
 }

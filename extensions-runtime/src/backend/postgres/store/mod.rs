@@ -24,6 +24,7 @@ use uuid::Uuid;
 use self::names::Who;
 pub(super) use self::names::{Names, lane_keys};
 pub(super) use self::operate::Change;
+pub(super) use self::push::takes;
 use self::settle::Unsure;
 pub(super) use self::settle::follow_ups;
 use crate::job::{JobId, JobState, LeaseToken, QueueName};
@@ -94,6 +95,7 @@ statements! {
     make_lanes = "SELECT {p}make_lanes($1, $2, $3)";
     who = names::WHO;
     lanes = names::LANES;
+    push_new = push::PUSH_NEW;
     push = push::PUSH;
     claim = claim::CLAIM;
     release_call = "SELECT {p}release_call($1)";

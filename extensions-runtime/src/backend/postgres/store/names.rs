@@ -67,6 +67,10 @@ pub(in super::super) fn lane_keys<'a>(jobs: impl Iterator<Item = &'a NewJob>) ->
     keys
 }
 
+pub(super) fn share_lane(one: &NewJob, other: &NewJob) -> bool {
+    one.queue == other.queue && one.handler == other.handler && one.point_version == other.point_version
+}
+
 impl Names {
     pub(in super::super) const fn of(&self) -> &Who {
         &self.of

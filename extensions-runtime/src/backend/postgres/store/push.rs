@@ -1,116 +1,142 @@
 //! Storing jobs (Q6–Q11, Q41).
 
+use sqlx::postgres::PgBindIterExt;
 use sqlx::{PgConnection, Row};
 use uuid::Uuid;
 
-use super::{Store, Who, job_id, span, uuid};
+use super::names::share_lane;
+use super::{Names, Query, Store, Who, job_id, span, uuid};
 use crate::job::{NewJob, UniqueUntil};
 use crate::queue::Pushed;
 
-pub(super) const PUSH: &str = "SELECT {p}push($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) FROM {p}store s WHERE s.id = $15 AND s.xmin::text = $16";
+/// Stores jobs of which none is stored and no id is taken; fails, or stores nothing, where one is. The function that looks at each costs
+/// the server twice as much.
+pub(super) const PUSH_NEW: &str = "INSERT INTO {p}jobs (id, seq, lane, state, shelf, priority, run_at, max_attempts, on_failure, enqueued_at, scheduled_at, available_at, meta, payload) SELECT w.id, n.base + w.place, w.lane, CASE WHEN w.delay > 0 THEN 0 ELSE 1 END, CASE WHEN w.delay > 0 THEN NULL ELSE 1 END, w.priority, n.now + w.delay, w.max_attempts, w.on_failure, n.now, CASE WHEN w.delay > 0 THEN n.now END, CASE WHEN w.delay > 0 THEN NULL ELSE n.now END, w.meta, w.payload FROM (SELECT {now} AS now, nextval('{p}pushes') << 20 AS base, pg_notify('{c}', $3) FROM {p}store s WHERE s.id = $1 AND s.xmin::text = $2 AND NOT EXISTS (SELECT 1 FROM {p}taken t WHERE t.id = ANY ($4) AND t.until > {now}) OFFSET 0) n CROSS JOIN unnest($4::uuid[], $5::integer[], $6::smallint[], $7::bigint[], $8::bigint[], $9::boolean[], $10::bytea[], $11::bytea[]) WITH ORDINALITY AS w (id, lane, priority, delay, max_attempts, on_failure, meta, payload, place)";
+
+pub(super) const PUSH: &str = "SELECT {p}push($4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $3) FROM {p}store s WHERE s.id = $1 AND s.xmin::text = $2";
 
 /// How many jobs one statement stores.
 const CHUNK: usize = 10_000;
 
-/// Jobs as columns.
-#[derive(Debug, Default, Clone)]
-pub(in super::super) struct Columns {
-    ids: Vec<Uuid>,
+/// What one statement stores.
+struct Batch<'a> {
+    jobs: &'a [&'a NewJob],
     lanes: Vec<i32>,
-    priorities: Vec<i16>,
-    delays: Vec<i64>,
-    max_attempts: Vec<i64>,
-    on_failures: Vec<bool>,
-    metas: Vec<Vec<u8>>,
-    payloads: Vec<Vec<u8>>,
-    special: bool,
-    keys: Vec<Option<String>>,
-    ttls: Vec<Option<i64>>,
-    starts: Vec<Option<bool>>,
-    onces: Vec<Option<i64>>,
-    touched: Vec<i32>,
+    /// The queues of the lanes.
+    queues: Vec<i32>,
     /// Whose lanes these are.
     of: Who,
 }
 
-impl Columns {
-    fn add(&mut self, job: &NewJob, (lane, queue): (i32, i32)) {
-        let unique = job.unique.as_ref();
-        self.ids.push(uuid(job.id));
-        self.lanes.push(lane);
-        self.priorities.push(job.priority.into());
-        self.delays.push(span(job.delay));
-        self.max_attempts.push(job.max_attempts.into());
-        self.on_failures.push(job.on_failure);
-        self.metas.push(serde_json::to_vec(&job.meta).unwrap_or_default());
-        self.payloads.push(job.payload.as_bytes().to_vec());
-        self.keys.push(unique.map(|unique| unique.key.as_str().to_owned()));
-        self.ttls.push(unique.and_then(|unique| unique.ttl.map(span)));
-        self.starts.push(unique.map(|unique| unique.until == UniqueUntil::Start));
-        self.onces.push(job.once.map(span));
-        self.special |= unique.is_some() || job.once.is_some();
-        if !self.touched.contains(&queue) {
-            self.touched.push(queue);
+impl<'a> Batch<'a> {
+    /// Nothing if one of the lanes is not known.
+    fn new(jobs: &'a [&'a NewJob], names: &Names) -> Option<Self> {
+        let (mut lanes, mut queues) = (Vec::with_capacity(jobs.len()), Vec::new());
+        let mut last = None;
+        for job in jobs {
+            let (lane, queue) = match last {
+                Some((last, known)) if share_lane(last, job) => known,
+                _ => names.lane_of(job)?,
+            };
+            last = Some((job, (lane, queue)));
+            lanes.push(lane);
+            if !queues.contains(&queue) {
+                queues.push(queue);
+            }
+        }
+        Some(Self { jobs, lanes, queues, of: names.of().clone() })
+    }
+
+    fn column<T>(&self, value: impl Fn(&'a NewJob) -> T) -> impl Iterator<Item = T> {
+        self.jobs.iter().map(move |job| value(job))
+    }
+
+    fn bind(&self, query: Query) -> Query {
+        query
+            .bind(self.column(|job| uuid(job.id)).bind_iter())
+            .bind(&self.lanes)
+            .bind(self.column(|job| i16::from(job.priority)).bind_iter())
+            .bind(self.column(|job| span(job.delay)).bind_iter())
+            .bind(self.column(|job| i64::from(job.max_attempts)).bind_iter())
+            .bind(self.column(|job| job.on_failure).bind_iter())
+            .bind(self.column(|job| serde_json::to_vec(&job.meta).unwrap_or_default()).bind_iter())
+            .bind(self.column(|job| job.payload.as_bytes()).bind_iter())
+    }
+
+    /// The text that tells of the push: one queue's number is understood, all else stands for every queue.
+    fn news(&self) -> String {
+        match *self.queues {
+            [queue] => queue.to_string(),
+            _ => "*".to_owned(),
         }
     }
 }
 
+/// Whether a job takes a key or an id, for which another push may have to be waited for.
+pub(in super::super) const fn takes(job: &NewJob) -> bool {
+    job.unique.is_some() || job.once.is_some()
+}
+
 impl Store {
-    /// The jobs as columns, in parts that are not too large; nothing if one of their lanes is not known.
-    pub(in super::super) fn columns<'a>(
-        &self,
-        jobs: impl Iterator<Item = &'a NewJob>,
-    ) -> Option<Vec<Columns>> {
-        let names = self.names();
-        let part = || Columns { of: names.of().clone(), ..Columns::default() };
-        let mut parts = vec![part()];
-        for job in jobs {
-            let lane = names.lane_of(job)?;
-            if parts.last().is_none_or(|part| part.ids.len() >= CHUNK) {
-                parts.push(part());
-            }
-            parts.last_mut()?.add(job, lane);
-        }
-        Some(parts)
+    /// Whether a push is made in one statement.
+    pub(in super::super) const fn is_one_statement(jobs: usize) -> bool {
+        jobs <= CHUNK
     }
 
-    /// Stores jobs; nothing is done, and nothing answered, where the store is another one than that of the columns' lanes.
+    /// Stores jobs that take nothing, in one statement; whether that was done, which it is not if one of them may be there.
+    pub(in super::super) async fn push_new(
+        &self,
+        conn: &mut PgConnection,
+        jobs: &[&NewJob],
+    ) -> sqlx::Result<bool> {
+        let Some(batch) = Batch::new(jobs, &self.names()) else { return Ok(false) };
+        let push = self.query(&self.sql.push_new).bind(batch.of.id).bind(&batch.of.xmin).bind(batch.news());
+        match batch.bind(push).execute(conn).await {
+            Ok(done) => Ok(done.rows_affected() > 0),
+            Err(sqlx::Error::Database(error)) if error.is_unique_violation() => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Stores jobs; nothing is done, and nothing answered, where one of their lanes is not known or the store is another.
     pub(in super::super) async fn push(
         &self,
         conn: &mut PgConnection,
-        parts: Vec<Columns>,
+        jobs: &[&NewJob],
     ) -> sqlx::Result<Option<Vec<Pushed>>> {
-        let mut answers = Vec::new();
-        for part in parts.into_iter().filter(|part| !part.ids.is_empty()) {
-            let n = part.ids.len();
-            let push = self
-                .query(&self.sql.push)
-                .bind(part.ids)
-                .bind(part.lanes)
-                .bind(part.priorities)
-                .bind(part.delays)
-                .bind(part.max_attempts)
-                .bind(part.on_failures)
-                .bind(part.metas)
-                .bind(part.payloads)
-                .bind(part.special)
-                .bind(part.keys)
-                .bind(part.ttls)
-                .bind(part.starts)
-                .bind(part.onces)
-                .bind(part.touched)
-                .bind(part.of.id)
-                .bind(part.of.xmin);
-            let Some(row) = push.fetch_optional(&mut *conn).await? else { return Ok(None) };
-            let holders: Option<Vec<Option<Uuid>>> = row.try_get(0)?;
-            let pushed = |holder: Option<Uuid>| {
-                holder.map_or(Pushed::Queued, |of| Pushed::Duplicate { of: job_id(of) })
-            };
-            match holders {
-                None => answers.resize(answers.len() + n, Pushed::Queued),
-                Some(holders) => answers.extend(holders.into_iter().map(pushed)),
-            }
+        let mut answers = Vec::with_capacity(jobs.len());
+        for jobs in jobs.chunks(CHUNK) {
+            let Some(batch) = Batch::new(jobs, &self.names()) else { return Ok(None) };
+            let Some(pushed) = self.push_batch(conn, &batch).await? else { return Ok(None) };
+            answers.extend(pushed);
         }
         Ok(Some(answers))
+    }
+
+    async fn push_batch(
+        &self,
+        conn: &mut PgConnection,
+        batch: &Batch<'_>,
+    ) -> sqlx::Result<Option<Vec<Pushed>>> {
+        let push = self.query(&self.sql.push).bind(batch.of.id).bind(&batch.of.xmin).bind(&batch.queues);
+        let push = batch
+            .bind(push)
+            .bind(batch.jobs.iter().any(|job| takes(job)))
+            .bind(batch.column(|job| job.unique.as_ref().map(|unique| unique.key.as_str())).bind_iter())
+            .bind(batch.column(|job| job.unique.as_ref().and_then(|unique| unique.ttl.map(span))).bind_iter())
+            .bind(
+                batch
+                    .column(|job| job.unique.as_ref().map(|unique| unique.until == UniqueUntil::Start))
+                    .bind_iter(),
+            )
+            .bind(batch.column(|job| job.once.map(span)).bind_iter());
+        let Some(row) = push.fetch_optional(conn).await? else { return Ok(None) };
+        let holders: Option<Vec<Option<Uuid>>> = row.try_get(0)?;
+        let pushed =
+            |holder: Option<Uuid>| holder.map_or(Pushed::Queued, |of| Pushed::Duplicate { of: job_id(of) });
+        Ok(Some(match holders {
+            None => vec![Pushed::Queued; batch.jobs.len()],
+            Some(holders) => holders.into_iter().map(pushed).collect(),
+        }))
     }
 }

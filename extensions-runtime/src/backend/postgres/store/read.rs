@@ -182,8 +182,9 @@ impl Store {
         let (beyond, way, start) =
             if filter.newest { ("<", "DESC", Uuid::max()) } else { (">", "ASC", Uuid::nil()) };
         let sql = format!(
-            "{RECORD} WHERE j.id {beyond} $1 AND ($2 OR j.lane = ANY ($3)) AND ($4 OR CASE WHEN j.state = 1 AND j.lane = ANY ($5) THEN 7 ELSE j.state END = ANY ($6)) AND {} ORDER BY j.id {way} LIMIT $7",
-            condition(&filter.states)
+            "{RECORD} WHERE j.id {beyond} $1 AND ($2 OR j.lane = ANY ($3)) AND ($4 OR CASE WHEN j.state = 1 AND j.lane = ANY ($5) THEN 7 ELSE j.state END = ANY ($6)) AND {} ORDER BY j.id {way} LIMIT {}",
+            condition(&filter.states),
+            i64::try_from(filter.page()).unwrap_or(i64::MAX)
         );
         let list = sqlx::query(AssertSqlSafe(self.place.fill(&sql)))
             .persistent(self.prepared)
@@ -192,8 +193,7 @@ impl Store {
             .bind(lanes)
             .bind(filter.states.is_empty())
             .bind(view.numbers(|seen| seen.unroutable))
-            .bind(filter.states.iter().copied().map(code).collect::<Vec<_>>())
-            .bind(i64::try_from(filter.page()).unwrap_or(i64::MAX));
+            .bind(filter.states.iter().copied().map(code).collect::<Vec<_>>());
         list.fetch_all(conn).await?.iter().filter_map(|row| view.record(row).transpose()).collect()
     }
 

@@ -174,8 +174,7 @@ impl Store {
         let done = settlements.iter().zip(&answers).filter(|(_, answer)| **answer == Settled::Done);
         let follow_ups: Vec<_> = done.flat_map(|(settlement, _)| follow_ups_of(&settlement.end)).collect();
         if !follow_ups.is_empty() {
-            let parts = self.columns(follow_ups.into_iter()).ok_or(sqlx::Error::RowNotFound)?;
-            self.push(conn, parts).await?.ok_or(sqlx::Error::RowNotFound)?;
+            self.push(conn, &follow_ups).await?.ok_or(sqlx::Error::RowNotFound)?;
         }
         Ok(answers)
     }
