@@ -11,7 +11,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("features", &["telemetry"]),
     ("policy", &["time"]),
     ("job", &["time"]),
-    ("telemetry", &[]),
+    ("telemetry", &["job"]),
     ("queue", &["job", "time", "telemetry"]),
     ("backend", &["queue", "job", "time", "telemetry"]),
     ("conformance", &["queue", "job", "time", "task"]),
