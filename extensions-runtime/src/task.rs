@@ -50,7 +50,12 @@ type Panic = Box<dyn Any + Send>;
 /// Runs a future to its end, or to its panic.
 pub(crate) async fn catching<F: Future>(future: F) -> Result<F::Output, Panic> {
     let mut future = pin!(future);
-    std::future::poll_fn(|cx| poll_catching(future.as_mut(), cx)).await
+    std::future::poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
+        Ok(Poll::Pending) => Poll::Pending,
+        Ok(Poll::Ready(output)) => Poll::Ready(Ok(output)),
+        Err(panic) => Poll::Ready(Err(panic)),
+    })
+    .await
 }
 
 /// Makes a future and runs it to its end, or to a panic; says once where it is not ready at once.
@@ -59,27 +64,32 @@ pub(crate) async fn catching_from<F: Future + Unpin>(
     make: impl FnOnce() -> F,
     is_pending: impl FnOnce(),
 ) -> Result<F::Output, Panic> {
-    let mut future = catch_unwind(AssertUnwindSafe(make))?;
+    let mut future = Some(catch_unwind(AssertUnwindSafe(make))?);
     let mut is_pending = Some(is_pending);
     std::future::poll_fn(|cx| {
-        let polled = poll_catching(Pin::new(&mut future), cx);
-        if polled.is_pending()
-            && let Some(is_pending) = is_pending.take()
-        {
-            is_pending();
+        let polled = catch_unwind(AssertUnwindSafe(|| {
+            let polled = future.as_mut().map_or(Poll::Pending, |future| Pin::new(future).poll(cx));
+            if polled.is_ready() {
+                // This may panic too.
+                future = None;
+            }
+            polled
+        }));
+        match polled {
+            Ok(Poll::Ready(output)) => Poll::Ready(Ok(output)),
+            Ok(Poll::Pending) => {
+                if let Some(is_pending) = is_pending.take() {
+                    is_pending();
+                }
+                Poll::Pending
+            }
+            Err(panic) => {
+                let _ = catch_unwind(AssertUnwindSafe(|| future = None));
+                Poll::Ready(Err(panic))
+            }
         }
-        polled
     })
     .await
-}
-
-#[inline]
-fn poll_catching<F: Future>(future: Pin<&mut F>, cx: &mut Context<'_>) -> Poll<Result<F::Output, Panic>> {
-    match catch_unwind(AssertUnwindSafe(|| future.poll(cx))) {
-        Ok(Poll::Pending) => Poll::Pending,
-        Ok(Poll::Ready(output)) => Poll::Ready(Ok(output)),
-        Err(panic) => Poll::Ready(Err(panic)),
-    }
 }
 
 #[cfg(test)]

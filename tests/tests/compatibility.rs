@@ -8,7 +8,7 @@ use extensions::job::{
 };
 use extensions::queue::{
     ClaimRequest, JobFilter, KnownHandler, Pushed, QueueAdmin, QueueBackend, QueueErrorKind, Retention,
-    Settle, Settled, Settlement, Sqlite, TakeLost, connect_existing, migrate,
+    Settle, Settled, Settlement, Sqlite, TakeLost, connect_existing, migrate, migrations,
 };
 
 const V1: &str = include_str!("../fixtures/envelope-v1.json");
@@ -139,7 +139,11 @@ async fn a_sqlite_database_of_version_2_is_changed_only_by_who_may_and_keeps_res
     assert_eq!(old.kind(), QueueErrorKind::InvalidConfig);
     assert!(old.context().contains("has schema 2") && old.context().contains("`migrate`"), "{old}");
     let migrated = migrate(&url).await.expect("it is brought up to date");
-    assert_eq!((migrated.from, migrated.to, migrated.is_new(), migrated.is_changed()), (2, 3, false, true));
+    let newest = migrations(&url).await.expect("the steps").last().expect("the newest").version;
+    assert_eq!(
+        (migrated.from, migrated.to, migrated.is_new(), migrated.is_changed()),
+        (2, newest, false, true)
+    );
 
     let queue = connect_existing(&url).await.expect("it is of this release");
     let records = queue.list(JobFilter::default()).await.expect("the jobs");

@@ -649,6 +649,8 @@ async fn a_job_ends_while_a_transaction_is_open_that_was_refused_its_key() {
 #[derive(Default)]
 struct Traffic {
     over: AtomicBool,
+    /// Whether the last push has been answered.
+    is_all_pushed: AtomicBool,
     pushed: Mutex<Vec<JobId>>,
     done: Mutex<Vec<JobId>>,
     /// Failed pushes, claims and settlements.
@@ -677,8 +679,9 @@ impl Traffic {
     }
 
     fn is_drained(&self) -> bool {
+        let is_all_pushed = self.is_all_pushed.load(Ordering::Relaxed);
         let pushed = self.pushed.lock().unwrap().len();
-        self.over.load(Ordering::Relaxed) && self.done.lock().unwrap().len() >= pushed
+        is_all_pushed && self.done.lock().unwrap().len() >= pushed
     }
 
     async fn work(&self, queue: &Postgres) {
@@ -728,8 +731,12 @@ async fn a_server_that_stands_still_for_a_while_loses_and_doubles_nothing() {
         server.thaw();
     }
     traffic.over.store(true, Ordering::Relaxed);
-    for task in pushers.into_iter().chain(workers) {
-        tokio::time::timeout(2 * PATIENCE, task).await.expect("all is done in the end").unwrap();
+    for pusher in pushers {
+        tokio::time::timeout(2 * PATIENCE, pusher).await.expect("all is pushed in the end").unwrap();
+    }
+    traffic.is_all_pushed.store(true, Ordering::Relaxed);
+    for worker in workers {
+        tokio::time::timeout(2 * PATIENCE, worker).await.expect("all is done in the end").unwrap();
     }
     let (pushed, done) = (traffic.pushed.lock().unwrap().clone(), traffic.done.lock().unwrap().clone());
     assert_eq!(done.len(), pushed.len());
