@@ -224,6 +224,9 @@ pub mod backends {}
 #[doc = include_str!("docs/plugins.md")]
 pub mod plugins {}
 
+#[doc = include_str!("docs/speed.md")]
+pub mod speed {}
+
 /// [console]: console
 #[doc = include_str!("docs/coming_from.md")]
 pub mod coming_from {}
