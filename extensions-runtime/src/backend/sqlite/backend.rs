@@ -17,8 +17,8 @@ use super::{Inner, Sqlite, error, health, migrations};
 use crate::job::{JobId, JobRecord, NewJob, QueueName, WorkerId};
 use crate::queue::{
     AdminOutcome, Capabilities, ClaimRequest, Claimed, Extend, Extended, Finding, HistoryEntry, JobFilter,
-    Maintained, Migration, Pushed, QueueAdmin, QueueBackend, QueueFuture, QueueStats, Retention, Settled,
-    Settlement, Tally, WaitRequest, WorkerInfo,
+    Maintained, Migration, Pushed, QueueAdmin, QueueBackend, QueueError, QueueFuture, QueueStats, Retention,
+    Settled, Settlement, Tally, WaitRequest, WorkerInfo,
 };
 use crate::time::{Clock, SystemClock};
 
@@ -45,6 +45,24 @@ impl Drop for Unclaimed<'_> {
 }
 
 impl Inner {
+    async fn reserve(&self, request: &Arc<ClaimRequest>) -> Result<Claimed, QueueError> {
+        let claim = Arc::new(AtomicI64::new(0));
+        let mut unclaimed = Unclaimed { writer: &self.writer, claim: Arc::clone(&claim), delivered: false };
+        let kind = Kind::of_jobs("reserve", self.last_claim.load(Ordering::Relaxed)).unsynced();
+        let request = Arc::clone(request);
+        let reply = self.writer.call(kind, move |tx| {
+            let (claimed, number) = tx.reserve(&request)?;
+            claim.store(number, Ordering::SeqCst);
+            Ok(claimed)
+        });
+        let claimed = reply.await;
+        unclaimed.delivered = true;
+        if let Ok(claimed) = &claimed {
+            self.last_claim.store(claimed.jobs.len(), Ordering::Relaxed);
+        }
+        claimed
+    }
+
     fn view<T: Send + 'static>(
         &self,
         operation: &'static str,
@@ -87,22 +105,15 @@ impl QueueBackend for Sqlite {
     }
 
     fn reserve(&self, request: ClaimRequest) -> QueueFuture<'_, Claimed> {
+        let request = Arc::new(request);
         Box::pin(async move {
-            let claim = Arc::new(AtomicI64::new(0));
-            let mut unclaimed =
-                Unclaimed { writer: &self.inner.writer, claim: Arc::clone(&claim), delivered: false };
-            let kind = Kind::of_jobs("reserve", self.inner.last_claim.load(Ordering::Relaxed)).unsynced();
-            let reply = self.inner.writer.call(kind, move |tx| {
-                let (claimed, number) = tx.reserve(&request)?;
-                claim.store(number, Ordering::SeqCst);
-                Ok(claimed)
-            });
-            let claimed = reply.await;
-            unclaimed.delivered = true;
-            if let Ok(claimed) = &claimed {
-                self.inner.last_claim.store(claimed.jobs.len(), Ordering::Relaxed);
+            loop {
+                let claimed = self.inner.reserve(&request).await?;
+                // Nothing yet: the claim's transaction had passed as many other jobs as one may.
+                if !claimed.jobs.is_empty() || claimed.next_due != Some(Duration::ZERO) {
+                    return Ok(claimed);
+                }
             }
-            claimed
         })
     }
 

@@ -363,6 +363,26 @@ async fn an_idle_worker_is_woken_by_another_process() {
     say(&format!("from another process: p50 {} µs, p99 {} µs", micros(50), micros(98)));
 }
 
+#[tokio::test]
+async fn a_claim_finds_its_jobs_behind_more_of_others_than_it_moves_at_once() {
+    let folder = Folder::new();
+    let queue = Sqlite::open(folder.database()).await.unwrap();
+    let others = HandlerKey::new("p", "of another worker");
+    let foreign = |number: usize| NewJob { handler: others.clone(), ..job(&number.to_string()) };
+    for thousand in 0..12 {
+        queue.push((0..1000).map(|number| foreign(1000 * thousand + number)).collect()).await.unwrap();
+    }
+    queue.push([job("mine")].into()).await.unwrap();
+    assert_eq!(claim(&queue).await.iter().map(|job| job.payload.to_text()).collect::<Vec<_>>(), ["mine"]);
+    let handlers = [KnownHandler { handler: others, max_version: 1 }];
+    let request = ClaimRequest { handlers: handlers.into(), max: 2000, ..request(WorkerId::new()) };
+    for claimed in 0..6 {
+        let jobs = queue.reserve(request.clone()).await.unwrap().jobs;
+        let expected = (2000 * claimed..2000 * (claimed + 1)).map(|number| number.to_string());
+        assert!(jobs.iter().map(|job| job.payload.to_text()).eq(expected));
+    }
+}
+
 fn end(claimed: &ClaimedJob, end: Settle) -> Settlement {
     Settlement { job: claimed.id, token: claimed.token, end }
 }

@@ -10,7 +10,7 @@ use rusqlite::{Connection, params};
 use super::heads;
 use super::row::{blob, last_error, meta, text};
 use super::shelf::READY;
-use super::{Tx, available_shelf, shelf, token};
+use super::{Tx, available_shelf, common_line, shelf, token};
 use crate::job::{ClaimedJob, JobId, LeaseToken, Payload, Purpose};
 use crate::queue::{ClaimRequest, Claimed, TakeLost, WaitCursor};
 use crate::time::millis;
@@ -21,19 +21,20 @@ pub(super) const PROMOTE: i64 = 2000;
 /// How many waiting jobs are looked at for the next of the asked queues.
 const DUE_LOOK: i64 = 64;
 
-/// Up to how many lanes are asked one by one; more are walked in the index's order.
-const FEW_LANES: usize = 4;
-
-/// Up to how many queues are; of more, the first job of each lane is remembered.
+/// Up to how many queues are asked one by one; of more, the first job of each line is remembered.
 const FEW_QUEUES: usize = 16;
 
-const NEXT_IN_LANE: &str = "SELECT priority, run_at, seq FROM extensions_jobs WHERE shelf = ?1 AND lane = ?2 AND (priority, run_at, seq) > (?3, ?4, ?5) ORDER BY priority, run_at, seq LIMIT ?6";
+/// How many jobs of other workers one claim sets apart at most.
+const PATIENCE: usize = 5000;
+
+const NEXT_IN_LINE: &str = "SELECT priority, run_at, seq, lane FROM extensions_jobs WHERE shelf = ?1 AND coalesce(line, lane) = ?2 AND (priority, run_at, seq) > (?3, ?4, ?5) ORDER BY priority, run_at, seq LIMIT ?6";
+const SET_APART: &str = "UPDATE extensions_jobs SET line = NULL WHERE seq = ?1";
 const TAKE: &str = "UPDATE extensions_jobs SET state = 2, shelf = NULL, attempt = attempt + 1, started = suspect, token = ?2, lease_until = ?3, running_at = ?4, progress = NULL WHERE seq = ?1";
 const TAKE_CALLBACK: &str =
     "UPDATE extensions_jobs SET shelf = NULL, token = ?2, lease_until = ?3 WHERE seq = ?1";
 const READ: &str = "SELECT id, lane, priority, attempt, max_attempts, on_failure, lost_count, enqueued_at, unique_key, unique_start, meta, payload, errors FROM extensions_jobs WHERE seq = ?1";
 
-/// A job's place among those of its lane.
+/// A job's place among those of its line.
 pub(super) type Rank = (i64, i64, i64);
 
 /// A job that is to be claimed.
@@ -43,41 +44,74 @@ struct Pick {
     purpose: Purpose,
 }
 
-/// What of a queue may be claimed.
+/// What is to be claimed.
+#[derive(Debug, Default)]
+struct Picks {
+    picks: Vec<Pick>,
+    /// That some were not looked at.
+    cut: bool,
+}
+
+/// What of a queue may be claimed: the common line's jobs of these lanes, and the lanes' own lines.
 struct Open {
+    common: i64,
     lanes: Arc<[i64]>,
 }
 
-/// The jobs of one shelf and lane, in order.
+/// The jobs of one shelf and line, in order.
 struct Source {
     shelf: i64,
-    lane: i64,
+    line: i64,
     read: VecDeque<Rank>,
+    /// Jobs of other lanes than those asked for that stand in the line, with their lanes.
+    passed: Vec<(i64, i64)>,
     last: Rank,
     chunk: usize,
     more: bool,
 }
 
 impl Source {
-    fn pop(&mut self, conn: &Connection, wanted: usize) -> rusqlite::Result<Option<Rank>> {
-        if self.read.is_empty() && self.more {
-            self.chunk = (self.chunk * 4).min(wanted.max(1));
-            self.fill(conn)?;
+    fn new(shelf: i64, line: i64, chunk: usize) -> Self {
+        const FIRST: Rank = (i64::MIN, i64::MIN, i64::MIN);
+        Self { shelf, line, read: VecDeque::new(), passed: Vec::new(), last: FIRST, chunk, more: true }
+    }
+
+    /// One whose first job is known.
+    fn after(shelf: i64, line: i64, head: Rank) -> Self {
+        Self { read: VecDeque::from([head]), last: head, ..Self::new(shelf, line, 4) }
+    }
+
+    fn pop(&mut self, conn: &Connection, lanes: &[i64], wanted: usize) -> rusqlite::Result<Option<Rank>> {
+        while self.read.is_empty() && self.more && self.passed.len() < PATIENCE {
+            self.fill(conn, lanes, self.chunk.clamp(1, wanted.max(1)))?;
+            self.chunk = self.chunk.saturating_mul(4);
         }
         Ok(self.read.pop_front())
     }
 
-    fn fill(&mut self, conn: &Connection) -> rusqlite::Result<()> {
-        let mut select = conn.prepare_cached(NEXT_IN_LANE)?;
+    fn fill(&mut self, conn: &Connection, lanes: &[i64], chunk: usize) -> rusqlite::Result<()> {
+        let mut select = conn.prepare_cached(NEXT_IN_LINE)?;
         let (priority, run_at, seq) = self.last;
-        let limit = i64::try_from(self.chunk).unwrap_or(i64::MAX);
-        let mut rows = select.query(params![self.shelf, self.lane, priority, run_at, seq, limit])?;
+        let limit = i64::try_from(chunk).unwrap_or(i64::MAX);
+        let mut rows = select.query(params![self.shelf, self.line, priority, run_at, seq, limit])?;
+        let mut read = 0;
         while let Some(row) = rows.next()? {
             self.last = (row.get(0)?, row.get(1)?, row.get(2)?);
-            self.read.push_back(self.last);
+            let lane = row.get(3)?;
+            if lanes.binary_search(&lane).is_ok() {
+                self.read.push_back(self.last);
+            } else {
+                self.passed.push((self.last.2, lane));
+            }
+            read += 1;
         }
-        self.more = self.read.len() == self.chunk;
+        self.more = read == chunk;
         Ok(())
+    }
+
+    /// That it was left although there may be more.
+    fn is_cut(&self) -> bool {
+        self.read.is_empty() && self.more && self.passed.len() >= PATIENCE
     }
 }
 
@@ -88,9 +122,10 @@ impl Tx<'_> {
         self.promote(now)?;
         self.names.refresh(self.conn)?;
         let (open, cursor) = self.open(request)?;
-        let picks = self.pick(&open, request)?;
+        let Picks { picks, cut } = self.pick(&open, request)?;
         let (jobs, claim) = if picks.is_empty() { (Vec::new(), 0) } else { self.take(&picks, request, now)? };
-        Ok((Claimed { jobs, cursor, next_due: self.next_due(request, now)? }, claim))
+        let next_due = if cut { Some(Duration::ZERO) } else { self.next_due(request, now)? };
+        Ok((Claimed { jobs, cursor, next_due }, claim))
     }
 
     /// Makes due jobs available, at most [`PROMOTE`]; how many.
@@ -135,8 +170,8 @@ impl Tx<'_> {
         Ok(last.filter(|_| looked == DUE_LOOK))
     }
 
-    fn pick(&mut self, open: &[Open], request: &ClaimRequest) -> rusqlite::Result<Vec<Pick>> {
-        let mut picks = Vec::new();
+    fn pick(&mut self, open: &[Open], request: &ClaimRequest) -> rusqlite::Result<Picks> {
+        let mut picks = Picks::default();
         if request.max == 0 {
             return Ok(picks);
         }
@@ -180,7 +215,10 @@ impl Tx<'_> {
             }
             cursor = changed.max(cursor);
             if !paused {
-                open.push(Open { lanes: self.names.routes(queue, &request.handlers) });
+                open.push(Open {
+                    common: common_line(queue),
+                    lanes: self.names.routes(queue, &request.handlers),
+                });
             }
         }
         Ok((open, WaitCursor(cursor)))
@@ -193,22 +231,42 @@ impl Tx<'_> {
         shelves: &[i64],
         purpose: Purpose,
         request: &ClaimRequest,
-        picks: &mut Vec<Pick>,
+        picks: &mut Picks,
     ) -> rusqlite::Result<bool> {
+        if queue.lanes.is_empty() {
+            return Ok(true);
+        }
         let max = request.max.min(usize::try_from(super::CLAIM_SIZE).unwrap_or(usize::MAX));
         let mut sources = Vec::new();
         for shelf in shelves {
-            self.sources(*shelf, &queue.lanes, max, request.queues.len() > FEW_QUEUES, &mut sources)?;
+            self.sources(*shelf, queue, max, request.queues.len() > FEW_QUEUES, &mut sources)?;
         }
+        let go_on = self.merge(&mut sources, &queue.lanes, purpose, max, request.lost, &mut picks.picks)?;
+        for source in &sources {
+            picks.cut |= source.is_cut();
+            self.set_apart(source)?;
+        }
+        Ok(go_on)
+    }
+
+    fn merge(
+        &self,
+        sources: &mut [Source],
+        lanes: &[i64],
+        purpose: Purpose,
+        max: usize,
+        lost: TakeLost,
+        picks: &mut Vec<Pick>,
+    ) -> rusqlite::Result<bool> {
         let mut heads = BinaryHeap::with_capacity(sources.len());
         for (at, source) in sources.iter_mut().enumerate() {
-            heads.extend(source.pop(self.conn, max)?.map(|rank| Reverse((rank, at))));
+            heads.extend(source.pop(self.conn, lanes, max)?.map(|rank| Reverse((rank, at))));
         }
         while picks.len() < max {
             let Some(Reverse(((_, _, seq), at))) = heads.pop() else { return Ok(true) };
             let pick = Pick { seq, purpose };
             let alone = self.is_alone(sources[at].shelf, seq)?;
-            if alone && request.lost > TakeLost::None {
+            if alone && lost > TakeLost::None {
                 if picks.is_empty() {
                     picks.push(pick);
                 }
@@ -217,9 +275,19 @@ impl Tx<'_> {
             if !alone {
                 picks.push(pick);
             }
-            heads.extend(sources[at].pop(self.conn, max - picks.len())?.map(|rank| Reverse((rank, at))));
+            let next = sources[at].pop(self.conn, lanes, max - picks.len())?;
+            heads.extend(next.map(|rank| Reverse((rank, at))));
         }
         Ok(false)
+    }
+
+    /// Moves what was passed to the lines of its lanes, so that it is passed only once.
+    fn set_apart(&mut self, source: &Source) -> rusqlite::Result<()> {
+        for (seq, lane) in &source.passed {
+            self.statement(SET_APART)?.execute([seq])?;
+            self.forget_heads(*lane)?;
+        }
+        Ok(())
     }
 
     fn is_alone(&self, on: i64, seq: i64) -> rusqlite::Result<bool> {
@@ -232,36 +300,35 @@ impl Tx<'_> {
         }
     }
 
-    /// The lanes that hold something on the shelf.
+    /// The lines of a queue that hold something on the shelf.
     fn sources(
         &mut self,
         shelf: i64,
-        lanes: &[i64],
+        queue: &Open,
         max: usize,
         many_queues: bool,
         out: &mut Vec<Source>,
     ) -> rusqlite::Result<()> {
-        const FIRST: Rank = (i64::MIN, i64::MIN, i64::MIN);
-        let source =
-            |lane, chunk| Source { shelf, lane, read: VecDeque::new(), last: FIRST, chunk, more: true };
-        if lanes.len() <= FEW_LANES && !many_queues {
-            let share = (max / lanes.len().max(1)).max(1);
-            out.extend(lanes.iter().map(|lane| source(*lane, share.div_ceil(4))));
+        if !many_queues {
+            out.push(Source::new(shelf, queue.common, max));
+            let apart = heads::scan(self.conn, shelf, &queue.lanes)?;
+            out.extend(apart.into_iter().map(|(head, lane)| Source::after(shelf, lane, head)));
             return Ok(());
         }
+        let lines: Vec<_> = std::iter::once(queue.common).chain(queue.lanes.iter().copied()).collect();
         let mut heads = if shelf == READY {
-            self.names.heads.of(self.conn, shelf, lanes)?
+            self.names.heads.of(self.conn, shelf, &lines)?
         } else {
-            heads::scan(self.conn, shelf, lanes)?
+            heads::scan(self.conn, shelf, &lines)?
         };
         if heads.len() > max {
             heads.select_nth_unstable(max);
             heads.truncate(max);
         }
-        out.extend(heads.into_iter().map(|(head, lane)| Source {
-            read: VecDeque::from([head]),
-            last: head,
-            ..source(lane, 1)
+        // The first job of the common line may be another worker's.
+        out.extend(heads.into_iter().map(|(head, line)| match line == queue.common {
+            true => Source::new(shelf, line, max),
+            false => Source::after(shelf, line, head),
         }));
         Ok(())
     }
@@ -314,7 +381,7 @@ impl Tx<'_> {
             self.unlock(text(row.get_ref(8)?).as_deref(), &id)?;
         }
         let number = row.get(1)?;
-        self.names.heads.forget(number);
+        self.forget_heads(number)?;
         let lane = self.names.known_lane(number).ok_or(rusqlite::Error::QueryReturnedNoRows)?;
         let callback = pick.purpose == Purpose::OnFailure;
         let enqueued_at = super::timestamp(row.get(7)?);

@@ -35,6 +35,11 @@ mod shelf {
     pub(super) const OWED: i64 = 4;
 }
 
+/// The line that is common to the lanes of a queue.
+const fn common_line(queue: i64) -> i64 {
+    -queue
+}
+
 /// The shelf of an available job, as an expression.
 macro_rules! available_shelf {
     () => {
@@ -172,12 +177,20 @@ impl Tx<'_> {
 
     /// Takes note that something in the lane became claimable.
     fn touch_lane(&mut self, lane: i64) -> rusqlite::Result<()> {
-        self.names.heads.forget(lane);
-        let queue = self.names.lane(self.conn, lane)?.map(|lane| lane.queue);
-        if let Some(queue) = queue {
+        if let Some(queue) = self.forget_heads(lane)? {
             self.touch(queue);
         }
         Ok(())
+    }
+
+    /// Forgets the first jobs of the lines in which a lane's jobs stand; the lane's queue.
+    fn forget_heads(&mut self, lane: i64) -> rusqlite::Result<Option<i64>> {
+        let queue = self.names.lane(self.conn, lane)?.map(|lane| lane.queue);
+        self.names.heads.forget(lane);
+        if let Some(queue) = queue {
+            self.names.heads.forget(common_line(queue));
+        }
+        Ok(queue)
     }
 
     fn statement(&self, sql: &str) -> rusqlite::Result<CachedStatement<'_>> {

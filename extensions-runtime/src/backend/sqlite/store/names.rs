@@ -23,7 +23,7 @@ pub(super) struct Names {
     queues: HashMap<QueueName, i64>,
     in_queue: HashMap<i64, (QueueName, Vec<i64>)>,
     lanes: HashMap<i64, Lane>,
-    numbers: HashMap<(QueueName, HandlerKey, u32), i64>,
+    numbers: HashMap<(QueueName, HandlerKey, u32), (i64, i64)>,
     newest: i64,
     routes: Vec<Routes>,
     pub(super) heads: Heads,
@@ -122,11 +122,11 @@ impl Names {
         &mut self.in_queue.entry(number).or_insert_with(|| (name.clone(), Vec::new())).1
     }
 
-    /// The lane of a job, which is made if need be.
-    pub(super) fn make_lane(&mut self, conn: &Connection, job: &NewJob) -> rusqlite::Result<i64> {
+    /// The lane of a job, which is made if need be, and its queue.
+    pub(super) fn make_lane(&mut self, conn: &Connection, job: &NewJob) -> rusqlite::Result<(i64, i64)> {
         let key = (job.queue.clone(), job.handler.clone(), job.point_version);
-        if let Some(lane) = self.numbers.get(&key) {
-            return Ok(*lane);
+        if let Some(place) = self.numbers.get(&key) {
+            return Ok(*place);
         }
         let found: Option<(i64, i64)> = conn
             .prepare_cached(FIND_LANE)?
@@ -141,7 +141,7 @@ impl Names {
             }
         };
         self.learn(number, Lane { queue, queue_name: key.0, handler: key.1, version: key.2 });
-        Ok(number)
+        Ok((number, queue))
     }
 
     /// Takes note of a lane. Those that were made before it may still be unknown.
@@ -151,7 +151,7 @@ impl Names {
         if let Err(place) = known.binary_search(&number) {
             known.insert(place, number);
         }
-        self.numbers.insert(key, number);
+        self.numbers.insert(key, (number, lane.queue));
         self.lanes.insert(number, lane);
     }
 

@@ -81,7 +81,7 @@ impl Tx<'_> {
             return self.wrong_state(&job);
         }
         self.statement(CANCEL)?.execute(params![job.seq, now, reason])?;
-        self.names.heads.forget(job.lane);
+        self.forget_heads(job.lane)?;
         self.unlock(job.key.as_deref(), id.as_bytes())?;
         Ok(AdminOutcome::Done)
     }

@@ -13,7 +13,7 @@ use crate::time::millis;
 pub(crate) const INSERT: &str = "INSERT INTO extensions_jobs (id, lane, state, shelf, priority, run_at, max_attempts, on_failure, enqueued_at, scheduled_at, available_at, unique_key, unique_ttl, unique_start, meta, payload) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16) ON CONFLICT (id) DO NOTHING";
 
 /// [`INSERT`] of the usual job: ready now, and without a key.
-const INSERT_READY: &str = "INSERT INTO extensions_jobs (id, lane, state, shelf, priority, run_at, max_attempts, on_failure, enqueued_at, available_at, meta, payload) VALUES (?1, ?2, 1, 1, ?3, ?4, ?5, ?6, ?4, ?4, ?7, ?8) ON CONFLICT (id) DO NOTHING";
+const INSERT_READY: &str = "INSERT INTO extensions_jobs (id, lane, state, shelf, priority, run_at, max_attempts, on_failure, enqueued_at, available_at, meta, payload, line) VALUES (?1, ?2, 1, 1, ?3, ?4, ?5, ?6, ?4, ?4, ?7, ?8, ?9) ON CONFLICT (id) DO NOTHING";
 
 /// Whether any id stays taken.
 pub(crate) const ANY_TAKEN: &str = "SELECT 1 FROM extensions_taken LIMIT 1";
@@ -74,7 +74,7 @@ pub(crate) fn row<'a>(job: &'a NewJob, meta: &'a str, lane: i64, now: i64) -> [V
 }
 
 /// What [`INSERT_READY`] is given, for a job that it is right for.
-fn ready_row<'a>(job: &'a NewJob, meta: &'a str, lane: i64, now: i64) -> Option<[Value<'a>; 8]> {
+fn ready_row<'a>(job: &'a NewJob, meta: &'a str, lane: i64, line: i64, now: i64) -> Option<[Value<'a>; 9]> {
     (job.delay.is_zero() && job.unique.is_none()).then(|| {
         [
             job.id.as_bytes().into(),
@@ -85,6 +85,7 @@ fn ready_row<'a>(job: &'a NewJob, meta: &'a str, lane: i64, now: i64) -> Option<
             job.on_failure.into(),
             meta.into(),
             job.payload.as_bytes().into(),
+            line.into(),
         ]
     })
 }
@@ -110,7 +111,7 @@ impl Tx<'_> {
         let conn = self.conn;
         let (mut insert, mut insert_ready) =
             (conn.prepare_cached(INSERT)?, conn.prepare_cached(INSERT_READY)?);
-        let mut last: Option<(&NewJob, i64)> = None;
+        let mut last: Option<(&NewJob, (i64, i64))> = None;
         let mut touched = None;
         let mut any_taken = self.statement(ANY_TAKEN)?.exists([])?;
         let mut answers = Vec::with_capacity(batch.len());
@@ -121,11 +122,12 @@ impl Tx<'_> {
                 answers.push(answer);
                 continue;
             }
-            let lane = match last {
-                Some((before, lane)) if same_lane(before, job) => lane,
+            let place = match last {
+                Some((before, place)) if same_lane(before, job) => place,
                 _ => self.names.make_lane(conn, job)?,
             };
-            let stored = match ready_row(job, meta, lane, now) {
+            let (lane, queue) = place;
+            let stored = match ready_row(job, meta, lane, super::common_line(queue), now) {
                 Some(row) => insert_ready.execute(row)?,
                 None => insert.execute(row(job, meta, lane, now))?,
             } > 0;
@@ -137,7 +139,7 @@ impl Tx<'_> {
                 self.statement(TAKE_ID)?.execute(taken)?;
                 any_taken = true;
             }
-            last = Some((job, lane));
+            last = Some((job, place));
             answers.push(Pushed::Queued);
         }
         Ok(answers)

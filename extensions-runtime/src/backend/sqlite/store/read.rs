@@ -213,13 +213,22 @@ impl<'a> View<'a> {
         Ok(stats.queues.into_values().collect())
     }
 
+    /// Jobs of all lanes stand in a queue's common line in turns, so they are counted here and not by groups.
     fn count_available(&self, stats: &mut Counts<'_>, now: Timestamp) -> rusqlite::Result<()> {
-        let sql = "SELECT lane, count(*), min(run_at) FROM extensions_jobs WHERE shelf IS NOT NULL AND shelf BETWEEN 1 AND 3 GROUP BY shelf, lane";
+        let sql =
+            "SELECT lane, run_at FROM extensions_jobs WHERE shelf IS NOT NULL AND shelf BETWEEN 1 AND 3";
         let mut select = self.conn.prepare_cached(sql)?;
         let mut rows = select.query([])?;
+        let mut lanes = HashMap::<i64, (u64, i64)>::new();
         while let Some(row) = rows.next()? {
-            let Some(queue) = stats.add(row.get(0)?, JobState::Available, row.get(1)?) else { continue };
-            let waited = now.since(timestamp(row.get(2)?));
+            let run_at = row.get(1)?;
+            let (jobs, first) = lanes.entry(row.get(0)?).or_insert((0, run_at));
+            *jobs += 1;
+            *first = run_at.min(*first);
+        }
+        for (lane, (jobs, first)) in lanes {
+            let Some(queue) = stats.add(lane, JobState::Available, jobs) else { continue };
+            let waited = now.since(timestamp(first));
             queue.oldest_wait = Some(queue.oldest_wait.unwrap_or(Duration::ZERO).max(waited));
         }
         Ok(())
