@@ -13,7 +13,7 @@ use super::run::{Enough, Run, Stopped};
 use super::{FireError, FireErrorKind, FireReport, Fired};
 use crate::handler::Context;
 use crate::instance::Extensions;
-use crate::job::DerivedIds;
+use crate::job::{DerivedIds, NewJob};
 use crate::point::{ExtensionPoint, QueuedPoint};
 use crate::registry::{InlineEntry, PointTable, Registry};
 use crate::scope::Frame;
@@ -108,8 +108,9 @@ impl Extensions {
     ) -> Result<Fired<P>, FireError> {
         let Rest { mut point, cx, stopped } = *rest;
         let run = Run::after_quiet(self, table, &cx, stopped, &mut point).await;
-        let fired = match run.finish(point) {
-            Ok(prepared) => prepared.push(self, Destination::Queue).await.map(Prepared::into_fired),
+        let mut jobs = Vec::new();
+        let fired = match run.finish(point, &mut jobs) {
+            Ok(prepared) => prepared.push(self, jobs, Destination::Queue).await.map(Prepared::into_fired),
             Err(error) => Err(error),
         };
         self.count(slice::from_ref(&fired));
@@ -175,8 +176,9 @@ impl Extensions {
     ) -> Result<Fired<P>, FireError> {
         let span = tracing::debug_span!(names::SPAN_FIRE, point = P::info().name);
         let fired = async {
-            let prepared = self.prepare(point, mode, Start::Outermost(to), enough).await?;
-            prepared.push(self, to).await.map(Prepared::into_fired)
+            let mut jobs = Vec::new();
+            let prepared = self.prepare(point, mode, Start::Outermost(to), enough, &mut jobs).await?;
+            prepared.push(self, jobs, to).await.map(Prepared::into_fired)
         };
         let fired = fired.instrument(span).await;
         if mode.unobserved {
@@ -194,8 +196,10 @@ impl Extensions {
         mode: &Mode,
     ) -> Result<Fired<P>, FireError> {
         let span = tracing::debug_span!(names::SPAN_FIRE, point = P::info().name, depth = outer.depth() + 1);
-        let prepared = self.prepare(point, mode, Start::Nested(outer), None).instrument(span).await;
-        let fired = prepared.map(|prepared| prepared.keep_for(outer));
+        let mut jobs = Vec::new();
+        let prepared = self.prepare(point, mode, Start::Nested(outer), None, &mut jobs);
+        let prepared = prepared.instrument(span).await;
+        let fired = prepared.map(|prepared| prepared.keep_for(outer, jobs));
         self.observe(&fired);
         fired
     }
@@ -209,13 +213,14 @@ impl Extensions {
         task::block_on(self.fire_nested(point, outer, &mode))
     }
 
-    /// Runs a point's inline handlers and makes its jobs.
+    /// Runs a point's inline handlers and adds its jobs to `jobs`.
     pub(super) async fn prepare<P: ExtensionPoint>(
         &self,
         mut point: P,
         mode: &Mode,
         start: Start<'_>,
         mut enough: Enough<'_, P>,
+        jobs: &mut Vec<NewJob>,
     ) -> Result<Prepared<P>, FireError> {
         let started = self.profiling().then(Instant::now);
         let view = self.view();
@@ -254,7 +259,7 @@ impl Extensions {
             Some(silence) => run.skip_all(&inline, silence),
             None => run.all(&inline, &mut point).await,
         }
-        Ok(run.finish(point)?.since(started))
+        Ok(run.finish(point, jobs)?.since(started))
     }
 
     /// The context of an outermost fire.

@@ -26,41 +26,50 @@ pub(crate) const MAX_PAYLOAD: usize = 1024 * 1024;
 /// A payload larger than this is warned about, once per point type.
 pub(crate) const LARGE_PAYLOAD: usize = 64 * 1024;
 
-/// A fire whose inline handlers are done.
+/// A fire whose inline handlers are done, and whose jobs were made.
 pub(super) struct Prepared<P: ExtensionPoint> {
     point: P,
     tally: Option<Box<Tally<P>>>,
-    jobs: Vec<NewJob>,
     started: Option<Instant>,
 }
 
 impl<P: ExtensionPoint> Prepared<P> {
+    /// Adds the jobs of the fire to `jobs`; none where it fails.
     pub(super) fn new(
         table: &PointTable<P>,
         gate: Gate<'_>,
         point: P,
         tally: Option<Box<Tally<P>>>,
+        jobs: &mut Vec<NewJob>,
     ) -> Result<Self, FireError> {
         let runs_nothing = |report: &FireReport| report.veto.is_some() || report.is_silenced();
         if tally.as_ref().is_some_and(|tally| runs_nothing(&tally.report)) {
-            return Ok(Self { point, tally, jobs: Vec::new(), started: None });
+            return Ok(Self { point, tally, started: None });
         }
-        let jobs = gate.cx.take_kept();
-        let mut prepared = Self { point, tally, jobs, started: None };
-        match prepared.make_jobs(table, gate) {
+        let mut prepared = Self { point, tally, started: None };
+        let before = jobs.len();
+        jobs.extend(gate.cx.take_kept());
+        match prepared.make_jobs(table, gate, jobs) {
             Ok(()) => Ok(prepared),
             Err(kind) => {
+                jobs.truncate(before);
                 let report = prepared.tally.map(|tally| tally.report).unwrap_or_default();
                 Err(FireError::new(kind, P::info().name).with_report(report).with_point(prepared.point))
             }
         }
     }
 
-    fn make_jobs(&mut self, table: &PointTable<P>, gate: Gate<'_>) -> Result<(), FireErrorKind> {
+    fn make_jobs(
+        &mut self,
+        table: &PointTable<P>,
+        gate: Gate<'_>,
+        jobs: &mut Vec<NewJob>,
+    ) -> Result<(), FireErrorKind> {
+        jobs.reserve(table.queued.len());
         let mut maker = JobMaker { table, gate, shared: None };
         for entry in &table.queued {
             match gate.applies(&entry.at, &self.point) {
-                Ok(()) => self.jobs.push(maker.job(entry, &self.point)?),
+                Ok(()) => jobs.push(maker.job(entry, &self.point)?),
                 Err(Held::Skipped(reason)) => Tally::skip(&mut self.tally, &entry.at.info, reason),
                 Err(Held::Failed(error)) => {
                     Tally::fail(&mut self.tally, &entry.at.info, error);
@@ -73,20 +82,17 @@ impl<P: ExtensionPoint> Prepared<P> {
         Ok(())
     }
 
-    pub(super) fn take_jobs(&mut self) -> Vec<NewJob> {
-        std::mem::take(&mut self.jobs)
-    }
-
     /// Pushes the jobs, if there are any, and notes what became of each.
     pub(super) async fn push(
         mut self,
         extensions: &Extensions,
+        jobs: Vec<NewJob>,
         to: Destination<'_>,
     ) -> Result<Self, FireError> {
-        if self.jobs.is_empty() {
+        if jobs.is_empty() {
             return Ok(self);
         }
-        let jobs: Arc<[NewJob]> = self.take_jobs().into();
+        let jobs: Arc<[NewJob]> = jobs.into();
         match extensions.push_layered(Arc::clone(&jobs), to).await {
             Ok(pushed) => {
                 self.note_pushed(&jobs, &pushed);
@@ -115,8 +121,7 @@ impl<P: ExtensionPoint> Prepared<P> {
     }
 
     /// Leaves the jobs to the push of the fire around this one.
-    pub(super) fn keep_for(mut self, outer: &Context) -> Fired<P> {
-        let jobs = self.take_jobs();
+    pub(super) fn keep_for(mut self, outer: &Context, jobs: Vec<NewJob>) -> Fired<P> {
         if !jobs.is_empty() {
             Tally::ensure(&mut self.tally).report.queued.extend(jobs.iter().map(queued));
             outer.keep(jobs);

@@ -35,11 +35,10 @@ impl Extensions {
         let mut jobs: Vec<NewJob> = Vec::new();
         let mut counts = Vec::with_capacity(points.len());
         for point in points {
-            let mut one = self.prepare(point, self.default_mode(), Start::Outermost(to), None).await;
-            let own = one.as_mut().map(Prepared::take_jobs).unwrap_or_default();
-            counts.push(own.len());
-            jobs.extend(own);
-            prepared.push(one);
+            let before = jobs.len();
+            let one = self.prepare(point, self.default_mode(), Start::Outermost(to), None, &mut jobs);
+            prepared.push(one.await);
+            counts.push(jobs.len() - before);
         }
         let fired = if jobs.is_empty() {
             prepared.into_iter().map(|one| one.map(Prepared::into_fired)).collect()

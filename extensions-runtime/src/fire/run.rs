@@ -14,6 +14,7 @@ use super::tally::{Tally, is_unit};
 use super::{FireError, FireErrorKind};
 use crate::handler::{Context, HandlerError, HandlerInfo, HandlerResult};
 use crate::instance::{Extensions, Silence, Switches};
+use crate::job::NewJob;
 use crate::point::{AnyPoint, ExtensionPoint};
 use crate::registry::{Attached, InlineCall, InlineEntry, PointTable};
 use crate::task;
@@ -255,15 +256,15 @@ impl<'a, 'e, P: ExtensionPoint> Run<'a, 'e, P> {
         }
     }
 
-    /// Turns what the inline handlers did into an error, or into a report with the jobs to push.
-    pub(super) fn finish(self, point: P) -> Result<Prepared<P>, FireError> {
+    /// Turns what the inline handlers did into an error, or into a report, with the jobs to push added to `jobs`.
+    pub(super) fn finish(self, point: P, jobs: &mut Vec<NewJob>) -> Result<Prepared<P>, FireError> {
         let failed = self.tally.as_ref().is_some_and(|tally| !tally.report.errors.is_empty());
         if failed && !self.gate.mode.graceful {
             let report = self.tally.map(|tally| tally.report).unwrap_or_default();
             let error = FireError::new(FireErrorKind::HandlerFailed, P::info().name);
             return Err(error.with_report(report).with_point(point));
         }
-        Prepared::new(self.table, self.gate, point, self.tally)
+        Prepared::new(self.table, self.gate, point, self.tally, jobs)
     }
 }
 

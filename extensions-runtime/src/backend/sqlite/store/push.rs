@@ -29,14 +29,21 @@ pub(crate) const HOLDER: &str = "SELECT job FROM extensions_locks WHERE key = ?1
 #[derive(Debug)]
 pub(crate) struct Batch {
     jobs: Arc<[NewJob]>,
-    metas: Vec<String>,
+    /// One after the other.
+    metas: String,
+    /// Where each ends.
+    ends: Vec<usize>,
 }
 
 impl Batch {
     pub(crate) fn new(jobs: Arc<[NewJob]>) -> Self {
-        let text = |job: &NewJob| serde_json::to_string(&job.meta).unwrap_or_default();
-        let metas = jobs.iter().map(text).collect();
-        Self { jobs, metas }
+        let (mut metas, mut ends) = (Vec::with_capacity(64 * jobs.len()), Vec::with_capacity(jobs.len()));
+        for job in jobs.iter() {
+            // Memory takes everything, and a meta has nothing that JSON has not.
+            let _ = serde_json::to_writer(&mut metas, &job.meta);
+            ends.push(metas.len());
+        }
+        Self { jobs, metas: String::from_utf8(metas).unwrap_or_default(), ends }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -44,7 +51,9 @@ impl Batch {
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&NewJob, &str)> {
-        self.jobs.iter().zip(self.metas.iter().map(String::as_str))
+        let starts = std::iter::once(0).chain(self.ends.iter().copied());
+        let metas = starts.zip(&self.ends).map(|(start, end)| &self.metas[start..*end]);
+        self.jobs.iter().zip(metas)
     }
 }
 
