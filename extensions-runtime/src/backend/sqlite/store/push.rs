@@ -1,8 +1,8 @@
 //! Storing jobs (Q6–Q11, Q41).
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
-use rusqlite::OptionalExtension;
+use rusqlite::{OptionalExtension, params_from_iter};
 
 use super::value::Value;
 use super::{Tx, code, shelf};
@@ -12,8 +12,27 @@ use crate::time::millis;
 
 pub(crate) const INSERT: &str = "INSERT INTO extensions_jobs (id, lane, state, shelf, priority, run_at, max_attempts, on_failure, enqueued_at, scheduled_at, available_at, unique_key, unique_ttl, unique_start, meta, payload) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16) ON CONFLICT (id) DO NOTHING";
 
-/// [`INSERT`] of the usual job: ready now, and without a key.
-const INSERT_READY: &str = "INSERT INTO extensions_jobs (id, lane, state, shelf, priority, run_at, max_attempts, on_failure, enqueued_at, available_at, meta, payload, line) VALUES (?1, ?2, 1, 1, ?3, ?4, ?5, ?6, ?4, ?4, ?7, ?8, ?9) ON CONFLICT (id) DO NOTHING";
+/// How many usual jobs are stored with one statement, where there are so many.
+const ROWS: usize = 16;
+
+/// [`INSERT`] of usual jobs: ready now, and without a key. What they share is given first, then each one's [`usual_row`].
+static INSERT_USUAL: LazyLock<String> = LazyLock::new(|| insert_usual(1));
+static INSERT_ROWS: LazyLock<String> = LazyLock::new(|| insert_usual(ROWS));
+
+fn insert_usual(rows: usize) -> String {
+    let row = |row: usize| {
+        let [id, lane, line, priority, max, on_failure, meta, payload] =
+            std::array::from_fn(|column| 2 + USUAL * row + column);
+        format!(
+            "(?{id}, ?{lane}, ?{line}, 1, 1, ?{priority}, ?1, ?{max}, ?{on_failure}, ?1, ?1, ?{meta}, ?{payload})"
+        )
+    };
+    let rows: Vec<_> = (0..rows).map(row).collect();
+    format!(
+        "INSERT INTO extensions_jobs (id, lane, line, state, shelf, priority, run_at, max_attempts, on_failure, enqueued_at, available_at, meta, payload) VALUES {} ON CONFLICT (id) DO NOTHING",
+        rows.join(", ")
+    )
+}
 
 /// Whether any id stays taken.
 pub(crate) const ANY_TAKEN: &str = "SELECT 1 FROM extensions_taken LIMIT 1";
@@ -82,19 +101,20 @@ pub(crate) fn row<'a>(job: &'a NewJob, meta: &'a str, lane: i64, now: i64) -> [V
     ]
 }
 
-/// What [`INSERT_READY`] is given, for a job that it is right for.
-fn ready_row<'a>(job: &'a NewJob, meta: &'a str, lane: i64, line: i64, now: i64) -> Option<[Value<'a>; 9]> {
-    (job.delay.is_zero() && job.unique.is_none()).then(|| {
+const USUAL: usize = 8;
+
+/// What differs from one usual job to the next; nothing for another job.
+fn usual_row<'a>(job: &'a NewJob, meta: &'a str, lane: i64, queue: i64) -> Option<[Value<'a>; USUAL]> {
+    (job.delay.is_zero() && job.unique.is_none() && job.once.is_none()).then(|| {
         [
             job.id.as_bytes().into(),
             lane.into(),
+            super::common_line(queue).into(),
             i64::from(job.priority).into(),
-            now.into(),
             job.max_attempts.into(),
             job.on_failure.into(),
             meta.into(),
             job.payload.as_bytes().into(),
-            line.into(),
         ]
     })
 }
@@ -118,10 +138,9 @@ impl Tx<'_> {
     pub(crate) fn push(&mut self, batch: &Batch) -> rusqlite::Result<Vec<Pushed>> {
         let now = super::now();
         let conn = self.conn;
-        let (mut insert, mut insert_ready) =
-            (conn.prepare_cached(INSERT)?, conn.prepare_cached(INSERT_READY)?);
+        let mut insert = conn.prepare_cached(INSERT)?;
         let mut last: Option<(&NewJob, (i64, i64))> = None;
-        let mut touched = None;
+        let mut usual = Vec::with_capacity(ROWS.min(batch.len()));
         let mut any_taken = self.statement(ANY_TAKEN)?.exists([])?;
         let mut answers = Vec::with_capacity(batch.len());
         for (job, meta) in batch.iter() {
@@ -131,27 +150,44 @@ impl Tx<'_> {
                 answers.push(answer);
                 continue;
             }
+            answers.push(Pushed::Queued);
             let place = match last {
                 Some((before, place)) if same_lane(before, job) => place,
-                _ => self.names.make_lane(conn, job)?,
+                _ => {
+                    let place = self.names.make_lane(conn, job)?;
+                    self.touch_lane(place.0)?;
+                    place
+                }
             };
+            last = Some((job, place));
             let (lane, queue) = place;
-            let stored = match ready_row(job, meta, lane, super::common_line(queue), now) {
-                Some(row) => insert_ready.execute(row)?,
-                None => insert.execute(row(job, meta, lane, now))?,
-            } > 0;
-            if stored && touched != Some(lane) {
-                self.touch_lane(lane)?;
-                touched = Some(lane);
+            if let Some(row) = usual_row(job, meta, lane, queue) {
+                usual.push(row);
+                if usual.len() == ROWS {
+                    self.store_usual(&mut usual, now)?;
+                }
+                continue;
             }
+            self.store_usual(&mut usual, now)?;
+            let stored = insert.execute(row(job, meta, lane, now))? > 0;
             if let Some(taken) = take_id(job, now).filter(|_| stored) {
                 self.statement(TAKE_ID)?.execute(taken)?;
                 any_taken = true;
             }
-            last = Some((job, place));
-            answers.push(Pushed::Queued);
         }
+        self.store_usual(&mut usual, now)?;
         Ok(answers)
+    }
+
+    fn store_usual(&self, rows: &mut Vec<[Value<'_>; USUAL]>, now: i64) -> rusqlite::Result<()> {
+        let (sql, size) = if rows.len() == ROWS { (&*INSERT_ROWS, ROWS) } else { (&*INSERT_USUAL, 1) };
+        let now = Value::from(now);
+        for rows in rows.chunks_exact(size) {
+            let values = std::iter::once(&now).chain(rows.iter().flatten());
+            self.statement(sql)?.execute(params_from_iter(values))?;
+        }
+        rows.clear();
+        Ok(())
     }
 
     /// The answer, if the job is not to be stored; else its key is its own now.
