@@ -136,7 +136,10 @@ fn main() -> Result<(), BoxError> {
     if let [flag, role, rest @ ..] = &arguments[..]
         && flag == "--subject"
     {
-        if let Some(answer) = runtime.block_on(subject(role, rest))? {
+        // In a task, as the code of a program is: one in `block_on` would have to be woken on a thread of its own for every answer.
+        let (role, rest) = (role.clone(), rest.to_vec());
+        let subject = runtime.spawn(async move { subject(&role, &rest).await });
+        if let Some(answer) = runtime.block_on(subject)?? {
             println!("{}", serde_json::to_string(&answer)?);
         }
         return Ok(());
