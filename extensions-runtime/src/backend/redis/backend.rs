@@ -1,13 +1,13 @@
-//! The trait's calls, begun by their callers and ended by the driver.
+//! The trait's calls, made by those who await them.
 
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use tokio::sync::oneshot::{self, Receiver};
 use tokio::time::{Instant, sleep_until};
 
+use super::driver::Driver;
 use super::error::{self, Failure};
 use super::store::{Store, operate::Act, script};
 use super::{Inner, Redis};
@@ -23,7 +23,7 @@ use crate::time::Timestamp;
 const POLL: Duration = Duration::from_secs(1);
 
 impl Inner {
-    /// Begins a step at once, and runs the rest of it on the driver to its end, even if the future is dropped.
+    /// Begins a step at once, where it is awaited, and ends it even if the future is dropped.
     fn call<T, F>(
         &self,
         operation: &'static str,
@@ -34,15 +34,8 @@ impl Inner {
         F: Future<Output = Result<T, Failure>> + Send + 'static,
     {
         Box::pin(async move {
-            let (reply, answer) = oneshot::channel();
-            let step = step(Arc::clone(&self.store));
-            self.driver.spawn(async move {
-                let _ = reply.send(step.await);
-            });
-            match answer.await {
-                Ok(answer) => answer.map_err(|failure| error::map(&failure, operation)),
-                Err(_) => Err(error::gone(operation)),
-            }
+            let answer = self.driver.run(step(Arc::clone(&self.store))).await;
+            answer.map_err(|failure| error::map(&failure, operation))
         })
     }
 
@@ -54,42 +47,34 @@ impl Inner {
     }
 }
 
-/// A claim on its way; what it brought is given back if nobody takes it.
-struct Delivery<'a> {
-    inner: &'a Inner,
-    answer: Receiver<Result<Claimed, QueueError>>,
+/// What came of a claim; given back if nobody takes it, or it did not arrive.
+struct Delivery {
+    driver: Arc<Driver>,
+    store: Arc<Store>,
     worker: WorkerId,
     claim: u64,
+    answer: Result<Claimed, Failure>,
 }
 
-impl Drop for Delivery<'_> {
-    fn drop(&mut self) {
-        self.answer.close();
-        if let Ok(Ok(claimed)) = self.answer.try_recv()
-            && !claimed.jobs.is_empty()
-        {
-            let (store, worker, claim) = (Arc::clone(&self.inner.store), self.worker, self.claim);
-            self.inner.driver.spawn(async move { store.give_back(worker, claim).await });
+impl Delivery {
+    fn take(mut self) -> Result<Claimed, QueueError> {
+        match &mut self.answer {
+            Ok(claimed) => Ok(Claimed { jobs: std::mem::take(&mut claimed.jobs), ..*claimed }),
+            Err(failure) => Err(error::map(failure, "reserve")),
         }
     }
 }
 
-/// Hands a claim over, and gives it back where its answer does not arrive.
-async fn deliver(
-    store: Arc<Store>,
-    answer: impl Future<Output = Result<Claimed, Failure>>,
-    worker: WorkerId,
-    claim: u64,
-    reply: oneshot::Sender<Result<Claimed, QueueError>>,
-) {
-    let answer = answer.await;
-    let lost = matches!(&answer, Err(failure) if failure.ends_connection());
-    let unclaimed = match reply.send(answer.map_err(|failure| error::map(&failure, "reserve"))) {
-        Err(Ok(claimed)) => !claimed.jobs.is_empty(),
-        _ => false,
-    };
-    if lost || unclaimed {
-        store.give_back(worker, claim).await;
+impl Drop for Delivery {
+    fn drop(&mut self) {
+        let may_be_held = match &self.answer {
+            Ok(claimed) => !claimed.jobs.is_empty(),
+            Err(failure) => failure.ends_connection(),
+        };
+        if may_be_held {
+            let (store, worker, claim) = (Arc::clone(&self.store), self.worker, self.claim);
+            self.driver.spawn(async move { store.give_back(worker, claim).await });
+        }
     }
 }
 
@@ -103,28 +88,20 @@ impl QueueBackend for Redis {
     }
 
     fn push(&self, jobs: Arc<[NewJob]>) -> QueueFuture<'_, Vec<Pushed>> {
-        Box::pin(async move {
-            if jobs.is_empty() {
-                return Ok(Vec::new());
-            }
-            let (answer, rest) = self.inner.store.push(&jobs);
-            if let Some(rest) = rest {
-                self.inner.driver.spawn(rest);
-            }
-            answer.await.unwrap_or_else(|_| Err(error::gone("push")))
-        })
+        if jobs.is_empty() {
+            return Box::pin(async { Ok(Vec::new()) });
+        }
+        Box::pin(async move { self.inner.driver.run(self.inner.store.push(&jobs)).await })
     }
 
     fn reserve(&self, request: ClaimRequest) -> QueueFuture<'_, Claimed> {
         Box::pin(async move {
-            let (reply, answer) = oneshot::channel();
             let claim = self.inner.store.next_claim();
+            let (driver, store) = (Arc::clone(&self.inner.driver), Arc::clone(&self.inner.store));
             let worker = request.worker;
-            let mut delivery = Delivery { inner: &self.inner, answer, worker, claim };
-            let store = Arc::clone(&self.inner.store);
             let claimed = store.reserve(request, claim);
-            self.inner.driver.spawn(deliver(store, claimed, worker, claim, reply));
-            (&mut delivery.answer).await.unwrap_or_else(|_| Err(error::gone("reserve")))
+            let delivery = async move { Delivery { answer: claimed.await, driver, store, worker, claim } };
+            self.inner.driver.run(delivery).await.take()
         })
     }
 

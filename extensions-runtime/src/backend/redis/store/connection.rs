@@ -16,7 +16,7 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::super::config::{Config, Topology};
 use super::super::error::Failure;
-use super::line::{self, Line};
+use super::line::{Answer, Line};
 use super::script::Script;
 use crate::queue::Link;
 
@@ -47,16 +47,14 @@ impl Open {
     async fn to(client: &Client) -> RedisResult<Self> {
         let server = client.get_connection_info();
         Ok(match server.addr() {
-            ConnectionAddr::Tcp(host, port) => {
-                Self::Plain(Arc::new(Line::open((host, *port), server).await?))
-            }
+            ConnectionAddr::Tcp(host, port) => Self::Plain(Line::open((host, *port), server).await?),
             _ => Self::Library(client.get_multiplexed_async_connection_with_config(&settings()).await?),
         })
     }
 
     async fn send(&mut self, cmd: &Cmd) -> RedisResult<Value> {
         match self {
-            Self::Plain(line) => line::answered(line.send(cmd)).await,
+            Self::Plain(line) => line.send(cmd).get().await,
             Self::Library(open) => open.req_packed_command(cmd).await.and_then(Value::extract_error),
             Self::Cluster(open) => open.req_packed_command(cmd).await.and_then(Value::extract_error),
         }
@@ -75,13 +73,8 @@ pub(super) struct Begun {
     sent: Option<Sent>,
 }
 
-/// A call on its way, and the line, which is to outlive it.
-#[derive(Debug)]
-struct Sent {
-    number: u64,
-    line: Arc<Line>,
-    answer: line::Answer,
-}
+/// A call on its way over a connection with that number.
+type Sent = (u64, Answer);
 
 #[derive(Default)]
 struct Slot {
@@ -155,7 +148,7 @@ impl Connection {
 
     /// Calls a script with the store's one key, by its hash; by its text where the server has forgotten it.
     pub(super) async fn call(
-        &self,
+        self: &Arc<Self>,
         script: &'static Script,
         repeat: Repeat,
         arguments: impl Fn(&mut Cmd),
@@ -166,16 +159,18 @@ impl Connection {
 
     /// Begins such a call, on any thread: it is on its way at once where a connection is open.
     pub(super) fn begin(&self, script: &'static Script, arguments: impl Fn(&mut Cmd)) -> Begun {
-        let sent = self.line().map(|(number, line)| {
-            let answer = line.send(&self.script("EVALSHA", &script.hash, arguments));
-            Sent { number, line, answer }
-        });
+        let sent = match self.current() {
+            Some((number, Open::Plain(line))) => {
+                Some((number, line.send(&self.script("EVALSHA", &script.hash, arguments))))
+            }
+            _ => None,
+        };
         Begun { deadline: self.deadline(), sent }
     }
 
-    /// Does the rest of it, on the driver.
+    /// Does the rest of it, in the driver's context.
     pub(super) async fn finish(
-        &self,
+        self: &Arc<Self>,
         Begun { deadline, sent }: Begun,
         script: &'static Script,
         repeat: Repeat,
@@ -191,12 +186,12 @@ impl Connection {
         }
     }
 
-    pub(super) async fn command(&self, cmd: &Cmd) -> Result<Value, Failure> {
+    pub(super) async fn command(self: &Arc<Self>, cmd: &Cmd) -> Result<Value, Failure> {
         self.send(None, || cmd.clone(), Repeat::Yes, self.deadline()).await
     }
 
     async fn send(
-        &self,
+        self: &Arc<Self>,
         mut sent: Option<Sent>,
         cmd: impl Fn() -> Cmd,
         repeat: Repeat,
@@ -205,9 +200,7 @@ impl Connection {
         let mut refusals = 0;
         loop {
             let (number, answer) = match sent.take() {
-                Some(Sent { number, answer, line: _held }) => {
-                    (number, timeout_at(deadline, line::answered(answer)).await)
-                }
+                Some((number, answer)) => (number, timeout_at(deadline, answer.get()).await),
                 None => {
                     let (number, mut open) =
                         self.opened(deadline).await.map_err(|why| Failure::Unsent(Box::new(why)))?;
@@ -243,18 +236,23 @@ impl Connection {
         }
     }
 
-    /// The line that is open, where there is one and nobody is about to change that.
-    fn line(&self) -> Option<(u64, Arc<Line>)> {
-        match &self.slot.try_lock().ok()?.open {
-            Some((number, Open::Plain(line))) if *number > self.broken.load(Ordering::Relaxed) => {
-                Some((*number, Arc::clone(line)))
-            }
-            _ => None,
-        }
+    /// What is open, if nobody is about to change that.
+    fn current(&self) -> Option<(u64, Open)> {
+        let slot = self.slot.try_lock().ok()?;
+        slot.open.clone().filter(|(number, _)| *number > self.broken.load(Ordering::Relaxed))
     }
 
-    /// The connection that is open, or a new one.
-    async fn opened(&self, deadline: Instant) -> Result<(u64, Open), Failure> {
+    /// The connection that is open, or a new one; made on the driver, since others may wait for it too.
+    async fn opened(self: &Arc<Self>, deadline: Instant) -> Result<(u64, Open), Failure> {
+        if let Some(open) = self.current() {
+            return Ok(open);
+        }
+        let this = Arc::clone(self);
+        let opening = tokio::spawn(async move { this.open(deadline).await });
+        opening.await.unwrap_or(Err(Failure::Silent(self.timeout)))
+    }
+
+    async fn open(&self, deadline: Instant) -> Result<(u64, Open), Failure> {
         let silent = || Failure::Silent(self.timeout);
         let mut slot = timeout_at(deadline, self.slot.lock()).await.map_err(|_| silent())?;
         loop {

@@ -1,6 +1,7 @@
 //! What the server's settings promise, looked at when the queue is opened and when an operator asks.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use redis::Value;
 
@@ -19,13 +20,13 @@ fn fields(info: &str) -> HashMap<&str, &str> {
     info.lines().filter_map(|line| line.trim_end().split_once(':')).collect()
 }
 
-async fn ask(connection: &Connection, words: &[&str]) -> Result<Value, Failure> {
+async fn ask(connection: &Arc<Connection>, words: &[&str]) -> Result<Value, Failure> {
     let mut cmd = redis::cmd(words[0]);
     cmd.arg(&words[1..]);
     connection.command(&cmd).await
 }
 
-async fn info(connection: &Connection, section: &str) -> Result<String, Failure> {
+async fn info(connection: &Arc<Connection>, section: &str) -> Result<String, Failure> {
     Ok(match ask(connection, &["INFO", section]).await? {
         Value::VerbatimString { text, .. } => text,
         value => answer::text(&value)?.to_owned(),
@@ -33,7 +34,7 @@ async fn info(connection: &Connection, section: &str) -> Result<String, Failure>
 }
 
 /// Refuses a server that is too old.
-pub(super) async fn check_version(connection: &Connection) -> Result<Result<(), QueueError>, Failure> {
+pub(super) async fn check_version(connection: &Arc<Connection>) -> Result<Result<(), QueueError>, Failure> {
     let info = info(connection, "server").await?;
     let fields = fields(&info);
     let version = fields.get("redis_version").copied().unwrap_or_default();
@@ -46,7 +47,7 @@ pub(super) async fn check_version(connection: &Connection) -> Result<Result<(), 
 }
 
 /// Says which settings let jobs get lost.
-pub(super) async fn warn(connection: &Connection, place: &str) {
+pub(super) async fn warn(connection: &Arc<Connection>, place: &str) {
     let (Ok(memory), Ok(persistence)) =
         (info(connection, "memory").await, info(connection, "persistence").await)
     else {
@@ -90,7 +91,7 @@ impl Store {
     }
 }
 
-async fn setting(connection: &Connection, name: &str) -> Option<String> {
+async fn setting(connection: &Arc<Connection>, name: &str) -> Option<String> {
     let answered = ask(connection, &["CONFIG", "GET", name]).await.ok()?;
     let (_, value) = answer::pairs(answered).ok()?.into_iter().next()?;
     answer::text(&value).ok().map(str::to_owned)

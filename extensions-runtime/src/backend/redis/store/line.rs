@@ -1,20 +1,25 @@
-//! A connection over plain TCP: whoever calls writes to it, without a detour over the driver, which reads the answers.
+//! A connection over plain TCP: whoever calls writes to it, and reads the answer if that comes at once; else the driver reads it.
 
 use std::collections::VecDeque;
-use std::io;
+use std::io::{self, Write};
+use std::net::TcpStream;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use redis::{Cmd, ConnectionInfo, RedisResult, Value};
-use tokio::net::TcpStream;
+use tokio::io::Interest;
+use tokio::sync::oneshot::error::TryRecvError;
 use tokio::sync::{Notify, oneshot};
-use tokio::task::AbortHandle;
+use tokio::task::{AbortHandle, yield_now};
 
 use super::resp::Inbox;
 
-pub(super) type Answer = oneshot::Receiver<RedisResult<Value>>;
+/// For how long a caller's thread waits for its answer: about what it costs to be woken by another thread.
+const LOOK: Duration = Duration::from_micros(100);
 
-/// How much is read at a time.
-const CHUNK: usize = 1 << 16;
+/// After a look in vain a call is made without one, and twice as many after each further one, up to so many.
+const LONGEST_PAUSE: u32 = 1 << 10;
 
 /// Ends when nobody holds it any more.
 #[derive(Debug)]
@@ -27,8 +32,10 @@ pub(super) struct Line {
 struct Wire {
     stream: TcpStream,
     calls: Mutex<Calls>,
-    /// That something is left to be written.
-    left: Notify,
+    inbox: Mutex<Inbox>,
+    /// That there is something to be read or written for the driver.
+    wanted: Notify,
+    looks: Looks,
 }
 
 #[derive(Debug, Default)]
@@ -41,52 +48,55 @@ struct Calls {
     over: bool,
 }
 
+/// A call that was sent, and the line, which is to outlive it.
+#[derive(Debug)]
+pub(super) struct Answer {
+    line: Arc<Line>,
+    reply: oneshot::Receiver<RedisResult<Value>>,
+}
+
 impl Line {
     /// To be called on the driver.
-    pub(super) async fn open(place: (&str, u16), server: &ConnectionInfo) -> RedisResult<Self> {
-        let stream = TcpStream::connect(place).await?;
+    pub(super) async fn open(place: (&str, u16), server: &ConnectionInfo) -> RedisResult<Arc<Self>> {
+        let stream = tokio::net::TcpStream::connect(place).await?;
         stream.set_nodelay(true)?;
-        let wire = Arc::new(Wire { stream, calls: Mutex::default(), left: Notify::new() });
+        let wire = Arc::new(Wire {
+            stream: stream.into_std()?,
+            calls: Mutex::default(),
+            inbox: Mutex::default(),
+            wanted: Notify::new(),
+            looks: Looks::default(),
+        });
         let driven = tokio::spawn(drive(Arc::clone(&wire))).abort_handle();
-        let line = Self { wire, driven };
+        let line = Arc::new(Self { wire, driven });
         let settings = server.redis_settings();
         if let Some(password) = settings.password() {
-            line.ask(redis::cmd("AUTH").arg(settings.username()).arg(password)).await?;
+            line.send(redis::cmd("AUTH").arg(settings.username()).arg(password)).get().await?;
         }
         if settings.db() != 0 {
-            line.ask(redis::cmd("SELECT").arg(settings.db())).await?;
+            line.send(redis::cmd("SELECT").arg(settings.db())).get().await?;
         }
         Ok(line)
     }
 
-    async fn ask(&self, cmd: &Cmd) -> RedisResult<Value> {
-        answered(self.send(cmd)).await
-    }
-
     /// Sends a call; at once, where there is room.
-    pub(super) fn send(&self, cmd: &Cmd) -> Answer {
+    pub(super) fn send(self: &Arc<Self>, cmd: &Cmd) -> Answer {
         let call = cmd.get_packed_command();
         let (reply, answer) = oneshot::channel();
+        let answer = Answer { line: Arc::clone(self), reply: answer };
         let mut calls = self.wire.calls();
         if calls.over {
             return answer;
         }
         calls.open.push_back(reply);
-        // An error comes up again where the driver writes.
-        let written =
-            if calls.unsent.is_empty() { self.wire.stream.try_write(&call).unwrap_or(0) } else { 0 };
+        // An error comes up again where answers are read.
+        let written = if calls.unsent.is_empty() { (&self.wire.stream).write(&call).unwrap_or(0) } else { 0 };
         if written < call.len() {
             calls.unsent.extend_from_slice(&call[written..]);
-            self.wire.left.notify_one();
+            self.wire.wanted.notify_one();
         }
         answer
     }
-}
-
-/// What came of a call; an error where the connection ended before.
-pub(super) async fn answered(answer: Answer) -> RedisResult<Value> {
-    let lost = || Err(io::Error::from(io::ErrorKind::BrokenPipe).into());
-    answer.await.unwrap_or_else(|_| lost()).and_then(Value::extract_error)
 }
 
 impl Drop for Line {
@@ -95,16 +105,37 @@ impl Drop for Line {
     }
 }
 
-/// Reads answers, and writes what is left, until the connection ends.
+impl Answer {
+    /// What came of the call; an error where the connection ended before.
+    pub(super) async fn get(mut self) -> RedisResult<Value> {
+        let wire = &self.line.wire;
+        if wire.is_alone() && wire.looks.is_due() {
+            // What else is ready on this thread goes first.
+            yield_now().await;
+            if wire.is_alone() {
+                wire.look();
+            }
+        }
+        let answer = match self.reply.try_recv() {
+            Err(TryRecvError::Empty) => {
+                wire.wanted.notify_one();
+                self.reply.await.ok()
+            }
+            answer => answer.ok(),
+        };
+        let lost = || Err(io::Error::from(io::ErrorKind::BrokenPipe).into());
+        answer.unwrap_or_else(lost).and_then(Value::extract_error)
+    }
+}
+
+/// Reads answers that their callers do not read, and writes what is left.
 async fn drive(wire: Arc<Wire>) {
-    let why = tokio::select! {
-        end = wire.read() => end.err(),
-        end = wire.write_rest() => end.err(),
-    };
-    tracing::debug!(?why, "a connection to the server ended");
-    let mut calls = wire.calls();
-    calls.over = true;
-    calls.open.clear();
+    loop {
+        wire.wanted.notified().await;
+        if let Err(why) = wire.tend().await {
+            wire.end(&why);
+        }
+    }
 }
 
 impl Wire {
@@ -112,44 +143,160 @@ impl Wire {
         self.calls.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn read(&self) -> RedisResult<()> {
-        let (mut inbox, mut chunk) = (Inbox::default(), vec![0; CHUNK]);
+    fn is_alone(&self) -> bool {
+        self.calls().open.len() == 1
+    }
+
+    fn end(&self, why: &io::Error) {
+        tracing::debug!(%why, "a connection to the server ended");
+        *self.calls() = Calls { over: true, ..Calls::default() };
+    }
+
+    /// Reads what comes at once.
+    fn look(&self) {
+        let came = comes_within(&self.stream, LOOK);
+        self.looks.note(came);
+        if came
+            && let Err(why) = self.read()
+            && why.kind() != io::ErrorKind::WouldBlock
+        {
+            self.end(&why);
+        }
+    }
+
+    /// Until nothing is open. Only so long is the driver woken by what comes.
+    async fn tend(&self) -> io::Result<()> {
+        let stream = tokio::net::TcpStream::from_std(self.stream.try_clone()?)?;
         loop {
-            self.stream.readable().await?;
-            match self.stream.try_read(&mut chunk) {
-                Ok(0) => return Ok(()),
-                Ok(read) => inbox.add(&chunk[..read]),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
-                Err(error) => return Err(error.into()),
+            let interest = match &*self.calls() {
+                Calls { open, .. } if open.is_empty() => return Ok(()),
+                Calls { unsent, .. } if unsent.is_empty() => Interest::READABLE,
+                _ => Interest::READABLE | Interest::WRITABLE,
+            };
+            let ready = tokio::select! {
+                ready = stream.ready(interest) => ready?,
+                () = self.wanted.notified() => continue,
+            };
+            if ready.is_readable() {
+                or_later(stream.try_io(Interest::READABLE, || self.read()))?;
             }
-            while let Some(answer) = inbox.next()? {
-                let Some(call) = self.calls().open.pop_front() else { return Ok(()) };
-                let _ = call.send(Ok(answer));
+            if ready.is_writable() {
+                or_later(stream.try_io(Interest::WRITABLE, || self.write()))?;
             }
         }
     }
 
-    async fn write_rest(&self) -> RedisResult<()> {
-        loop {
-            self.left.notified().await;
-            while self.write_some()? {
-                self.stream.writable().await?;
-            }
+    fn read(&self) -> io::Result<()> {
+        let mut inbox = self.inbox.lock().unwrap_or_else(PoisonError::into_inner);
+        inbox.read(&self.stream)?;
+        while let Some(answer) = inbox.next().map_err(io::Error::other)? {
+            let Some(call) = self.calls().open.pop_front() else {
+                return Err(io::ErrorKind::InvalidData.into());
+            };
+            let _ = call.send(Ok(answer));
         }
+        Ok(())
     }
 
-    /// Whether something is left.
-    fn write_some(&self) -> io::Result<bool> {
+    fn write(&self) -> io::Result<()> {
         let mut calls = self.calls();
-        match self.stream.try_write(&calls.unsent[calls.sent..]) {
-            Ok(written) => calls.sent += written,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(error) => return Err(error),
+        while calls.sent < calls.unsent.len() {
+            calls.sent += (&self.stream).write(&calls.unsent[calls.sent..])?;
         }
-        if calls.sent == calls.unsent.len() {
-            calls.sent = 0;
-            calls.unsent.clear();
+        calls.sent = 0;
+        calls.unsent.clear();
+        Ok(())
+    }
+}
+
+fn or_later(done: io::Result<()>) -> io::Result<()> {
+    match done {
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
+        done => done,
+    }
+}
+
+/// Whether it is worth while to look.
+#[derive(Debug, Default)]
+struct Looks {
+    /// How many calls have yet to go without.
+    pause: AtomicU32,
+    last_pause: AtomicU32,
+}
+
+impl Looks {
+    fn is_due(&self) -> bool {
+        let pause = self.pause.load(Ordering::Relaxed);
+        self.pause.store(pause.saturating_sub(1), Ordering::Relaxed);
+        pause == 0
+    }
+
+    fn note(&self, came: bool) {
+        let last = self.last_pause.load(Ordering::Relaxed);
+        let pause = if came { 0 } else { (2 * last).clamp(1, LONGEST_PAUSE) };
+        self.last_pause.store(pause, Ordering::Relaxed);
+        self.pause.store(pause, Ordering::Relaxed);
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn comes_within(stream: &TcpStream, time: Duration) -> bool {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    let time = Timespec::try_from(time).ok();
+    poll(&mut [PollFd::new(stream, PollFlags::IN)], time.as_ref()).is_ok_and(|ready| ready > 0)
+}
+
+/// Elsewhere nothing waits for so short a time.
+#[cfg(not(target_os = "linux"))]
+fn comes_within(_: &TcpStream, _: Duration) -> bool {
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Answers each call with how many came before it, after a pause.
+    fn server(pause: Duration) -> u16 {
+        let server = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = server.local_addr().unwrap().port();
+        std::thread::spawn(move || {
+            use std::io::Read;
+            let (mut caller, mut call) = (server.accept().unwrap().0, [0; 14]);
+            for n in 0.. {
+                if caller.read_exact(&mut call).is_err() {
+                    return;
+                }
+                std::thread::sleep(pause);
+                caller.write_all(format!(":{n}\r\n").as_bytes()).unwrap();
+            }
+        });
+        port
+    }
+
+    async fn line(pause: Duration) -> Arc<Line> {
+        let server: ConnectionInfo = format!("redis://127.0.0.1:{}", server(pause)).parse().unwrap();
+        let redis::ConnectionAddr::Tcp(host, port) = server.addr() else { unreachable!() };
+        Line::open((host, *port), &server).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn answers_come_whoever_reads_them() {
+        for pause in [Duration::ZERO, Duration::from_millis(5)] {
+            let line = line(pause).await;
+            let ping = redis::cmd("PING");
+            for n in 0..20 {
+                assert_eq!(line.send(&ping).get().await.unwrap(), Value::Int(n), "{pause:?}");
+            }
         }
-        Ok(!calls.unsent.is_empty())
+    }
+
+    #[tokio::test]
+    async fn a_call_that_nobody_awaits_keeps_no_other_from_its_answer() {
+        let line = line(Duration::ZERO).await;
+        let ping = redis::cmd("PING");
+        let (_unawaited, dropped) = (line.send(&ping), line.send(&ping));
+        drop(dropped);
+        assert_eq!(line.send(&ping).get().await.unwrap(), Value::Int(2));
     }
 }

@@ -20,7 +20,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use redis::{Cmd, Value};
-use tokio::sync::oneshot;
 
 use self::connection::{Connection, Repeat};
 use self::lanes::{LaneMap, Lanes, Wanted};
@@ -109,12 +108,9 @@ impl Store {
         self.connection.reconnect();
     }
 
-    /// A push that is on its way, and what is left to be done for it.
-    pub(super) fn push(
-        &self,
-        jobs: &[NewJob],
-    ) -> (oneshot::Receiver<pusher::Answer>, Option<impl Future<Output = ()> + Send + 'static>) {
-        self.pusher.push(Batch::new(jobs))
+    /// A push, to be awaited in the driver's context.
+    pub(super) fn push(&self, jobs: &[NewJob]) -> impl Future<Output = pusher::Answer> + Send + 'static {
+        Arc::clone(&self.pusher).push(Batch::new(jobs))
     }
 
     /// The number of a claim that is about to be made: its first token.

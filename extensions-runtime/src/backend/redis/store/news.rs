@@ -88,7 +88,7 @@ pub(super) async fn listen(connection: Arc<Connection>, news: Arc<News>) {
     }
 }
 
-async fn listen_once(connection: &Connection, news: &News) -> Option<()> {
+async fn listen_once(connection: &Arc<Connection>, news: &News) -> Option<()> {
     let (sender, mut inbox) = unbounded_channel();
     let mut open = connection.subscribe(&connection.key("wake"), sender).await.ok()?;
     // Read after the subscription: what came before is below it, what comes after is heard.
@@ -103,7 +103,7 @@ async fn listen_once(connection: &Connection, news: &News) -> Option<()> {
 }
 
 async fn hear_until_lost(
-    connection: &Connection,
+    connection: &Arc<Connection>,
     news: &News,
     open: &mut redis::aio::MultiplexedConnection,
     inbox: &mut UnboundedReceiver<PushInfo>,

@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 
 use super::super::error::{self, Failure};
 use super::answer;
-use super::connection::{Begun, Connection, Repeat};
+use super::connection::{Connection, Repeat};
 use super::script;
 use super::wire::{Batch, LaneTable, Runs};
 use crate::queue::{Pushed, QueueError};
@@ -19,122 +19,148 @@ const MOST_BYTES: usize = 8 << 20;
 
 pub(super) type Answer = Result<Vec<Pushed>, QueueError>;
 
-#[derive(Debug)]
-struct Push {
-    batch: Batch,
-    reply: oneshot::Sender<Answer>,
-}
+type Push = (Batch, oneshot::Sender<Answer>);
 
-/// The pushes that wait for the call before to end; none while there is no call.
-type Waiting = Option<VecDeque<Push>>;
+/// What is under way.
+#[derive(Debug, Default)]
+struct Under {
+    /// Whether a push is that its own caller sees to.
+    alone: bool,
+    /// Whether the last call was for several: then the next one is the driver's too, and those that come meanwhile wait for it.
+    crowded: bool,
+    /// The pushes that wait for the call before to end; none while there is no call for several.
+    waiting: Option<VecDeque<Push>>,
+}
 
 #[derive(Debug)]
 pub(super) struct Pusher {
     connection: Arc<Connection>,
-    waiting: Mutex<Waiting>,
+    under_way: Mutex<Under>,
+}
+
+/// The only push under way, until it ends.
+struct Alone<'a>(&'a Pusher);
+
+impl Drop for Alone<'_> {
+    fn drop(&mut self) {
+        self.0.under_way().alone = false;
+    }
 }
 
 impl Pusher {
     pub(super) fn new(connection: Arc<Connection>) -> Self {
-        Self { connection, waiting: Mutex::default() }
+        Self { connection, under_way: Mutex::default() }
     }
 
-    fn waiting(&self) -> MutexGuard<'_, Waiting> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    fn under_way(&self) -> MutexGuard<'_, Under> {
+        self.under_way.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A push, and what is to be done for it on the driver.
-    pub(super) fn push(
-        self: &Arc<Self>,
-        batch: Batch,
-    ) -> (oneshot::Receiver<Answer>, Option<impl Future<Output = ()> + Send + 'static>) {
-        let (reply, answer) = oneshot::channel();
-        let push = Push { batch, reply };
-        match &mut *self.waiting() {
-            Some(waiting) => {
-                waiting.push_back(push);
-                return (answer, None);
-            }
-            none => *none = Some(VecDeque::new()),
+    /// To be awaited in the driver's context: a call for several is the driver's, since none of them may depend on another's caller.
+    pub(super) async fn push(self: Arc<Self>, batch: Batch) -> Answer {
+        if let Some(_alone) = self.alone() {
+            return single(&self.connection, &batch).await;
         }
-        let group = vec![push];
-        let begun = begin(&self.connection, &group);
-        (answer, Some(Arc::clone(self).run(group, begun)))
+        let (reply, answer) = oneshot::channel();
+        if let Some(first) = self.join((batch, reply)) {
+            tokio::spawn(self.run(first));
+        }
+        answer.await.unwrap_or_else(|_| Err(error::gone("push")))
     }
 
-    async fn run(self: Arc<Self>, mut group: Vec<Push>, mut begun: Begun) {
+    fn alone(&self) -> Option<Alone<'_>> {
+        let mut under_way = self.under_way();
+        if under_way.alone || under_way.crowded || under_way.waiting.is_some() {
+            return None;
+        }
+        under_way.alone = true;
+        Some(Alone(self))
+    }
+
+    /// Lets a push wait for the call before; the push itself where there is none.
+    fn join(&self, push: Push) -> Option<Push> {
+        let mut under_way = self.under_way();
+        if let Some(waiting) = &mut under_way.waiting {
+            waiting.push_back(push);
+            return None;
+        }
+        under_way.crowded = false;
+        under_way.waiting = Some(VecDeque::new());
+        Some(push)
+    }
+
+    async fn run(self: Arc<Self>, first: Push) {
+        let (mut group, mut replies) = (vec![first.0], vec![first.1]);
         loop {
-            send(&self.connection, group, begun).await;
+            send(&self.connection, &group, replies).await;
             let Some(next) = self.next() else { return };
-            begun = begin(&self.connection, &next);
-            group = next;
+            (group, replies) = next;
         }
     }
 
     /// The pushes of the next call.
-    fn next(&self) -> Option<Vec<Push>> {
-        let mut all = self.waiting();
-        let waiting = all.as_mut()?;
+    fn next(&self) -> Option<(Vec<Batch>, Vec<oneshot::Sender<Answer>>)> {
+        let mut under_way = self.under_way();
+        let waiting = under_way.waiting.as_mut()?;
         let (mut jobs, mut bytes, mut fit) = (0, 0, 0);
-        for push in &*waiting {
-            jobs += push.batch.len();
-            bytes += push.batch.size();
+        for (batch, _) in &*waiting {
+            jobs += batch.len();
+            bytes += batch.size();
             if fit > 0 && (jobs > MOST_JOBS || bytes > MOST_BYTES) {
                 break;
             }
             fit += 1;
         }
         if fit == 0 {
-            *all = None;
+            under_way.waiting = None;
             return None;
         }
-        Some(waiting.drain(..fit).collect())
+        let next = waiting.drain(..fit).unzip();
+        under_way.crowded = fit > 1;
+        Some(next)
     }
 }
 
-fn write(group: &[Push], cmd: &mut Cmd) {
-    let mut table = LaneTable::default();
-    let places: Vec<_> = group.iter().map(|push| table.places(&push.batch)).collect();
-    table.write(cmd);
-    Runs::of(group.iter().map(|push| &push.batch).zip(places.iter().map(Vec::as_slice))).write(cmd);
-}
-
-fn begin(connection: &Connection, group: &[Push]) -> Begun {
-    connection.begin(&script::PUSH, |cmd| write(group, cmd))
-}
-
-/// Ends the call of a group. What the server refuses is tried again one by one, so that nobody's push fails for another's.
-async fn send(connection: &Connection, group: Vec<Push>, begun: Begun) {
-    match call(connection, &group, begun).await {
+/// Makes the call of a group. What the server refuses is tried again one by one, so that nobody's push fails for another's.
+async fn send(connection: &Arc<Connection>, group: &[Batch], replies: Vec<oneshot::Sender<Answer>>) {
+    match call(connection, group).await {
         Ok(outcomes) => {
-            for (push, outcome) in group.into_iter().zip(outcomes) {
-                let _ = push.reply.send(Ok(outcome));
+            for (reply, outcome) in replies.into_iter().zip(outcomes) {
+                let _ = reply.send(Ok(outcome));
             }
         }
         Err(failure) if group.len() == 1 || failure.ends_connection() => {
-            for push in group {
-                let _ = push.reply.send(Err(error::map(&failure, "push")));
+            for reply in replies {
+                let _ = reply.send(Err(error::map(&failure, "push")));
             }
         }
         Err(_) => {
-            for push in group {
-                let alone = std::slice::from_ref(&push);
-                let outcome = call(connection, alone, begin(connection, alone)).await;
-                let outcome = outcome.map(|mut outcomes| outcomes.pop().unwrap_or_default());
-                let _ = push.reply.send(outcome.map_err(|failure| error::map(&failure, "push")));
+            for (batch, reply) in group.iter().zip(replies) {
+                let _ = reply.send(single(connection, batch).await);
             }
         }
     }
 }
 
-async fn call(connection: &Connection, group: &[Push], begun: Begun) -> Result<Vec<Vec<Pushed>>, Failure> {
-    let answer = connection.finish(begun, &script::PUSH, Repeat::Yes, |cmd| write(group, cmd)).await?;
-    outcomes(answer, group)
+async fn single(connection: &Arc<Connection>, batch: &Batch) -> Answer {
+    let outcomes = call(connection, std::slice::from_ref(batch)).await;
+    let outcomes = outcomes.map(|mut outcomes| outcomes.pop().unwrap_or_default());
+    outcomes.map_err(|failure| error::map(&failure, "push"))
+}
+
+async fn call(connection: &Arc<Connection>, group: &[Batch]) -> Result<Vec<Vec<Pushed>>, Failure> {
+    let write = |cmd: &mut Cmd| {
+        let mut table = LaneTable::default();
+        let places: Vec<_> = group.iter().map(|batch| table.places(batch)).collect();
+        table.write(cmd);
+        Runs::of(group.iter().zip(places.iter().map(Vec::as_slice))).write(cmd);
+    };
+    outcomes(connection.call(&script::PUSH, Repeat::Yes, write).await?, group)
 }
 
 /// The script names only the jobs that were not stored for another one's key: their places in the call, and the holders.
-fn outcomes(answer: Value, group: &[Push]) -> Result<Vec<Vec<Pushed>>, Failure> {
-    let mut outcomes: Vec<_> = group.iter().map(|push| vec![Pushed::Queued; push.batch.len()]).collect();
+fn outcomes(answer: Value, group: &[Batch]) -> Result<Vec<Vec<Pushed>>, Failure> {
+    let mut outcomes: Vec<_> = group.iter().map(|batch| vec![Pushed::Queued; batch.len()]).collect();
     for (place, holder) in answer::pairs(answer)? {
         let of = answer::id(&holder)?;
         let mut at = answer::count(&place)? as usize - 1;

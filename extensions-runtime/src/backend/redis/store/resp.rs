@@ -1,6 +1,11 @@
 //! Answers as they come from the server (RESP 2), put together from what is read at a time.
 
+use std::io::{self, Read};
+
 use redis::{ErrorKind, RedisResult, Value};
+
+/// How much is read at a time.
+const CHUNK: usize = 1 << 16;
 
 /// Answers nest no deeper than this.
 const DEPTH: usize = 16;
@@ -9,6 +14,7 @@ const DEPTH: usize = 16;
 #[derive(Debug, Default)]
 pub(super) struct Inbox {
     bytes: Vec<u8>,
+    chunk: Vec<u8>,
     /// Where the first answer begins.
     start: usize,
     /// Up to where its values were seen to be whole, and how many are still to come.
@@ -17,11 +23,21 @@ pub(super) struct Inbox {
 }
 
 impl Inbox {
-    pub(super) fn add(&mut self, bytes: &[u8]) {
+    /// Reads once; an error where that is the end.
+    pub(super) fn read(&mut self, mut from: impl Read) -> io::Result<()> {
         self.bytes.drain(..self.start);
         self.seen -= self.start;
         self.start = 0;
-        self.bytes.extend_from_slice(bytes);
+        if self.chunk.is_empty() {
+            self.chunk = vec![0; CHUNK];
+        }
+        match from.read(&mut self.chunk)? {
+            0 => Err(io::ErrorKind::UnexpectedEof.into()),
+            read => {
+                self.bytes.extend_from_slice(&self.chunk[..read]);
+                Ok(())
+            }
+        }
     }
 
     /// The next answer, once all of it is there.
@@ -115,7 +131,7 @@ mod tests {
         for size in 1..=ANSWERS.len() {
             let (mut inbox, mut found) = (Inbox::default(), Vec::new());
             for piece in ANSWERS.chunks(size) {
-                inbox.add(piece);
+                inbox.read(piece).unwrap();
                 while let Some(answer) = inbox.next().unwrap() {
                     found.push(answer);
                 }
@@ -127,7 +143,7 @@ mod tests {
     #[test]
     fn errors_keep_their_code() {
         let mut inbox = Inbox::default();
-        inbox.add(b"-NOSCRIPT No matching script.\r\n");
+        inbox.read(&b"-NOSCRIPT No matching script.\r\n"[..]).unwrap();
         let error = inbox.next().unwrap().unwrap().extract_error().unwrap_err();
         assert_eq!(error.code(), Some("NOSCRIPT"));
     }
@@ -136,8 +152,8 @@ mod tests {
     fn what_no_server_says_is_an_error() {
         for said in [b"?x\r\n".to_vec(), b"$x\r\n".to_vec(), b"*1\r\n".repeat(DEPTH + 2), b"\n".to_vec()] {
             let mut inbox = Inbox::default();
-            inbox.add(&said);
-            inbox.add(b":1\r\n");
+            inbox.read(&said[..]).unwrap();
+            inbox.read(&b":1\r\n"[..]).unwrap();
             assert!(inbox.next().is_err(), "{said:?}");
         }
     }
