@@ -1,46 +1,26 @@
 //! Times of the steps of a job: encoding it, storing it, claiming and settling a hundred: `cargo bench -p benches --bench queue`.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use benches::payload::OrderPlaced;
 use benches::stores::{SETTINGS, Stores};
 use divan::Bencher;
 use divan::counter::ItemsCount;
-use extensions::job::{FireId, HandlerKey, JobId, JobMeta, NewJob, Payload, QueueName, WorkerId};
-use extensions::queue::{
-    ClaimRequest, KnownHandler, Memory, QueueBackend, Settle, Settlement, TakeLost, connect,
-};
+use extensions::job::ClaimedJob;
+use extensions::prelude::*;
+use extensions::queue::{Memory, QueueBackend, Settle, Settlement, connect};
+use tests::kit::{claim_request, new_job};
 use tokio::runtime::Runtime;
 
 /// Jobs in one call.
-const BATCH: u64 = 100;
+const BATCH: usize = 100;
+
+const HANDLER: &str = "bench.order_placed/count";
 
 const BACKENDS: [&str; 4] = ["memory", "sqlite", "postgres", "redis"];
 
 fn main() {
     divan::main();
-}
-
-fn handler() -> HandlerKey {
-    HandlerKey::new("bench.order_placed", "count")
-}
-
-fn new_job(n: u64) -> NewJob {
-    NewJob {
-        id: JobId::new(),
-        handler: handler(),
-        point_version: 1,
-        payload: Payload::from(OrderPlaced::json(n).as_bytes()),
-        queue: QueueName::from("default"),
-        priority: 5,
-        max_attempts: 3,
-        delay: Duration::ZERO,
-        unique: None,
-        on_failure: false,
-        once: None,
-        meta: JobMeta::new(FireId::new()),
-    }
 }
 
 /// A store of the backend, and what keeps its server alive.
@@ -64,26 +44,16 @@ impl Store {
     }
 
     fn push(&self) {
-        let jobs: Arc<[NewJob]> = (0..BATCH).map(new_job).collect();
+        let jobs = (0..BATCH as u64).map(|n| new_job(HANDLER, OrderPlaced::json(n))).collect();
         self.runtime.block_on(self.queue.push(jobs)).expect("jobs are stored");
     }
 
     fn claim(&self) -> Vec<Settlement> {
-        let request = ClaimRequest {
-            worker: WorkerId::new(),
-            queues: vec![QueueName::from("default")],
-            handlers: [KnownHandler { handler: handler(), max_version: 1 }].into(),
-            max: 100,
-            lease: Duration::from_secs(30),
-            lost: TakeLost::All,
-        };
+        let request = claim_request(HANDLER, BATCH);
         let claimed = self.runtime.block_on(self.queue.reserve(request)).expect("jobs are claimed");
-        assert_eq!(claimed.jobs.len() as u64, BATCH);
-        let end = |job: &extensions::job::ClaimedJob| Settlement {
-            job: job.id,
-            token: job.token,
-            end: Settle::complete(false),
-        };
+        assert_eq!(claimed.jobs.len(), BATCH);
+        let end =
+            |job: &ClaimedJob| Settlement { job: job.id, token: job.token, end: Settle::complete(false) };
         claimed.jobs.iter().map(end).collect()
     }
 
@@ -92,11 +62,24 @@ impl Store {
     }
 }
 
+struct Count;
+
+impl AsyncHandler<OrderPlaced> for Count {
+    async fn handle(&self, _: &OrderPlaced, _: &Job) -> HandlerResult {
+        Ok(())
+    }
+}
+
+/// A point becomes a job: all that a fire does, with a store that is only a map.
 #[divan::bench]
 fn encode(bencher: Bencher<'_, '_>) {
-    bencher.with_inputs(|| new_job(7)).bench_refs(|job| {
-        (serde_json::to_string(&OrderPlaced::new(7)), serde_json::to_string(&job.meta), JobId::new())
-    });
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    let builder = Extensions::builder().queue(Memory::new());
+    let builder = builder.register_async::<OrderPlaced, _>(Count, AsyncOptions::new().name("count"));
+    let ext = runtime.block_on(builder.build()).expect("an instance");
+    bencher
+        .with_inputs(|| OrderPlaced::new(7))
+        .bench_local_values(|order| runtime.block_on(ext.fire(order)).expect("a job is stored"));
 }
 
 #[divan::bench(args = BACKENDS)]

@@ -3,11 +3,12 @@
 //! Each store keeps its depth: a round fires some jobs and claims as many. The stores take turns.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use extensions::job::{ClaimedJob, HandlerKey, QueueName, WorkerId};
+use extensions::job::ClaimedJob;
 use extensions::prelude::*;
-use extensions::queue::{ClaimRequest, KnownHandler, QueueBackend, Settle, Settlement, TakeLost};
+use extensions::queue::{ClaimRequest, QueueBackend, Settle, Settlement};
+use tests::kit::claim_request;
 
 use crate::payload::OrderPlaced;
 use crate::report::Row;
@@ -93,19 +94,10 @@ impl Subject {
     }
 
     async fn claim(&self, jobs: usize, keep: bool) -> Result<(), BoxError> {
-        let known: Arc<[_]> =
-            [KnownHandler { handler: HandlerKey::new("bench.order_placed", "count"), max_version: 1 }].into();
-        let worker = WorkerId::new();
+        let request = claim_request("bench.order_placed/count", BATCH);
         let mut left = jobs;
         while left > 0 {
-            let request = ClaimRequest {
-                worker,
-                queues: vec![QueueName::from("default")],
-                handlers: Arc::clone(&known),
-                max: BATCH.min(left),
-                lease: Duration::from_secs(30),
-                lost: TakeLost::All,
-            };
+            let request = ClaimRequest { max: BATCH.min(left), ..request.clone() };
             let claimed = self.queue.reserve(request).await?.jobs;
             if claimed.is_empty() {
                 return Err(format!("{} jobs were to be claimed and are not there", left).into());

@@ -3,13 +3,13 @@
 use std::fmt::Debug;
 use std::future::{Future, pending};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use extensions::ExtensionsBuilder;
 use extensions::fire::{SkipReason, Skipped};
-use extensions::job::{JobId, JobRecord, JobState};
+use extensions::job::{FireId, HandlerKey, JobId, JobMeta, JobRecord, JobState, NewJob, WorkerId};
 use extensions::prelude::*;
-use extensions::queue::{JobFilter, Memory, QueueBackend};
+use extensions::queue::{ClaimRequest, JobFilter, KnownHandler, Memory, QueueBackend, TakeLost};
 use extensions::time::{Clock, ManualClock};
 
 /// How long anything may take that is waited for.
@@ -62,6 +62,36 @@ pub fn by_hand() -> (Arc<ManualClock>, ExtensionsBuilder) {
     (clock, Extensions::builder().clock(shared))
 }
 
+/// An ordinary job of a handler.
+pub fn new_job(handler: impl Into<HandlerKey>, payload: impl AsRef<[u8]>) -> NewJob {
+    NewJob {
+        id: JobId::new(),
+        handler: handler.into(),
+        point_version: 1,
+        payload: payload.as_ref().into(),
+        queue: "default".into(),
+        priority: 5,
+        max_attempts: 3,
+        delay: Duration::ZERO,
+        unique: None,
+        on_failure: false,
+        once: None,
+        meta: JobMeta::new(FireId::new()),
+    }
+}
+
+/// A claim by a new worker that knows this one handler.
+pub fn claim_request(handler: impl Into<HandlerKey>, max: usize) -> ClaimRequest {
+    ClaimRequest {
+        worker: WorkerId::new(),
+        queues: vec!["default".into()],
+        handlers: [KnownHandler { handler: handler.into(), max_version: 1 }].into(),
+        max,
+        lease: Duration::from_secs(60),
+        lost: TakeLost::All,
+    }
+}
+
 /// What was written down since the last time.
 pub fn lines(ext: &Extensions) -> Vec<String> {
     ext.resource::<Log>().unwrap().take()
@@ -79,20 +109,61 @@ pub async fn job(queue: &Arc<dyn QueueBackend>, id: JobId) -> JobRecord {
 
 /// Waits until a job is in a state.
 pub async fn until_state(queue: &Arc<dyn QueueBackend>, id: JobId, state: JobState) -> JobRecord {
-    until(&format!("{state}"), async || Some(job(queue, id).await).filter(|job| job.state == state)).await
+    until(&format!("{state}"), async || {
+        let job = job(queue, id).await;
+        if job.state == state { Ok(job) } else { Err(job) }
+    })
+    .await
 }
 
-/// Waits until there is something.
-pub async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
-    let found = async {
-        loop {
-            if let Some(found) = look().await {
-                return found;
-            }
-            tokio::time::sleep(Duration::from_millis(1)).await;
+/// What a look found: `true`, `Some` and `Ok` are what is waited for, and an `Err` is shown where the wait is in vain.
+pub trait Look {
+    /// What is waited for.
+    type Found;
+    /// What is there instead.
+    type Instead: Debug;
+
+    /// One or the other.
+    fn found(self) -> Result<Self::Found, Self::Instead>;
+}
+
+impl Look for bool {
+    type Found = ();
+    type Instead = ();
+
+    fn found(self) -> Result<(), ()> {
+        self.then_some(()).ok_or(())
+    }
+}
+
+impl<T> Look for Option<T> {
+    type Found = T;
+    type Instead = ();
+
+    fn found(self) -> Result<T, ()> {
+        self.ok_or(())
+    }
+}
+
+impl<T, E: Debug> Look for Result<T, E> {
+    type Found = T;
+    type Instead = E;
+
+    fn found(self) -> Self {
+        self
+    }
+}
+
+/// Waits until a look finds what it looks for.
+pub async fn until<L: Look>(what: &str, mut look: impl AsyncFnMut() -> L) -> L::Found {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match in_time(what, look()).await.found() {
+            Ok(found) => return found,
+            Err(instead) => assert!(Instant::now() < deadline, "waited for {what} in vain: {instead:?}"),
         }
-    };
-    in_time(what, found).await
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
 }
 
 /// Waits for an end that has to come.

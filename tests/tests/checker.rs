@@ -2,15 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use extensions::job::{
     AttemptError, ErrorKind, FireId, HandlerKey, JobId, JobMeta, JobRecord, JobState, NewJob, Payload,
-    UniqueKey, UniqueLock, UniqueUntil, WorkerId,
+    UniqueKey, UniqueLock, UniqueUntil,
 };
-use extensions::queue::{ClaimRequest, KnownHandler, Memory, QueueBackend, Settle, Settlement, TakeLost};
+use extensions::queue::{Memory, QueueBackend, Settle, Settlement};
 use extensions::time::{Timestamp, secs};
 use tests::crash::{Entry, Event, Evidence, Invariant, Ledger, Moment, Outcome, RunId, Terms, judge};
+use tests::kit::{claim_request, new_job};
 
 /// The moment and the wall-clock time of the scene's millisecond `ms`.
 fn at(ms: u64, event: Event) -> Entry {
@@ -386,18 +386,8 @@ fn i8_breaks_where_a_dead_or_cancelled_or_quarantined_job_does_not_say_why() {
 
 fn keyed(key: &str) -> NewJob {
     NewJob {
-        id: JobId::new(),
-        handler: HandlerKey::new("Reindexed", "reindex"),
-        point_version: 1,
-        payload: Payload::from(&b"{}"[..]),
-        queue: "default".into(),
-        priority: 5,
-        max_attempts: 1,
-        delay: Duration::ZERO,
         unique: Some(UniqueLock { key: key.into(), ttl: None, until: UniqueUntil::End }),
-        on_failure: false,
-        once: None,
-        meta: JobMeta::new(FireId::new()),
+        ..new_job("Reindexed/reindex", "{}")
     }
 }
 
@@ -405,16 +395,7 @@ fn keyed(key: &str) -> NewJob {
 async fn a_store_is_asked_for_keys_of_ended_jobs_only_and_left_as_it_was() {
     let queue: Arc<dyn QueueBackend> = Arc::new(Memory::new());
     queue.push([keyed("ends"), keyed("waits")].into()).await.unwrap();
-    let known = KnownHandler { handler: HandlerKey::new("Reindexed", "reindex"), max_version: 1 };
-    let request = ClaimRequest {
-        worker: WorkerId::new(),
-        queues: vec!["default".into()],
-        handlers: [known].into(),
-        max: 1,
-        lease: secs(30),
-        lost: TakeLost::All,
-    };
-    let claimed = queue.reserve(request).await.unwrap().jobs.remove(0);
+    let claimed = queue.reserve(claim_request("Reindexed/reindex", 1)).await.unwrap().jobs.remove(0);
     let end = Settle::complete(true);
     queue.settle(vec![Settlement { job: claimed.id, token: claimed.token, end }]).await.unwrap();
     for _ in 0..2 {

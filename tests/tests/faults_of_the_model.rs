@@ -156,7 +156,7 @@ async fn a_breaker_does_not_let_unlimited_probes_through() {
             })
         })
         .collect();
-    let refused = async || (fires.iter().filter(|fire| fire.is_finished()).count() == 97).then_some(());
+    let refused = async || fires.iter().filter(|fire| fire.is_finished()).count() == 97;
     until("the refused", refused).await;
     assert_eq!(circuit.inside.load(Ordering::SeqCst), 3);
     circuit.gate.add_permits(3);

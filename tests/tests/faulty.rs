@@ -13,6 +13,7 @@ use extensions::queue::{
 use extensions::testing::FaultyQueue;
 use extensions::{FireErrorKind, WorkerBuilder};
 use serde::{Deserialize, Serialize};
+use tests::kit::{in_time, until};
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
@@ -119,15 +120,7 @@ impl Bench {
 }
 
 async fn end(worker: Working) -> WorkerReport {
-    tokio::time::timeout(Duration::from_secs(20), worker).await.expect("drained in time").unwrap().unwrap()
-}
-
-async fn until(what: &str, holds: impl Fn() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(10);
-    while !holds() {
-        assert!(Instant::now() < deadline, "waited for: {what}");
-        tokio::time::sleep(MS).await;
-    }
+    in_time("the worker's end", worker).await.unwrap().unwrap()
 }
 
 fn push_error(error: &FireError) -> &QueueError {
@@ -177,13 +170,13 @@ async fn a_worker_survives_a_disconnect_and_drains_after_the_reconnect() {
     let bench = Bench::new().await;
     bench.ext.fire(Slow).await.unwrap();
     let worker = bench.work();
-    until("the handler runs", || !bench.log.lines().is_empty()).await;
+    until("the handler runs", async || !bench.log.lines().is_empty()).await;
 
     bench.queue.disconnect();
     bench.log.gate.add_permits(1);
     let error = bench.ext.fire(Order { id: 1 }).await.unwrap_err();
     assert_eq!(push_error(&error).kind(), QueueErrorKind::Unavailable);
-    until("the worker tries in vain", || bench.queue.injected().refused_calls >= 4).await;
+    until("the worker tries in vain", async || bench.queue.injected().refused_calls >= 4).await;
     assert!(!worker.is_finished(), "it goes on");
 
     bench.queue.reconnect();
@@ -205,7 +198,7 @@ async fn lose_a_settlement(bench: &Bench) {
     bench.queue.lose_next_settlements(1);
     let id = bench.ext.fire(Order { id: 1 }).await.unwrap().queued()[0].id();
     let worker = bench.work();
-    until("the settlement is lost", || bench.queue.injected().lost_settlements == 1).await;
+    until("the settlement is lost", async || bench.queue.injected().lost_settlements == 1).await;
     assert_eq!(bench.job(id).await.state, JobState::Running, "as the store sees it");
 
     assert_eq!(bench.queue.expire_leases().await.unwrap(), 1);
@@ -223,14 +216,10 @@ async fn only_as_many_settlements_of_a_call_are_lost_as_were_to_be() {
     bench.ext.fire_many((0..5).map(|id| Order { id })).await;
     bench.queue.lose_next_settlements(2);
     let worker = bench.work();
-    until("all have run", || bench.log.lines().len() == 5).await;
-    until("two are lost", || bench.queue.injected().lost_settlements == 2).await;
-    let completed = || async { bench.queue.stats().await.unwrap()[0].count(JobState::Completed) };
-    let deadline = Instant::now() + Duration::from_secs(10);
-    while completed().await < 3 {
-        assert!(Instant::now() < deadline, "three are settled");
-        tokio::time::sleep(MS).await;
-    }
+    until("all have run", async || bench.log.lines().len() == 5).await;
+    until("two are lost", async || bench.queue.injected().lost_settlements == 2).await;
+    let completed = async || bench.queue.stats().await.unwrap()[0].count(JobState::Completed);
+    until("three are settled", async || completed().await == 3).await;
     assert_eq!(bench.queue.expire_leases().await.unwrap(), 2);
     end(worker).await;
     assert_eq!((completed().await, bench.log.lines().len()), (5, 7));
@@ -243,10 +232,10 @@ async fn a_callback_whose_end_is_lost_is_made_again() {
     let worker = bench.ext.worker();
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let worker = tokio::spawn(worker.run_until(async move { drop(stopped.await) }));
-    until("the end is lost", || bench.queue.injected().lost_settlements == 1).await;
+    until("the end is lost", async || bench.queue.injected().lost_settlements == 1).await;
     assert_eq!(bench.job(id).await.state, JobState::Dead);
     assert_eq!(bench.queue.expire_leases().await.unwrap(), 1, "the lease goes on through the callback");
-    until("told again", || bench.log.lines() == ["told", "told"]).await;
+    until("told again", async || bench.log.lines() == ["told", "told"]).await;
     drop(stop);
     end(worker).await;
 }
@@ -256,9 +245,9 @@ async fn a_handler_whose_lease_was_made_to_end_settles_nothing_and_its_job_runs_
     let bench = Bench::new().await;
     bench.ext.fire(Slow).await.unwrap();
     let worker = bench.work();
-    until("the handler runs", || bench.log.lines().len() == 1).await;
+    until("the handler runs", async || bench.log.lines().len() == 1).await;
     assert_eq!(bench.queue.expire_leases().await.unwrap(), 1);
-    until("it runs again", || bench.log.lines().len() == 2).await;
+    until("it runs again", async || bench.log.lines().len() == 2).await;
     bench.log.gate.add_permits(2);
     let report = end(worker).await;
     assert_eq!((report.completed, report.lost), (1, 1), "{report:?}");
@@ -272,9 +261,9 @@ async fn a_job_claimed_again_by_the_worker_that_lost_it_keeps_its_second_lease()
     bench.ext.fire(Slow).await.unwrap();
     let lease = Duration::from_secs(1);
     let worker = bench.work_with(|worker| worker.lease(lease));
-    until("the handler runs", || bench.log.lines().len() == 1).await;
+    until("the handler runs", async || bench.log.lines().len() == 1).await;
     assert_eq!(bench.queue.expire_leases().await.unwrap(), 1);
-    until("it runs again", || bench.log.lines().len() == 2).await;
+    until("it runs again", async || bench.log.lines().len() == 2).await;
     tokio::time::sleep(lease * 3).await;
     assert_eq!(bench.log.lines().len(), 2, "the second lease is extended");
     bench.log.gate.add_permits(1);
@@ -295,7 +284,7 @@ async fn while_it_is_disconnected_calls_fail_and_waits_end() {
     tokio::task::yield_now().await;
     assert!(!waiting.is_finished());
     queue.disconnect();
-    let ended = tokio::time::timeout(Duration::from_secs(10), waiting).await.expect("it ends").unwrap();
+    let ended = in_time("its end", waiting).await.unwrap();
     let worker = WorkerId::new();
     let name = || QueueName::from("default");
     let claim = ClaimRequest {

@@ -94,7 +94,7 @@ async fn outlast(said: &Said, has_link: bool) {
     let lease = Duration::from_secs(1);
     let worker = bench.ext.worker().lease(lease).stop_when_drained().run_until(pending());
     let worker = tokio::spawn(worker);
-    kit::until("the handler runs", async || (!bench.log.is_empty()).then_some(())).await;
+    kit::until("the handler runs", async || !bench.log.is_empty()).await;
     said.take();
     bench.go_away(true);
     bench.gate.add_permits(2);
@@ -124,7 +124,7 @@ async fn start_while_away(said: &Said) {
     said.take();
     let worker = tokio::spawn(bench.ext.worker().stop_when_drained().run_until(pending()));
     kit::until("it tries in vain", async || {
-        said.0.lock().unwrap().iter().any(|line| line.contains("the queue fails")).then_some(())
+        said.0.lock().unwrap().iter().any(|line| line.contains("the queue fails"))
     })
     .await;
     bench.go_away(false);

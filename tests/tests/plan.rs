@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use extensions::fire::{Fate, Plan, SkipReason};
-
 use extensions::prelude::*;
-use extensions::queue::{JobFilter, Memory, QueueBackend};
+use extensions::queue::JobFilter;
 use extensions::{BreakerStatus, ExtensionsBuilder};
 use serde::{Deserialize, Serialize};
+use tests::kit::on_memory;
 
 #[derive(Clone, Serialize, Deserialize, ExtensionPoint)]
 #[extension_point(queued)]
@@ -59,18 +59,13 @@ fn shop() -> ExtensionsBuilder {
         .register_async::<Placed, _>(Mail, mail)
 }
 
-async fn with_memory(builder: ExtensionsBuilder) -> (Extensions, Arc<dyn QueueBackend>) {
-    let queue: Arc<dyn QueueBackend> = Arc::new(Memory::new());
-    (builder.shared_queue(Arc::clone(&queue)).build().await.unwrap(), queue)
-}
-
 fn skipped(plan: &Plan, handler: &str) -> Option<SkipReason> {
     plan.fate_of(handler).unwrap_or_else(|| panic!("no `{handler}` in\n{plan}")).skip_reason()
 }
 
 #[tokio::test]
 async fn a_plan_lists_all_handlers_in_the_order_of_a_fire_and_runs_nothing() {
-    let (ext, queue) = with_memory(shop()).await;
+    let (ext, queue) = on_memory(shop()).await;
     let plan = ext.plan(&Placed { id: 7 });
     let names: Vec<_> = plan.handlers.iter().map(|planned| &*planned.handler.name).collect();
     assert_eq!(names, ["Reserve", "Stock", "big", "live", "Mail"]);
@@ -85,7 +80,7 @@ async fn a_plan_lists_all_handlers_in_the_order_of_a_fire_and_runs_nothing() {
 
 #[tokio::test]
 async fn what_is_planned_is_what_the_fire_does() {
-    let (ext, _) = with_memory(shop()).await;
+    let (ext, _) = on_memory(shop()).await;
     let _muted = ext.mute::<Mail>();
     let _disabled = ext.disable_tag("stock");
     let plan = ext.point(Placed { id: 7 }).except::<Reserve>().plan();
@@ -99,7 +94,7 @@ async fn what_is_planned_is_what_the_fire_does() {
 
 #[tokio::test]
 async fn of_an_async_handler_a_plan_says_queue_delay_priority_and_attempts_as_this_fire_would_have_them() {
-    let (ext, _) = with_memory(shop()).await;
+    let (ext, _) = on_memory(shop()).await;
     let plan = ext.plan(&Placed { id: 7 });
     let job = plan.handlers.last().unwrap().job.as_ref().unwrap();
     assert_eq!((job.queue.as_str(), job.delay, job.priority, job.max_attempts), ("emails", secs(30), 2, 5));
@@ -116,7 +111,7 @@ async fn of_an_async_handler_a_plan_says_queue_delay_priority_and_attempts_as_th
 
 #[tokio::test]
 async fn a_plan_names_mutes_choices_and_silence() {
-    let (ext, _) = with_memory(shop()).await;
+    let (ext, _) = on_memory(shop()).await;
     let plan = ext.point(Placed { id: 7 }).only::<Stock>().plan();
     assert_eq!(skipped(&plan, "Mail"), Some(SkipReason::NotChosen));
     assert!(plan.fate_of("Stock").unwrap().is_run());
@@ -154,7 +149,7 @@ async fn a_breaker_is_asked_without_taking_a_permit() {
 
 #[tokio::test]
 async fn handlers_of_other_scopes_are_listed_as_skipped_and_those_of_entered_ones_run() {
-    let (ext, _) = with_memory(shop()).await;
+    let (ext, _) = on_memory(shop()).await;
     let import = ext.scope("import-123");
     import.register_fn::<Placed>("import-log", |_, _| Ok(()), HandlerOptions::new().priority(15));
     let acme = ext.tenant("acme");
@@ -177,7 +172,7 @@ async fn handlers_of_other_scopes_are_listed_as_skipped_and_those_of_entered_one
 #[tokio::test]
 async fn a_panicking_predicate_is_shown_as_such_and_ends_what_is_not_graceful() {
     let options = HandlerOptions::new().priority(15).when::<Placed>(|_, _| panic!("boom"));
-    let (ext, _) = with_memory(shop().register_fn::<Placed>("odd", |_, _| Ok(()), options)).await;
+    let (ext, _) = on_memory(shop().register_fn::<Placed>("odd", |_, _| Ok(()), options)).await;
     let plan = ext.plan(&Placed { id: 7 });
     assert!(matches!(plan.fate_of("odd"), Some(Fate::Fails { error }) if error.is_panic()), "{plan}");
     assert!(plan.fate_of("Reserve").unwrap().is_run());
@@ -213,7 +208,7 @@ async fn a_guard_that_cannot_be_asked_ends_the_plan_where_it_would_end_the_fire(
 
 #[tokio::test]
 async fn a_plan_reads_as_a_table_and_serialises() {
-    let (ext, _) = with_memory(shop()).await;
+    let (ext, _) = on_memory(shop()).await;
     let _muted = ext.mute::<Stock>();
     let import = ext.scope("import-1");
     import.register_fn::<Placed>("import", |_, _| Ok(()), HandlerOptions::new().priority(200));

@@ -7,17 +7,17 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use extensions_runtime::job::{
-    ClaimedJob, FireId, HandlerKey, JobId, JobMeta, JobState, NewJob, Payload, Progress, QueueName,
-    UniqueKey, UniqueLock, UniqueUntil, WorkerId,
+    ClaimedJob, HandlerKey, JobId, JobState, NewJob, Progress, QueueName, UniqueKey, UniqueLock, UniqueUntil,
+    WorkerId,
 };
 use extensions_runtime::queue::{
     ClaimRequest, Claimed, Extend, Extended, JobFilter, KnownHandler, Memory, OpenPostgres, Postgres, Pushed,
-    QueueAdmin, QueueBackend, QueueError, QueueErrorKind, Retention, Settle, Settled, Settlement, TakeLost,
+    QueueAdmin, QueueBackend, QueueError, QueueErrorKind, Retention, Settle, Settled, Settlement,
     Transaction, WaitRequest,
 };
 use sqlx::postgres::PgPoolOptions;
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, Row};
-use tests::kit::{PATIENCE, until};
+use tests::kit::{PATIENCE, claim_request, new_job, until};
 use tests::servers::{self, Proxy, Server};
 use tokio::sync::OnceCell;
 
@@ -79,20 +79,7 @@ fn handler() -> HandlerKey {
 }
 
 fn job() -> NewJob {
-    NewJob {
-        id: JobId::new(),
-        handler: handler(),
-        point_version: 1,
-        payload: Payload::from(b"{}".as_slice()),
-        queue: QueueName::from("default"),
-        priority: 5,
-        max_attempts: 3,
-        delay: Duration::ZERO,
-        unique: None,
-        on_failure: false,
-        once: None,
-        meta: JobMeta::new(FireId::new()),
-    }
+    new_job(handler(), "{}")
 }
 
 fn unique(key: &str) -> NewJob {
@@ -101,14 +88,7 @@ fn unique(key: &str) -> NewJob {
 }
 
 fn request(max: usize) -> ClaimRequest {
-    ClaimRequest {
-        worker: WorkerId::new(),
-        queues: vec![QueueName::from("default")],
-        handlers: [KnownHandler { handler: handler(), max_version: 1 }].into(),
-        max,
-        lease: Duration::from_secs(60),
-        lost: TakeLost::All,
-    }
+    claim_request(handler(), max)
 }
 
 async fn claim(queue: &Postgres, max: usize) -> Claimed {
@@ -597,7 +577,7 @@ async fn claims_whose_last_job_a_transaction_completed_are_cleared_away() {
     tx.commit().await.unwrap();
     until("the claim to go", async || {
         assert_eq!(queue.maintain(Retention::default()).await.unwrap().rescued, 0);
-        (schema.rows("claims").await == 0).then_some(())
+        schema.rows("claims").await == 0
     })
     .await;
 }
@@ -617,7 +597,7 @@ async fn a_transaction_that_took_a_key_holds_up_those_who_want_it_and_nobody_els
     until("somebody to wait for the key", async || {
         let sql = "SELECT count(*) FROM pg_locks l JOIN pg_locks h USING (transactionid) WHERE NOT l.granted AND h.granted AND h.pid = pg_backend_pid()";
         let waiting: i64 = sqlx::query(sql).fetch_one(&mut *tx).await.unwrap().get(0);
-        (waiting > 0).then_some(())
+        waiting > 0
     })
     .await;
     assert_eq!(queue.push([job(), job()].into()).await.unwrap(), [Pushed::Queued; 2]);
@@ -721,13 +701,9 @@ async fn a_server_that_stands_still_for_a_while_loses_and_doubles_nothing() {
     while traffic.failures().contains(&0) {
         assert!(Instant::now() < deadline, "calls that met the frozen server: {:?}", traffic.failures());
         let (done, failed) = (traffic.done.lock().unwrap().len(), traffic.failures().iter().sum::<usize>());
-        until("jobs to be done", async || (traffic.done.lock().unwrap().len() > done + 10).then_some(()))
-            .await;
+        until("jobs to be done", async || traffic.done.lock().unwrap().len() > done + 10).await;
         server.freeze().await;
-        until("calls to fail", async || {
-            (traffic.failures().iter().sum::<usize>() > failed + 5).then_some(())
-        })
-        .await;
+        until("calls to fail", async || traffic.failures().iter().sum::<usize>() > failed + 5).await;
         server.thaw();
     }
     traffic.over.store(true, Ordering::Relaxed);
@@ -795,11 +771,11 @@ async fn a_job_that_waited_for_its_key_begins_after_the_one_that_had_it() {
     let mut conn = schema.conn().await;
     until("the push waits", async || {
         let query = sqlx::query(waiting).bind(format!("%{}%push%", schema.name));
-        (query.fetch_one(&mut conn).await.unwrap().get::<i64, _>(0) > 0).then_some(())
+        query.fetch_one(&mut conn).await.unwrap().get::<i64, _>(0) > 0
     })
     .await;
     let waited_at = queue.now().await.unwrap();
-    until("a later time", async || (queue.now().await.unwrap() > waited_at).then_some(())).await;
+    until("a later time", async || queue.now().await.unwrap() > waited_at).await;
     assert_eq!(queue.settle(vec![completed(&claimed)]).await.unwrap(), [Settled::Done]);
     open.rollback().await.unwrap();
     assert_eq!(waits.await.unwrap().unwrap(), [Pushed::Queued, Pushed::Queued]);

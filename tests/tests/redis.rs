@@ -6,14 +6,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Once};
 use std::time::Duration;
 
-use extensions_runtime::job::{
-    ClaimedJob, FireId, HandlerKey, JobId, JobMeta, JobState, NewJob, Payload, WorkerId,
-};
+use extensions_runtime::job::{ClaimedJob, HandlerKey, JobId, JobState, NewJob};
 use extensions_runtime::queue::{
-    AdminOutcome, ClaimRequest, KnownHandler, Pushed, QueueAdmin, QueueBackend, QueueError, QueueErrorKind,
-    Redis, Settle, Settled, Settlement, TakeLost, WaitRequest,
+    AdminOutcome, ClaimRequest, Pushed, QueueAdmin, QueueBackend, QueueError, QueueErrorKind, Redis, Settle,
+    Settled, Settlement, WaitRequest,
 };
-use tests::kit::until;
+use tests::kit::{claim_request, new_job, until};
 use tests::servers::{PASSWORD, Persistence, Server};
 use tokio::sync::{OnceCell, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use tokio::task::JoinHandle;
@@ -89,31 +87,11 @@ fn handler() -> HandlerKey {
 }
 
 fn job() -> NewJob {
-    NewJob {
-        id: JobId::new(),
-        handler: handler(),
-        point_version: 1,
-        payload: Payload::from(b"{}".as_slice()),
-        queue: "default".into(),
-        priority: 5,
-        max_attempts: 3,
-        delay: Duration::ZERO,
-        unique: None,
-        on_failure: false,
-        once: None,
-        meta: JobMeta::new(FireId::new()),
-    }
+    new_job(handler(), "{}")
 }
 
 fn request(max: usize) -> ClaimRequest {
-    ClaimRequest {
-        worker: WorkerId::new(),
-        queues: vec!["default".into()],
-        handlers: vec![KnownHandler { handler: handler(), max_version: 1 }].into(),
-        max,
-        lease: Duration::from_secs(60),
-        lost: TakeLost::All,
-    }
+    claim_request(handler(), max)
 }
 
 fn ends(jobs: &[ClaimedJob]) -> Vec<Settlement> {
@@ -221,13 +199,13 @@ impl Calls {
 
     /// Until a call fails that was under way.
     async fn fails(&self, before: [u64; 3]) {
-        until("a call that fails", async || (self.failed() != before).then_some(())).await;
+        until("a call that fails", async || self.failed() != before).await;
     }
 
     /// Until jobs are done again.
     async fn goes_on(&self) {
         let before = self.done();
-        until("jobs that are done", async || (self.done() > before).then_some(())).await;
+        until("jobs that are done", async || self.done() > before).await;
     }
 
     fn all_have_failed(&self) -> bool {
@@ -273,7 +251,7 @@ async fn connections_that_are_killed_under_load_lose_and_double_nothing() {
     let load = Load::on(&queue);
     let hit = async || {
         bench.kill_connections();
-        (queue.connection().losses >= 20).then_some(())
+        queue.connection().losses >= 20
     };
     until("twenty lost connections", hit).await;
     load.calls.goes_on().await;

@@ -168,6 +168,7 @@ async fn walk(queue: Arc<dyn QueueBackend>, road: Road) {
     let on = format!("{} on {}", road.what, queue.describe());
     let bench = Bench::new(queue, road.options).await;
     let id = bench.fire(road.what).await;
+    // Longer than the job on the road `late` may wait.
     tokio::time::sleep(2 * MS).await;
     let worker = kit::in_time(&on, bench.ext.worker().stop_when_drained().run_until(pending()));
     let report = if road.state == JobState::Quarantined {
@@ -192,7 +193,7 @@ async fn walk(queue: Arc<dyn QueueBackend>, road: Road) {
     for error in &job.errors {
         assert!(error.at >= job.enqueued_at, "{on}: {error:?}");
         assert_eq!(error.took.is_some(), road.has_run, "{on}: {error:?}");
-        assert_eq!(error.worker.is_some(), road.kind != ErrorKind::Lost || error.worker.is_some(), "{on}");
+        assert!(error.worker.is_some(), "{on}: {error:?}");
     }
     let is_dead = road.state == JobState::Dead;
     let expired = u64::from(road.kind == ErrorKind::Expired);

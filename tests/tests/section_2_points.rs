@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use extensions::FireErrorKind;
-use extensions::job::{FireId, HandlerKey, JobId, JobMeta, NewJob};
+use extensions::job::NewJob;
 use extensions::prelude::*;
 use extensions::queue::Memory;
 use serde::{Deserialize, Serialize};
-use tests::kit::{jobs, lines, names, on_memory, work};
+use tests::kit::{jobs, lines, names, new_job, on_memory, work};
 
 /// 2.1: any struct or enum that is not generic is a point; without async handlers it needs no serde.
 mod item_2_1_any_struct_or_enum_is_a_point {
@@ -115,20 +115,7 @@ mod item_2_2_wire_names_and_versions {
     }
 
     fn stored(version: u32, payload: &str) -> NewJob {
-        NewJob {
-            id: JobId::new(),
-            handler: HandlerKey::new("order.placed", "Book"),
-            point_version: version,
-            payload: payload.as_bytes().into(),
-            queue: "default".into(),
-            priority: 5,
-            max_attempts: 1,
-            delay: std::time::Duration::ZERO,
-            unique: None,
-            on_failure: false,
-            once: None,
-            meta: JobMeta::new(FireId::new()),
-        }
+        NewJob { point_version: version, max_attempts: 1, ..new_job("order.placed/Book", payload) }
     }
 
     #[tokio::test]

@@ -9,7 +9,7 @@ use extensions::job::{ErrorKind, JobId, JobRecord, JobState};
 use extensions::prelude::*;
 use extensions::queue::{Memory, QueueBackend};
 use serde::{Deserialize, Serialize};
-use tests::kit::Log;
+use tests::kit::{self, Log, until, until_state};
 use tokio::runtime::{Builder, Runtime};
 
 const MS: Duration = Duration::from_millis(1);
@@ -142,15 +142,12 @@ impl Bench {
     }
 
     fn job(&self, id: JobId) -> JobRecord {
-        current_thread().block_on(self.queue.get(vec![id])).unwrap().remove(0).unwrap()
+        current_thread().block_on(kit::job(&self.queue, id))
     }
 
-    fn until(&self, what: &str, holds: impl Fn(&Self) -> bool) {
-        let deadline = Instant::now() + Duration::from_secs(30);
-        while !holds(self) {
-            assert!(Instant::now() < deadline, "waited for: {what}; {:?}", self.log.take());
-            std::thread::sleep(MS);
-        }
+    fn until_written(&self, lines: usize) {
+        let look = async || self.log.len() >= lines;
+        current_thread().block_on(until(&format!("{lines} lines in the log"), look));
     }
 }
 
@@ -159,11 +156,11 @@ fn the_job_goes_on_elsewhere(is_blocking: bool, runtime: Runtime) {
     let bench = Bench::new(is_blocking, options());
     let id = bench.fire(How::Blocks);
     let blocked = bench.work(runtime, 1);
-    bench.until("the handler runs", |bench| !bench.log.is_empty());
+    bench.until_written(1);
     let began = Instant::now();
     let other = bench.work(current_thread(), 1);
 
-    bench.until("it is completed", |bench| bench.job(id).state == JobState::Completed);
+    current_thread().block_on(until_state(&bench.queue, id, JobState::Completed));
     assert!(began.elapsed() > Duration::from_secs(4), "its lease is kept past its time-out");
     let report = other.join().unwrap();
     assert_eq!((report.completed, report.stuck), (1, 0), "{report:?}");
@@ -176,7 +173,7 @@ fn the_job_goes_on_elsewhere(is_blocking: bool, runtime: Runtime) {
     assert_eq!((job.attempt, job.lost_count, job.errors.len()), (2, 0, 1));
     assert_eq!((job.errors[0].kind, job.errors[0].attempt), (ErrorKind::TimedOut, 1));
     assert!(job.errors[0].took.unwrap() > Duration::from_secs(5) && job.errors[0].worker.is_some());
-    bench.until("on_retry is called where the runtime lives", |bench| bench.log.len() == 4);
+    bench.until_written(4);
     let mut lines = bench.log.take();
     lines.sort();
     assert_eq!(lines, ["Blocks 1", "Blocks 2", "let go", "on_retry TimedOut"]);
@@ -197,7 +194,7 @@ fn a_handler_that_blocks_the_whole_runtime_is_given_up_and_what_waits_there_is_g
     let bench = Bench::new(false, options());
     let ids = [How::Blocks, How::Returns, How::Returns].map(|how| bench.fire(how));
     let blocked = bench.work(current_thread(), 3);
-    bench.until("the handler runs", |bench| !bench.log.is_empty());
+    bench.until_written(1);
     let report = bench.work(current_thread(), 3).join().unwrap();
     assert_eq!(report.completed, 3, "{report:?}");
     for id in ids {
@@ -241,7 +238,7 @@ fn without_a_time_out_no_handler_is_stuck() {
     let bench = Bench::new(false, options().no_timeout());
     let id = bench.fire(How::Blocks);
     let worker = bench.work(current_thread(), 1);
-    bench.until("the handler runs", |bench| !bench.log.is_empty());
+    bench.until_written(1);
     std::thread::sleep(Duration::from_secs(7));
     bench.gate.open();
     let report = worker.join().unwrap();

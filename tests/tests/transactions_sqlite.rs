@@ -6,16 +6,15 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use extensions::job::{
-    ClaimedJob, FireId, HandlerKey, JobId, JobMeta, JobState, NewJob, Payload, QueueName, UniqueKey,
-    UniqueLock, UniqueUntil, WorkerId,
+    ClaimedJob, JobId, JobState, NewJob, Payload, QueueName, UniqueKey, UniqueLock, UniqueUntil,
 };
 use extensions::queue::{
-    ClaimRequest, KnownHandler, Memory, Pushed, QueueAdmin, QueueBackend, QueueError, QueueErrorKind, Settle,
-    Settled, Settlement, Sqlite, TakeLost, Transaction, WaitRequest,
+    ClaimRequest, Memory, Pushed, QueueAdmin, QueueBackend, QueueError, QueueErrorKind, Settle, Settled,
+    Settlement, Sqlite, Transaction, WaitRequest,
 };
 use rusqlite::TransactionBehavior;
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePool, SqlitePoolOptions};
-use tests::kit::in_time;
+use tests::kit::{claim_request, in_time, new_job};
 
 const LONG: Duration = Duration::from_secs(600);
 const DATABASE: &str = "TESTS_DATABASE";
@@ -156,20 +155,7 @@ fn queue_name() -> QueueName {
 }
 
 fn job(what: &str) -> NewJob {
-    NewJob {
-        id: JobId::new(),
-        handler: HandlerKey::new("Order", "confirm"),
-        point_version: 1,
-        payload: Payload::from(what.as_bytes()),
-        queue: queue_name(),
-        priority: 5,
-        max_attempts: 3,
-        delay: Duration::ZERO,
-        unique: None,
-        on_failure: false,
-        once: None,
-        meta: JobMeta::new(FireId::new()),
-    }
+    new_job("Order/confirm", what)
 }
 
 /// A job with all that a push may have to take back.
@@ -183,15 +169,7 @@ async fn claim(queue: &Sqlite) -> Vec<ClaimedJob> {
 }
 
 fn request() -> ClaimRequest {
-    let handlers = [KnownHandler { handler: HandlerKey::new("Order", "confirm"), max_version: 1 }];
-    ClaimRequest {
-        worker: WorkerId::new(),
-        queues: vec![queue_name()],
-        handlers: handlers.into(),
-        max: 10,
-        lease: LONG,
-        lost: TakeLost::All,
-    }
+    claim_request("Order/confirm", 10)
 }
 
 fn end(claimed: &ClaimedJob, end: Settle) -> Settlement {

@@ -113,6 +113,7 @@ fn a_handler_that_blocks_the_runtime_while_it_has_time_is_no_silence() {
         ext.fire(Work { blocks_ms: 5_000 }).await.unwrap();
         let other = ext.clone();
         std::thread::spawn(move || {
+            // Amid the handler's 5 s.
             std::thread::sleep(Duration::from_millis(500));
             other.fire_sync(Work { blocks_ms: 0 }).unwrap();
         });

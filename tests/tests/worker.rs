@@ -6,14 +6,13 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use extensions::ExtensionsBuilder;
-use extensions::job::{ErrorKind, FireId, HandlerKey, JobId, JobMeta, JobRecord, JobState, NewJob, WorkerId};
+use extensions::job::{ErrorKind, JobId, JobRecord, JobState, NewJob};
 use extensions::prelude::*;
-use extensions::queue::{
-    AdminOutcome, ClaimRequest, JobFilter, KnownHandler, Memory, QueueBackend, Retention, TakeLost,
-};
+use extensions::queue::{AdminOutcome, ClaimRequest, JobFilter, Memory, QueueBackend, Retention};
 use extensions::time::{Clock, ManualClock};
 use extensions::worker::StopReason;
 use serde::{Deserialize, Serialize};
+use tests::kit;
 use tokio::sync::Notify;
 
 const MS: Duration = Duration::from_millis(1);
@@ -109,26 +108,17 @@ impl Bench {
     async fn drain(&self, what: &str) -> (WorkerReport, JobRecord) {
         let id = self.ext.fire(task(what)).await.unwrap().queued()[0].id();
         let worker = self.ext.worker().stop_when_drained().run_until(pending());
-        let report =
-            tokio::time::timeout(Duration::from_secs(20), worker).await.expect("drained in time").unwrap();
+        let report = kit::in_time("the worker's end", worker).await.unwrap();
         (report, self.job(id).await)
     }
 
     async fn job(&self, id: JobId) -> JobRecord {
-        self.queue.get(vec![id]).await.unwrap().remove(0).expect("the job is there")
+        kit::job(&self.queue, id).await
     }
 
     /// Waits until the job is in the state.
     async fn until(&self, id: JobId, state: JobState) -> JobRecord {
-        let deadline = Instant::now() + Duration::from_secs(10);
-        loop {
-            let job = self.job(id).await;
-            if job.state == state {
-                return job;
-            }
-            assert!(Instant::now() < deadline, "waited for {state}, and it is {job:?}");
-            tokio::time::sleep(MS).await;
-        }
+        kit::until_state(&self.queue, id, state).await
     }
 }
 
@@ -232,21 +222,7 @@ async fn book(point: &Versioned) {
 }
 
 fn raw(handler: &str, version: u32, payload: &[u8]) -> NewJob {
-    let (point, name) = handler.split_once('/').unwrap();
-    NewJob {
-        id: JobId::new(),
-        handler: HandlerKey::new(point, name),
-        point_version: version,
-        payload: payload.into(),
-        queue: "default".into(),
-        priority: 5,
-        max_attempts: 3,
-        delay: Duration::ZERO,
-        unique: None,
-        on_failure: true,
-        once: None,
-        meta: JobMeta::new(FireId::new()),
-    }
+    NewJob { point_version: version, on_failure: true, ..kit::new_job(handler, payload) }
 }
 
 #[tokio::test]
@@ -350,11 +326,7 @@ async fn cancelling_reaches_a_running_handler_and_its_progress_is_seen() {
     let worker =
         tokio::spawn(async move { ext.worker().lease(lease).run_until(async { drop(stopped.await) }).await });
     bench.log.started.notified().await;
-    let deadline = Instant::now() + Duration::from_secs(5);
-    while bench.job(id).await.progress.is_none() {
-        assert!(Instant::now() < deadline, "progress comes with the heartbeat");
-        tokio::time::sleep(MS).await;
-    }
+    kit::until("progress, with the heartbeat", async || bench.job(id).await.progress).await;
     let asked = bench.queue.cancel(vec![id], "wrong customer".into()).await.unwrap();
     assert_eq!(asked, [AdminOutcome::Requested]);
     let job = bench.until(id, JobState::Cancelled).await;
@@ -549,15 +521,7 @@ async fn a_worker_without_a_queue_or_without_queues_is_an_error() {
 }
 
 fn request() -> ClaimRequest {
-    let known = KnownHandler { handler: HandlerKey::new("Task", "perform"), max_version: 1 };
-    ClaimRequest {
-        worker: WorkerId::new(),
-        queues: vec!["default".into()],
-        handlers: [known].into(),
-        max: 100,
-        lease: secs(1),
-        lost: TakeLost::All,
-    }
+    ClaimRequest { lease: secs(1), ..kit::claim_request("Task/perform", 100) }
 }
 
 /// Claims everything and dies over it, twice: the jobs then have a `lost_count` of 1.
@@ -609,12 +573,8 @@ async fn a_lost_job_is_not_kept_out_by_a_worker_that_always_has_others_to_run() 
     bench.ext.fire_many((0..1_500).map(|_| task("short"))).await;
     let ext = bench.ext.clone();
     let worker = tokio::spawn(async move { ext.worker().concurrency(2).run_until(pending()).await });
-    let busy = async || bench.queue.stats().await.unwrap()[0].count(JobState::Completed) > 50;
-    let deadline = Instant::now() + Duration::from_secs(10);
-    while !busy().await {
-        assert!(Instant::now() < deadline, "the worker does nothing");
-        tokio::time::sleep(MS).await;
-    }
+    let completed = async || bench.queue.stats().await.unwrap()[0].count(JobState::Completed);
+    kit::until("the worker is busy", async || completed().await > 50).await;
     let lost = queue.reserve(ClaimRequest { max: 1, ..request() }).await.unwrap().jobs.remove(0);
     clock.advance(secs(2));
     bench.until(lost.id, JobState::Completed).await;

@@ -119,7 +119,7 @@ impl Bench {
     }
 
     async fn until_begun(&self, jobs: usize) {
-        until(&format!("{jobs} that have begun"), async || (self.begun().len() >= jobs).then_some(())).await;
+        until(&format!("{jobs} that have begun"), async || self.begun().len() >= jobs).await;
     }
 
     fn let_end(&self, jobs: usize) {
@@ -359,7 +359,7 @@ async fn slots_can_be_changed_while_the_worker_runs() {
         assert!(asked.elapsed() < WOKEN, "{:?}", asked.elapsed());
         assert_eq!((control.status().slots, control.status().busy), (4, 4));
         let entry = async || bench.queue.workers().await.unwrap().remove(0).slots;
-        until("the new number in the worker's entry", async || (entry().await == 4).then_some(())).await;
+        until("the new number in the worker's entry", async || entry().await == 4).await;
 
         control.set_concurrency(2);
         bench.let_end(2);
@@ -424,6 +424,7 @@ async fn a_control_shows_how_its_worker_is() {
     bench.fire_many(2, "default", true).await;
     let busy = until_status(&control, "two that run", |status| status.busy == 2).await;
     assert!(busy.ready && busy.live && busy.worker == idle.worker, "{busy:?}");
+    // So long they have run at least.
     tokio::time::sleep(5 * MS).await;
     bench.let_end(2);
     let done = until_status(&control, "both ends", |status| status.report.completed == 2).await;

@@ -4,13 +4,11 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use extensions::job::{
-    FireId, HandlerKey, JobId, JobMeta, JobRecord, JobState, NewJob, Payload, UniqueKey, UniqueLock,
-    UniqueUntil,
-};
+use extensions::job::{HandlerKey, JobId, JobRecord, JobState, NewJob, UniqueKey, UniqueLock, UniqueUntil};
 use extensions::queue::{JobFilter, Pushed, QueueBackend, QueueError};
 
 use super::{Book, Ledger, PROBES};
+use crate::kit::new_job;
 
 /// The largest number of records in one page.
 const PAGE: usize = 1000;
@@ -113,17 +111,8 @@ async fn keys_left(
 
 fn probe(key: &UniqueKey) -> NewJob {
     NewJob {
-        id: JobId::new(),
-        handler: HandlerKey::new("Probe", "probe"),
-        point_version: 1,
-        payload: Payload::from(&b"{}"[..]),
         queue: PROBES.into(),
-        priority: 5,
-        max_attempts: 1,
-        delay: Duration::ZERO,
         unique: Some(UniqueLock { key: key.clone(), ttl: None, until: UniqueUntil::End }),
-        on_failure: false,
-        once: None,
-        meta: JobMeta::new(FireId::new()),
+        ..new_job("Probe/probe", "{}")
     }
 }

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use extensions::job::{FireId, HandlerKey, JobId, JobMeta, JobState, NewJob, Payload, UniqueLock};
+use extensions::job::{JobState, NewJob, UniqueLock};
 
 use super::{Arena, Event};
+use crate::kit::new_job;
 
 /// Bytes of a payload that is huge.
 pub const HUGE: usize = 8 * 1024 * 1024;
@@ -20,20 +21,12 @@ pub struct Planted {
     pub becomes: JobState,
 }
 
-fn planted(handler: &str, version: u32, payload: impl Into<Vec<u8>>, becomes: JobState) -> Planted {
+fn planted(handler: &str, version: u32, payload: impl AsRef<[u8]>, becomes: JobState) -> Planted {
     let job = NewJob {
-        id: JobId::new(),
-        handler: HandlerKey::from(handler),
         point_version: version,
-        payload: Payload::from(payload.into()),
         queue: "orders".into(),
-        priority: 5,
-        max_attempts: 3,
-        delay: Duration::ZERO,
-        unique: None,
         on_failure: true,
-        once: None,
-        meta: JobMeta::new(FireId::new()),
+        ..new_job(handler, payload)
     };
     Planted { job, becomes }
 }

@@ -12,6 +12,7 @@ use tempfile::TempDir;
 
 use super::program::Program;
 use super::watchdog::Watchdog;
+use crate::kit::until;
 use crate::os;
 
 /// How long a server may take to start or to end.
@@ -103,7 +104,7 @@ impl Server {
             let _ = kill_process(*pid, Signal::KILL);
         }
         running.child.wait().expect("a child can be waited for");
-        wait_for("the server's processes to end", || !all.iter().any(|pid| os::lives(*pid))).await;
+        until("the server's processes to end", async || !all.iter().any(|pid| os::lives(*pid))).await;
     }
 
     /// Starts it again after [`kill`](Self::kill) or [`stop`](Self::stop), with the same data on the same port, and waits until it
@@ -236,14 +237,6 @@ fn thaw_all(parent: Pid) {
         let _ = kill_process(pid, Signal::CONT);
     }
     let _ = kill_process(parent, Signal::CONT);
-}
-
-async fn wait_for(what: &str, so: impl Fn() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !so() {
-        assert!(Instant::now() < deadline, "waited for {what} in vain");
-        tokio::time::sleep(LOOK).await;
-    }
 }
 
 /// A port on which nobody listens now.

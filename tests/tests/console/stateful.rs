@@ -122,6 +122,7 @@ async fn failed_jobs_are_listed_shown_retried_and_deleted(office: Office) {
     let old = "! error: This deletes the records of jobs that failed more than 14d ago. Go on? Nobody can be asked here; add `--yes`";
     office.says(6, "failed prune", old).await;
     office.done("failed prune --yes", "0 jobs deleted").await;
+    // Older than the 1 ms that follows.
     tokio::time::sleep(Duration::from_millis(5)).await;
     office.done("failed prune --older-than 1ms --yes", "1 job deleted").await;
 

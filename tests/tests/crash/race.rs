@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use extensions::job::{FireId, HandlerKey, JobId, JobMeta, JobState, NewJob, Payload};
+use extensions::job::{JobState, NewJob};
 use tests::crash::{Answer, Arena, ClaimPlan, Event, RacePlan, Role, WorkPlan};
+use tests::kit::new_job;
 
 use crate::{Found, recovery};
 
@@ -12,20 +13,7 @@ const JOBS: usize = 3000;
 const LIMIT: Duration = Duration::from_secs(60);
 
 fn job() -> NewJob {
-    NewJob {
-        id: JobId::new(),
-        handler: HandlerKey::new("Ordered", "quick"),
-        point_version: 1,
-        payload: Payload::from(&b"{}"[..]),
-        queue: "orders".into(),
-        priority: 5,
-        max_attempts: 1,
-        delay: Duration::ZERO,
-        unique: None,
-        on_failure: false,
-        once: None,
-        meta: JobMeta::new(FireId::new()),
-    }
+    NewJob { queue: "orders".into(), max_attempts: 1, ..new_job("Ordered/quick", "{}") }
 }
 
 pub(crate) async fn claimers_race_and_no_job_is_claimed_twice(mut arena: Arena) -> Found {

@@ -11,6 +11,7 @@ use extensions::job::{JobState, WorkerId};
 use extensions::queue::{JobFilter, QueueAdmin, QueueBackend, Sqlite};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
+use tests::kit::until;
 use tests::servers::{Persistence, Postgres, Redis};
 use tokio::io::{AsyncBufReadExt, BufReader};
 
@@ -140,18 +141,14 @@ async fn orders_over_http_are_accepted_at_once_worked_off_and_ended_in_order() {
     assert_eq!((status, &refused["vetoed_by"]), (422, &json!("credit_limit")), "{refused}");
     assert_eq!(refused["detail"], "orders end at 10,000.00");
 
-    let deadline = Instant::now() + Duration::from_secs(30);
     for number in 1..=3 {
         let path = format!("/orders/{number}");
-        loop {
+        until("the order's three jobs", async || {
             let answer = send(address, "GET", &path, &[], "").await.unwrap();
             let order: Value = serde_json::from_str(&answer.body).unwrap();
-            if order["done"].as_array().unwrap().len() == 3 {
-                break;
-            }
-            assert!(Instant::now() < deadline, "{order}");
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+            if order["done"].as_array().unwrap().len() == 3 { Ok(()) } else { Err(order) }
+        })
+        .await;
     }
     assert_eq!(send(address, "GET", "/orders/4", &[], "").await.unwrap().status, 404);
     let shop_id = i32::try_from(shop.id().unwrap()).unwrap();
@@ -383,30 +380,27 @@ async fn every_payment_is_booked_exactly_once_though_workers_are_killed_at_it() 
 
 /// Waits until these processes have workers that beat; their ids.
 async fn workers_of(store: &dyn QueueBackend, pids: &[u32]) -> Vec<WorkerId> {
-    let deadline = Instant::now() + Duration::from_secs(30);
-    loop {
+    until("the workers of all", async || {
         let mut workers = store.workers().await.unwrap();
         workers.retain(|worker| pids.contains(&worker.pid));
-        if pids.iter().all(|pid| workers.iter().any(|worker| worker.pid == *pid)) {
-            return workers.iter().map(|worker| worker.id).collect();
+        let is_there = |pid: &u32| workers.iter().any(|worker| worker.pid == *pid);
+        if pids.iter().all(is_there) {
+            Ok(workers.iter().map(|worker| worker.id).collect())
+        } else {
+            Err(workers)
         }
-        assert!(Instant::now() < deadline, "{workers:?}");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    })
+    .await
 }
 
 /// Waits until the numbers of jobs are as asked for; how many are running then.
 async fn jobs_until(queue: &Sqlite, enough: impl Fn(&dyn Fn(JobState) -> u64) -> bool) -> u64 {
-    let deadline = Instant::now() + Duration::from_secs(30);
-    loop {
+    until("the numbers of jobs", async || {
         let stats = queue.stats().await.unwrap();
         let jobs = |state| stats.iter().map(|queue| queue.count(state)).sum();
-        if enough(&jobs) {
-            return jobs(JobState::Running);
-        }
-        assert!(Instant::now() < deadline, "{stats:?}");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+        if enough(&jobs) { Ok(jobs(JobState::Running)) } else { Err(stats) }
+    })
+    .await
 }
 
 /// Waits until a process has archived that many deliveries.
@@ -417,11 +411,11 @@ async fn archived_by(archive: &Path, process: u32, deliveries: u64) {
         let count = "SELECT count(*) FROM deliveries WHERE by_process = ?";
         archive.query_row(count, [process], |row| row.get(0))
     };
-    let deadline = Instant::now() + Duration::from_secs(30);
-    while !count().is_ok_and(|archived| archived >= deliveries) {
-        assert!(Instant::now() < deadline, "process {process} archived {:?} of {deliveries}", count());
-        tokio::time::sleep(Duration::from_millis(2)).await;
-    }
+    until(&format!("{deliveries} deliveries archived by {process}"), async || match count() {
+        Ok(archived) if archived >= deliveries => Ok(()),
+        archived => Err(archived),
+    })
+    .await;
 }
 
 fn delivery(id: &str, event: &str, action: Option<&str>, payload: &Value) -> String {

@@ -183,12 +183,12 @@ impl Shop {
     /// Waits until so many jobs are in these states, and none in others.
     pub(crate) async fn until<const N: usize>(&self, what: &str, states: [(JobState, u64); N]) {
         let states = BTreeMap::from(states);
-        until(what, async || (self.states().await == states).then_some(())).await;
+        until(what, async || self.states().await == states).await;
     }
 
     /// Waits until so many jobs run.
     pub(crate) async fn until_running(&self, count: u64) {
-        let running = async || (self.states().await.get(&JobState::Running) == Some(&count)).then_some(());
+        let running = async || self.states().await.get(&JobState::Running) == Some(&count);
         until("the jobs run", running).await;
     }
 
@@ -197,7 +197,7 @@ impl Shop {
         let told = async || {
             let history = self.store().await.unwrap().history(Duration::from_secs(3600)).await.unwrap();
             let ended = history.iter().map(|entry| entry.tally.completed + entry.tally.failed).sum::<u64>();
-            (ended == attempts).then_some(())
+            ended == attempts
         };
         until("the workers tell what they did", told).await;
     }
@@ -222,7 +222,7 @@ impl Shop {
 
     /// Waits until no worker says that it has a job.
     pub(crate) async fn until_idle(&self) {
-        let idle = async || self.workers().await.iter().all(|worker| worker.busy == 0).then_some(());
+        let idle = async || self.workers().await.iter().all(|worker| worker.busy == 0);
         until("the workers' beats", idle).await;
     }
 
@@ -244,7 +244,7 @@ impl Shop {
     /// Waits until a worker is in the store with so many jobs.
     pub(crate) async fn until_it_shows(&self, worker: &Process, busy: u32) {
         let shows = |info: &WorkerInfo| info.pid == worker.pid() && info.busy == busy;
-        until("the worker's beat", async || self.workers().await.iter().any(shows).then_some(())).await;
+        until("the worker's beat", async || self.workers().await.iter().any(shows)).await;
     }
 }
 

@@ -9,8 +9,8 @@ use std::process::{Command, ExitCode, Stdio};
 use extensions::BoxError;
 use inline_path::{Path, subject};
 
-/// What is counted, by name. Not the awaited handlers: they read the clock where the kernel shows it to processes, which valgrind hides.
-const CASES: [(&str, Path, u64); 7] = [
+/// What is counted, by name.
+const CASES: [(&str, Path, u64); 10] = [
     ("inline 0", Path::Sync, 0),
     ("inline 1", Path::Sync, 1),
     ("inline 4", Path::Sync, 4),
@@ -18,6 +18,9 @@ const CASES: [(&str, Path, u64); 7] = [
     ("inline 1 await", Path::Await, 1),
     ("inline 4 await", Path::Await, 4),
     ("inline 16 await", Path::Await, 16),
+    ("awaited 1", Path::Awaited, 1),
+    ("awaited 4", Path::Awaited, 4),
+    ("awaited 16", Path::Awaited, 16),
 ];
 
 /// How often a case runs: what starting takes is the same in both, and goes with the difference.

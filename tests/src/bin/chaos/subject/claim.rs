@@ -2,12 +2,9 @@
 
 use std::sync::Arc;
 
-use extensions::job::{HandlerKey, WorkerId};
-use extensions::queue::{
-    ClaimRequest, KnownHandler, QueueBackend, Settle, Settled, Settlement, TakeLost, connect,
-};
-use extensions::time::secs;
+use extensions::queue::{ClaimRequest, QueueBackend, Settle, Settled, Settlement, connect};
 use tests::crash::{ClaimPlan, Event, LedgerWriter, Orders, Outcome};
+use tests::kit::claim_request;
 use tokio::sync::mpsc::UnboundedReceiver;
 
 pub(super) async fn run(
@@ -29,15 +26,7 @@ pub(super) async fn run(
 }
 
 fn request(max: usize) -> ClaimRequest {
-    let quick = KnownHandler { handler: HandlerKey::new("Ordered", "quick"), max_version: 1 };
-    ClaimRequest {
-        worker: WorkerId::new(),
-        queues: vec!["orders".into()],
-        handlers: [quick].into(),
-        max,
-        lease: secs(30),
-        lost: TakeLost::All,
-    }
+    ClaimRequest { queues: vec!["orders".into()], ..claim_request("Ordered/quick", max) }
 }
 
 /// Claims until there is nothing more.
