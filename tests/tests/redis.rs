@@ -525,6 +525,8 @@ async fn an_id_that_was_cancelled_forgotten_and_pushed_again_is_claimed_once() {
     queue.forget(vec![again.id]).await.unwrap();
     queue.push(vec![again.clone()].into()).await.unwrap();
     queue.cancel(vec![first.id], "not wanted".into()).await.unwrap();
+    // A job that is retried waits from then on: in the same millisecond it would still be the first.
+    tokio::time::sleep(Duration::from_millis(2)).await;
     queue.retry(vec![first.id]).await.unwrap();
     let claimed = claim_all(&queue, 1).await;
     let mut two = ids(&claimed);

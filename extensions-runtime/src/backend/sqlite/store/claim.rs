@@ -83,7 +83,8 @@ impl Source {
 
     fn pop(&mut self, conn: &Connection, lanes: &[i64], wanted: usize) -> rusqlite::Result<Option<Rank>> {
         while self.read.is_empty() && self.more && self.passed.len() < PATIENCE {
-            self.fill(conn, lanes, self.chunk.clamp(1, wanted.max(1)))?;
+            let most = wanted.max(self.passed.len()).max(1);
+            self.fill(conn, lanes, self.chunk.clamp(1, most))?;
             self.chunk = self.chunk.saturating_mul(4);
         }
         Ok(self.read.pop_front())
