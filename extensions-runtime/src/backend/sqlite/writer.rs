@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll};
 use std::thread::{self, Thread};
@@ -29,6 +29,10 @@ const GROUP: usize = 256;
 const FEW: usize = 4;
 /// How many jobs a call is about that is over at once.
 const FEW_JOBS: usize = 32;
+/// After how many calls with no other beside them a caller no longer lets others come first, which costs it more than the call in a runtime of
+/// several threads; one of so many still does.
+const LONELY: u32 = 8;
+const TRY_COMPANY: u32 = 16;
 /// A commit that takes longer may wait for the disk: no caller's thread is kept for that.
 const QUICK: Duration = Duration::from_micros(250);
 /// How long the thread looks for more calls before it sleeps: waking it takes longer than a small commit.
@@ -43,6 +47,8 @@ struct Shared {
     /// How many calls have no answer yet.
     open: AtomicUsize,
     last_commit_micros: AtomicU64,
+    /// How many callers, one after the other, had no other beside them.
+    lonely: AtomicU32,
     hand: Mutex<Hand>,
     signal: Arc<Signal>,
     thread: OnceLock<Thread>,
@@ -106,6 +112,7 @@ impl<T> Future for Reply<T> {
             }
             Whose::Callers => {
                 self.whose = Whose::Threads;
+                self.shared.note_company();
                 self.shared.make_calls_here();
             }
             Whose::Threads => {}
@@ -136,6 +143,7 @@ impl Writer {
             inbox: Mutex::default(),
             open: AtomicUsize::new(0),
             last_commit_micros: AtomicU64::new(0),
+            lonely: AtomicU32::new(0),
             hand: Mutex::new(hand),
             signal,
             thread: OnceLock::new(),
@@ -165,7 +173,7 @@ impl Writer {
         let is_over_at_once =
             kind.jobs.is_some_and(|jobs| jobs <= FEW_JOBS) && !(kind.is_synced && self.0.syncs);
         let whose = if is_over_at_once && others < FEW && self.0.is_quick() {
-            Whose::CallersSoon
+            if self.0.is_lonely() { Whose::Callers } else { Whose::CallersSoon }
         } else {
             self.0.ring();
             Whose::Threads
@@ -190,6 +198,21 @@ impl Shared {
         let mut inbox = self.inbox();
         if !inbox.is_over {
             inbox.calls.push_back(call);
+        }
+    }
+
+    /// Whether it would be in vain to let others come first, as far as the last calls tell. Now and then it is tried.
+    fn is_lonely(&self) -> bool {
+        let lonely = self.lonely.load(Ordering::Relaxed);
+        lonely >= LONELY && !lonely.is_multiple_of(TRY_COMPANY)
+    }
+
+    /// Takes note whether others have calls open, too.
+    fn note_company(&self) {
+        if self.open.load(Ordering::Relaxed) > 1 {
+            self.lonely.store(0, Ordering::Relaxed);
+        } else {
+            self.lonely.fetch_add(1, Ordering::Relaxed);
         }
     }
 
