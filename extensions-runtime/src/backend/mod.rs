@@ -1,6 +1,8 @@
 //! The stores. Each is re-exported by [`queue`](crate::queue), and only `queue::connect` names them.
 
 mod history;
+#[cfg(any(feature = "postgres", feature = "redis"))]
+mod homes;
 pub(crate) mod memory;
 #[cfg(any(feature = "postgres", feature = "redis", feature = "sqlite"))]
 mod options;

@@ -1,4 +1,4 @@
-//! The trait's calls, handed to the queue's thread.
+//! The trait's calls, each a task that comes to its end even if nobody waits for it.
 
 use std::any::Any;
 use std::future::Future;
@@ -49,14 +49,14 @@ impl Drop for Unclaimed<'_> {
             answer.close();
             if answer.try_recv().is_ok_and(|claimed| claimed.is_ok_and(|claimed| !claimed.jobs.is_empty())) {
                 let (core, call) = (Arc::clone(self.core), self.call);
-                self.core.spawn(async move { core.release_call(call).await });
+                self.core.homes.spawn(async move { core.release_call(call).await });
             }
         }
     }
 }
 
 impl Core {
-    /// Runs a task on the queue's thread, to its end even if nobody waits for it.
+    /// The answer of a task that comes to its end even if nobody waits for it.
     pub(super) fn start<T: Send + 'static>(
         self: &Arc<Self>,
         task: impl Future<Output = Result<T, Failure>> + Send + 'static,
@@ -97,7 +97,7 @@ impl Core {
                 Err(failure) => {
                     if failure.unsure {
                         let core = Arc::clone(&self);
-                        self.spawn(async move { core.release_call(call).await });
+                        self.homes.spawn(async move { core.release_call(call).await });
                     }
                     return Err(failure);
                 }

@@ -92,7 +92,7 @@ impl Core {
             return answer;
         }
         let takes = jobs.iter().any(takes);
-        let (line, most) = self.combiner.line(takes);
+        let (line, most) = self.combiner().line(takes);
         let mut state = line.state();
         state.waiting.push(Waiting { jobs, reply });
         if state.busy < most {
@@ -105,7 +105,7 @@ impl Core {
 
     async fn push_waiting(self: Arc<Self>, takes: bool) {
         loop {
-            let group = self.combiner.line(takes).0.next();
+            let group = self.combiner().line(takes).0.next();
             if group.is_empty() {
                 return;
             }

@@ -1,20 +1,19 @@
-//! The thread and the connections of a queue: every call runs here, whoever polls its future.
+//! The connections of a queue, each for calls of the runtime that it was opened in.
 
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, PgConnection};
-use tokio::runtime::{Builder, Handle};
+use tokio::runtime::{Handle, Id};
 use tokio::sync::futures::OwnedNotified;
 use tokio::sync::{Notify, Semaphore, oneshot};
 
 use super::error::{self, Fate};
-use crate::queue::{Link, QueueError, QueueErrorKind};
+use crate::queue::{Link, QueueError};
 
 /// How often a call is tried again, with growing pauses, before it fails.
 const TRIES: u32 = 4;
@@ -64,43 +63,6 @@ pub(super) struct Failure {
     pub(super) refused: bool,
 }
 
-/// The thread; it ends with the last handle.
-#[derive(Debug)]
-pub(super) struct Thread {
-    handle: Handle,
-    stop: Option<oneshot::Sender<()>>,
-}
-
-impl Thread {
-    pub(super) fn start() -> Result<Self, QueueError> {
-        let failed = |error| {
-            QueueError::new(QueueErrorKind::Unavailable, "connect", "a thread could not be started")
-                .with_source(error)
-        };
-        let runtime = Builder::new_current_thread().enable_all().build().map_err(failed)?;
-        let handle = runtime.handle().clone();
-        let (stop, stopped) = oneshot::channel();
-        let run = move || {
-            let _ = runtime.block_on(stopped);
-            runtime.shutdown_background();
-        };
-        thread::Builder::new().name("extensions-postgres".to_owned()).spawn(run).map_err(failed)?;
-        Ok(Self { handle, stop: Some(stop) })
-    }
-
-    pub(super) const fn handle(&self) -> &Handle {
-        &self.handle
-    }
-}
-
-impl Drop for Thread {
-    fn drop(&mut self) {
-        if let Some(stop) = self.stop.take() {
-            let _ = stop.send(());
-        }
-    }
-}
-
 /// The connections.
 #[derive(Debug)]
 pub(super) struct Driver {
@@ -119,6 +81,8 @@ pub(super) struct Driver {
 #[derive(Debug)]
 struct Idle {
     conn: PgConnection,
+    /// Where its socket is looked after.
+    runtime: Id,
     since: Instant,
     epoch: u64,
     /// What the server has planned on this connection.
@@ -236,7 +200,8 @@ impl Driver {
     ) -> Result<T, Broken> {
         let _slot = self.slots.acquire().await.map_err(|_| Broken::Before(sqlx::Error::PoolClosed))?;
         let epoch = self.epoch.load(Ordering::Relaxed);
-        let (mut conn, mut planned) = match self.take_idle(epoch, call.operation) {
+        let runtime = Handle::current().id();
+        let (mut conn, mut planned) = match self.take_idle(epoch, runtime, call.operation) {
             Some(idle) => (idle.conn, idle.planned),
             None => (self.connect().await.map_err(Broken::Before)?, Vec::new()),
         };
@@ -256,19 +221,25 @@ impl Driver {
                 planned.push(call.operation);
             }
             let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-            idle.push(Idle { conn, since: Instant::now(), epoch, planned });
+            idle.push(Idle { conn, runtime, since: Instant::now(), epoch, planned });
         }
         done.map_err(Broken::During)
     }
 
-    /// The connection that was used last, if possible of those on which such a call is planned.
-    fn take_idle(&self, epoch: u64, operation: &'static str) -> Option<Idle> {
+    /// The connection of this runtime that was used last, if possible of those on which such a call is planned. Where there is none,
+    /// one of another runtime makes room for it.
+    fn take_idle(&self, epoch: u64, runtime: Id, operation: &'static str) -> Option<Idle> {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         idle.retain(|idle| idle.epoch == epoch && idle.since.elapsed() < IDLE);
-        match idle.iter().rposition(|idle| idle.planned.contains(&operation)) {
-            Some(planned) => Some(idle.remove(planned)),
-            None => idle.pop(),
+        let is_planned = |idle: &Idle| idle.runtime == runtime && idle.planned.contains(&operation);
+        let found = idle
+            .iter()
+            .rposition(is_planned)
+            .or_else(|| idle.iter().rposition(|idle| idle.runtime == runtime));
+        if found.is_none() && idle.len() > self.slots.available_permits() {
+            idle.remove(0);
         }
+        found.map(|found| idle.remove(found))
     }
 
     pub(super) async fn connect(&self) -> sqlx::Result<PgConnection> {

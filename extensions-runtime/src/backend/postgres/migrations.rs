@@ -14,10 +14,11 @@ const MIGRATIONS: &[&str] = &[
     include_str!("schema/0004.sql"),
     include_str!("schema/0005.sql"),
     include_str!("schema/0006.sql"),
+    include_str!("schema/0007.sql"),
 ];
 
 /// The newest schema that this program knows.
-pub(super) const NEWEST: i32 = 6;
+pub(super) const NEWEST: i32 = 7;
 
 const VERSIONS: &str = "CREATE TABLE IF NOT EXISTS {p}schema (version integer PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now());\n";
 const APPLIED: &str = "INSERT INTO {p}schema (version) VALUES ({v});\n";

@@ -14,20 +14,20 @@ mod transaction;
 use std::fmt;
 use std::future::{Future, IntoFuture};
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::task::{Context, Waker};
 use std::time::Duration;
 
 use sqlx::postgres::PgPool;
 use sqlx::{AssertSqlSafe, PgConnection, Row};
-use tokio::runtime::Handle;
 use tokio::sync::{Notify, oneshot};
 
 use self::combiner::Combiner;
 use self::config::Config;
-use self::driver::{Call, Driver, Failure, Thread};
+use self::driver::{Call, Driver, Failure};
 use self::signal::Signal;
 use self::store::{Place, Store};
+use crate::backend::homes::{Homes, Thread};
 use crate::job::{HandlerKey, QueueName};
 use crate::queue::{Link, Migration, QueueError, QueueErrorKind};
 
@@ -63,14 +63,15 @@ impl Drop for Inner {
     }
 }
 
-/// What the tasks on the queue's thread share.
+/// What the tasks of the queue share.
 #[derive(Debug)]
 struct Core {
-    thread: Handle,
+    homes: Homes,
     driver: Driver,
     store: Arc<Store>,
     signal: Signal,
-    combiner: Combiner,
+    /// For those pushes that are made where the queue was opened, and for those on its thread.
+    combiners: [Combiner; 2],
     poll: Option<Duration>,
 }
 
@@ -174,9 +175,9 @@ impl OpenPostgres {
     /// The steps of the schema, for the place where the tables would be.
     pub(crate) async fn migrations(self) -> Result<Vec<Migration>, QueueError> {
         let config = self.checked()?;
-        let thread = Thread::start()?;
+        let thread = start()?;
         let (reply, found) = oneshot::channel();
-        thread.handle().spawn(async move { reply.send(planned(&config).await) });
+        Homes::of(&thread).spawn(async move { drop(reply.send(planned(&config).await)) });
         driver::answer("connect", found).await
     }
 
@@ -184,24 +185,34 @@ impl OpenPostgres {
     pub(crate) async fn open_store(self, may_change: Option<bool>) -> Result<(Postgres, u32), QueueError> {
         let mut config = self.checked()?;
         config.migrate = may_change.unwrap_or(config.migrate);
-        let thread = Thread::start()?;
-        let handle = thread.handle().clone();
+        let thread = start()?;
+        let homes = Homes::of(&thread);
         let (reply, opened) = oneshot::channel();
-        let (asked, on) = (config.clone(), handle.clone());
-        handle.spawn(async move { reply.send(open(asked, on).await) });
+        let (asked, at) = (config.clone(), homes.clone());
+        homes.spawn(async move { drop(reply.send(open(asked, at).await)) });
         let (core, had) = driver::answer("connect", opened).await?;
         let closed = Arc::new(Notify::new());
         if config.poll.is_none() {
             let (core, closed) = (Arc::downgrade(&core), Arc::clone(&closed));
-            handle.spawn(async move {
-                tokio::select! {
-                    () = listener::listen(core) => {}
-                    () = closed.notified() => {}
+            homes.keep(move || {
+                let (core, closed) = (Weak::clone(&core), Arc::clone(&closed));
+                async move {
+                    tokio::select! {
+                        () = listener::listen(core) => {}
+                        () = closed.notified() => {}
+                    }
                 }
             });
         }
         Ok((Postgres { inner: Arc::new(Inner { config, core, closed, _thread: thread }) }, had))
     }
+}
+
+fn start() -> Result<Thread, QueueError> {
+    Thread::start("extensions-postgres").map_err(|error| {
+        QueueError::new(QueueErrorKind::Unavailable, "connect", "a thread could not be started")
+            .with_source(error)
+    })
 }
 
 fn driver_for(config: &Config) -> Driver {
@@ -227,7 +238,7 @@ async fn planned(config: &Config) -> Result<Vec<Migration>, QueueError> {
     tokio::time::timeout(config.timeout, looking).await.map_err(|_| error::timeout("connect"))?
 }
 
-async fn open(config: Config, thread: Handle) -> Result<(Arc<Core>, u32), QueueError> {
+async fn open(config: Config, homes: Homes) -> Result<(Arc<Core>, u32), QueueError> {
     let pooled = config.poll.is_some();
     let mut driver = driver_for(&config);
     let reaching = async {
@@ -247,11 +258,11 @@ async fn open(config: Config, thread: Handle) -> Result<(Arc<Core>, u32), QueueE
     let prepared = tokio::time::timeout(config.timeout.max(MIGRATING), preparing).await;
     let (store, had) = prepared.map_err(|_| error::timeout("connect"))??;
     let core = Core {
-        thread,
+        homes,
         driver,
         store: Arc::new(store),
         signal: Signal::default(),
-        combiner: Combiner::default(),
+        combiners: Default::default(),
         poll: config.poll,
     };
     Ok((Arc::new(core), had))
@@ -309,17 +320,19 @@ async fn find_schema(conn: &mut PgConnection, asked: Option<&str>) -> Result<Opt
 }
 
 impl Core {
-    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        drop(self.thread.spawn(task));
-    }
-
-    /// The same, but up to its first wait here, so that a request is on its way before another thread is woken.
+    /// Runs a task to its end, even if nobody waits for it: up to its first wait here, so that a request is on its way before another
+    /// thread is woken.
     fn begin(&self, task: impl Future<Output = ()> + Send + 'static) {
         let mut task = Box::pin(task);
-        let _on_the_thread = self.thread.enter();
+        let home = self.homes.here();
+        let _at_home = home.enter();
         if task.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending() {
-            self.spawn(task);
+            drop(home.spawn(task));
         }
+    }
+
+    fn combiner(&self) -> &Combiner {
+        &self.combiners[usize::from(self.homes.is_thread())]
     }
 
     /// Makes the lanes that are not known, in a transaction of their own: what others read of them must be there to stay.

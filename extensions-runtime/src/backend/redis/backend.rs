@@ -42,25 +42,27 @@ impl Inner {
     /// Wake-ups cost a connection, so they are heard only where someone waits.
     fn listen(&self) {
         if !self.listening.swap(true, Ordering::Relaxed) {
-            self.driver.spawn(self.store.listener());
+            let store = Arc::clone(&self.store);
+            self.driver.homes().keep(move || store.listener());
         }
     }
 }
 
-/// What came of a claim; given back if nobody takes it, or it did not arrive.
+/// What came of a claim; given back if nobody takes it, or it did not arrive, or its runtime ended before.
 struct Delivery {
     driver: Arc<Driver>,
     store: Arc<Store>,
     worker: WorkerId,
     claim: u64,
-    answer: Result<Claimed, Failure>,
+    answer: Option<Result<Claimed, Failure>>,
 }
 
 impl Delivery {
     fn take(mut self) -> Result<Claimed, QueueError> {
         match &mut self.answer {
-            Ok(claimed) => Ok(Claimed { jobs: std::mem::take(&mut claimed.jobs), ..*claimed }),
-            Err(failure) => Err(error::map(failure, "reserve")),
+            Some(Ok(claimed)) => Ok(Claimed { jobs: std::mem::take(&mut claimed.jobs), ..*claimed }),
+            Some(Err(failure)) => Err(error::map(failure, "reserve")),
+            None => Err(error::gone("reserve")),
         }
     }
 }
@@ -68,12 +70,13 @@ impl Delivery {
 impl Drop for Delivery {
     fn drop(&mut self) {
         let may_be_held = match &self.answer {
-            Ok(claimed) => !claimed.jobs.is_empty(),
-            Err(failure) => failure.ends_connection(),
+            Some(Ok(claimed)) => !claimed.jobs.is_empty(),
+            Some(Err(failure)) => failure.ends_connection(),
+            None => true,
         };
         if may_be_held {
             let (store, worker, claim) = (Arc::clone(&self.store), self.worker, self.claim);
-            self.driver.spawn(async move { store.give_back(worker, claim).await });
+            self.driver.homes().spawn(async move { store.give_back(worker, claim).await });
         }
     }
 }
@@ -100,8 +103,12 @@ impl QueueBackend for Redis {
             let (driver, store) = (Arc::clone(&self.inner.driver), Arc::clone(&self.inner.store));
             let worker = request.worker;
             let claimed = store.reserve(request, claim);
-            let delivery = async move { Delivery { answer: claimed.await, driver, store, worker, claim } };
-            self.inner.driver.run(delivery).await.take()
+            let mut delivery = Delivery { answer: None, driver, store, worker, claim };
+            let deliver = async move {
+                delivery.answer = Some(claimed.await);
+                delivery
+            };
+            self.inner.driver.run(deliver).await.take()
         })
     }
 

@@ -109,9 +109,9 @@ impl OpenRedis {
                 .with_source(error)
         })?);
         let (reply, opened) = oneshot::channel();
-        let settings = config.clone();
-        driver.spawn(async move {
-            let _ = reply.send(Store::open(&settings).await);
+        let (settings, homes) = (config.clone(), driver.homes().clone());
+        driver.homes().spawn(async move {
+            let _ = reply.send(Store::open(&settings, homes).await);
         });
         let (store, had) = opened.await.unwrap_or_else(|_| Err(error::gone("connect")))?;
         let inner = Inner { store: Arc::new(store), driver, config, listening: AtomicBool::new(false) };

@@ -8,11 +8,11 @@ use std::thread::{self, Thread};
 use std::time::Duration;
 
 use super::super::bench::{
-    Bench, LONG, PATIENCE, claimed_ids, complete, error, ids, job, jobs, start_and_drop, unique,
+    Bench, LONG, PATIENCE, Waiting, claimed_ids, complete, error, ids, job, jobs, start_and_drop, unique,
 };
 use super::cases;
 use crate::job::{JobId, JobState, LeaseToken};
-use crate::queue::{ClaimRequest, Extend, Pushed, QueueErrorKind, Settle, Settled, Settlement};
+use crate::queue::{ClaimRequest, Claimed, Extend, Pushed, QueueErrorKind, Settle, Settled, Settlement};
 
 struct Unpark(Thread);
 
@@ -78,6 +78,32 @@ cases! {
         assert!(threads.into_iter().all(|thread| thread.join().is_ok()));
         let left: u64 = bench.backend.stats().await.unwrap().iter().map(crate::queue::QueueStats::unfinished).sum();
         assert_eq!(claim_until_there_are(&bench, usize::try_from(left).unwrap()).await.len() as u64, left);
+    }
+
+    [1 32] => a_queue_outlives_the_runtime_that_opened_it(bench) {
+        let (fixture, request) = (Arc::clone(&bench.fixture), bench.request(10));
+        let open = move || {
+            let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+            let runtime = runtime.expect("a runtime");
+            runtime.block_on(async {
+                let queue = fixture.reopen().await;
+                let Claimed { cursor, .. } = queue.reserve(request).await.unwrap();
+                let waiting = Arc::clone(&queue);
+                tokio::spawn(async move { waiting.wait(Bench::wait_request(cursor, LONG)).await });
+                queue.push(jobs(1).into()).await.unwrap();
+                queue
+            })
+        };
+        let queue = thread::spawn(open).join().expect("the queue opens");
+        assert_eq!(queue.push(jobs(1).into()).await.unwrap(), [Pushed::Queued]);
+        let claimed = queue.reserve(bench.request(10)).await.unwrap();
+        assert_eq!(claimed.jobs.len(), 2);
+        let ends = claimed.jobs.iter().map(|job| Settlement { job: job.id, token: job.token, end: complete() });
+        assert_eq!(queue.settle(ends.collect()).await.unwrap(), [Settled::Done, Settled::Done]);
+        let Claimed { cursor, .. } = queue.reserve(bench.request(10)).await.unwrap();
+        let wait = Waiting::on(&queue, Bench::wait_request(cursor, LONG));
+        bench.pushed().await;
+        wait.ended().await;
     }
 
     [2] => settlements_and_extensions_are_answered_in_order(bench) {

@@ -18,6 +18,7 @@ use super::super::config::{Config, Topology};
 use super::super::error::Failure;
 use super::line::{Answer, Line};
 use super::script::Script;
+use crate::backend::homes::Homes;
 use crate::queue::Link;
 
 /// A call ends with the connection that it was sent on, or is sent again on the next one.
@@ -44,10 +45,10 @@ enum Open {
 }
 
 impl Open {
-    async fn to(client: &Client) -> RedisResult<Self> {
+    async fn to(client: &Client, homes: &Homes) -> RedisResult<Self> {
         let server = client.get_connection_info();
         Ok(match server.addr() {
-            ConnectionAddr::Tcp(host, port) => Self::Plain(Line::open((host, *port), server).await?),
+            ConnectionAddr::Tcp(host, port) => Self::Plain(Line::open((host, *port), server, homes).await?),
             _ => Self::Library(client.get_multiplexed_async_connection_with_config(&settings()).await?),
         })
     }
@@ -88,6 +89,7 @@ pub(super) struct Connection {
     server: Server,
     base_key: String,
     timeout: Duration,
+    pub(super) homes: Homes,
     pub(super) link: Link,
     slot: Mutex<Slot>,
     /// Connections up to this number are of no more use.
@@ -101,7 +103,7 @@ impl fmt::Debug for Connection {
 }
 
 impl Connection {
-    pub(super) fn new(config: &Config) -> Result<Self, Failure> {
+    pub(super) fn new(config: &Config, homes: Homes) -> Result<Self, Failure> {
         if config.nodes.iter().any(|node| node.starts_with("rediss:")) {
             // The application may have chosen another provider; that is as good.
             let _ = rustls::crypto::ring::default_provider().install_default();
@@ -125,6 +127,7 @@ impl Connection {
             server,
             base_key: config.base_key(),
             timeout: config.timeout,
+            homes,
             link: Link::new(config.place()),
             slot: Mutex::default(),
             broken: AtomicU64::new(0),
@@ -168,7 +171,7 @@ impl Connection {
         Begun { deadline: self.deadline(), sent }
     }
 
-    /// Does the rest of it, in the driver's context.
+    /// Does the rest of it, in a context with a runtime.
     pub(super) async fn finish(
         self: &Arc<Self>,
         Begun { deadline, sent }: Begun,
@@ -242,13 +245,13 @@ impl Connection {
         slot.open.clone().filter(|(number, _)| *number > self.broken.load(Ordering::Relaxed))
     }
 
-    /// The connection that is open, or a new one; made on the driver, since others may wait for it too.
+    /// The connection that is open, or a new one; made on the thread, since others may wait for it too.
     async fn opened(self: &Arc<Self>, deadline: Instant) -> Result<(u64, Open), Failure> {
         if let Some(open) = self.current() {
             return Ok(open);
         }
         let this = Arc::clone(self);
-        let opening = tokio::spawn(async move { this.open(deadline).await });
+        let opening = self.homes.thread().spawn(async move { this.open(deadline).await });
         opening.await.unwrap_or(Err(Failure::Silent(self.timeout)))
     }
 
@@ -303,8 +306,10 @@ impl Connection {
 
     async fn connect(&self) -> RedisResult<Open> {
         match &self.server {
-            Server::Single(client) => Open::to(client).await,
-            Server::Sentinel(client) => Open::to(&client.lock().await.async_get_client().await?).await,
+            Server::Single(client) => Open::to(client, &self.homes).await,
+            Server::Sentinel(client) => {
+                Open::to(&client.lock().await.async_get_client().await?, &self.homes).await
+            }
             Server::Cluster(clients) => Ok(Open::Cluster(clients.0.get_async_connection().await?)),
         }
     }

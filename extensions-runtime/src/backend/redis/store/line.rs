@@ -1,4 +1,4 @@
-//! A connection over plain TCP: whoever calls writes to it, and reads the answer if that comes at once; else the driver reads it.
+//! A connection over plain TCP: whoever calls writes to it, and reads the answer if that comes at once; else one of the tenders does.
 
 use std::collections::VecDeque;
 use std::io::{self, Write};
@@ -14,18 +14,25 @@ use tokio::sync::{Notify, oneshot};
 use tokio::task::{AbortHandle, yield_now};
 
 use super::resp::Inbox;
+use crate::backend::homes::Homes;
 
-/// For how long a caller's thread waits for its answer: about what it costs to be woken by another thread.
+/// For how long a caller's thread waits for an answer that the queue's thread would read: about what it costs to be woken by another
+/// thread.
 const LOOK: Duration = Duration::from_micros(100);
 
 /// After a look in vain a call is made without one, and twice as many after each further one, up to so many.
 const LONGEST_PAUSE: u32 = 1 << 10;
 
+/// The numbers of the tenders: the one on the queue's thread, and the one where the queue was opened, for calls from there.
+const THREAD: usize = 0;
+const OPENER: usize = 1;
+
 /// Ends when nobody holds it any more.
 #[derive(Debug)]
 pub(super) struct Line {
     wire: Arc<Wire>,
-    driven: AbortHandle,
+    homes: Homes,
+    tenders: Vec<AbortHandle>,
 }
 
 #[derive(Debug)]
@@ -33,8 +40,8 @@ struct Wire {
     stream: TcpStream,
     calls: Mutex<Calls>,
     inbox: Mutex<Inbox>,
-    /// That there is something to be read or written for the driver.
-    wanted: Notify,
+    /// That there is something for a tender to read or write.
+    wanted: [Notify; 2],
     looks: Looks,
 }
 
@@ -52,23 +59,30 @@ struct Calls {
 #[derive(Debug)]
 pub(super) struct Answer {
     line: Arc<Line>,
+    /// The number of the caller's tender.
+    tender: usize,
     reply: oneshot::Receiver<RedisResult<Value>>,
 }
 
 impl Line {
-    /// To be called on the driver.
-    pub(super) async fn open(place: (&str, u16), server: &ConnectionInfo) -> RedisResult<Arc<Self>> {
+    pub(super) async fn open(
+        place: (&str, u16),
+        server: &ConnectionInfo,
+        homes: &Homes,
+    ) -> RedisResult<Arc<Self>> {
         let stream = tokio::net::TcpStream::connect(place).await?;
         stream.set_nodelay(true)?;
         let wire = Arc::new(Wire {
             stream: stream.into_std()?,
             calls: Mutex::default(),
             inbox: Mutex::default(),
-            wanted: Notify::new(),
+            wanted: Default::default(),
             looks: Looks::default(),
         });
-        let driven = tokio::spawn(drive(Arc::clone(&wire))).abort_handle();
-        let line = Arc::new(Self { wire, driven });
+        let tenders = homes.all().enumerate();
+        let tenders = tenders.map(|(own, home)| home.spawn(tend(Arc::clone(&wire), own)).abort_handle());
+        let tenders = tenders.collect();
+        let line = Arc::new(Self { wire, homes: homes.clone(), tenders });
         let settings = server.redis_settings();
         if let Some(password) = settings.password() {
             line.send(redis::cmd("AUTH").arg(settings.username()).arg(password)).get().await?;
@@ -83,7 +97,8 @@ impl Line {
     pub(super) fn send(self: &Arc<Self>, cmd: &Cmd) -> Answer {
         let call = cmd.get_packed_command();
         let (reply, answer) = oneshot::channel();
-        let answer = Answer { line: Arc::clone(self), reply: answer };
+        let tender = if self.homes.is_thread() { THREAD } else { OPENER };
+        let answer = Answer { line: Arc::clone(self), tender, reply: answer };
         let mut calls = self.wire.calls();
         if calls.over {
             return answer;
@@ -93,7 +108,7 @@ impl Line {
         let written = if calls.unsent.is_empty() { (&self.wire.stream).write(&call).unwrap_or(0) } else { 0 };
         if written < call.len() {
             calls.unsent.extend_from_slice(&call[written..]);
-            self.wire.wanted.notify_one();
+            self.wire.wanted[tender].notify_one();
         }
         answer
     }
@@ -101,7 +116,7 @@ impl Line {
 
 impl Drop for Line {
     fn drop(&mut self) {
-        self.driven.abort();
+        self.tenders.iter().for_each(AbortHandle::abort);
     }
 }
 
@@ -109,7 +124,7 @@ impl Answer {
     /// What came of the call; an error where the connection ended before.
     pub(super) async fn get(mut self) -> RedisResult<Value> {
         let wire = &self.line.wire;
-        if wire.is_alone() && wire.looks.is_due() {
+        if self.tender == THREAD && wire.is_alone() && wire.looks.is_due() {
             // What else is ready on this thread goes first.
             yield_now().await;
             if wire.is_alone() {
@@ -118,7 +133,7 @@ impl Answer {
         }
         let answer = match self.reply.try_recv() {
             Err(TryRecvError::Empty) => {
-                wire.wanted.notify_one();
+                wire.wanted[self.tender].notify_one();
                 self.reply.await.ok()
             }
             answer => answer.ok(),
@@ -129,12 +144,22 @@ impl Answer {
 }
 
 /// Reads answers that their callers do not read, and writes what is left.
-async fn drive(wire: Arc<Wire>) {
+async fn tend(wire: Arc<Wire>, own: usize) {
+    let wire = Tended(wire);
     loop {
-        wire.wanted.notified().await;
-        if let Err(why) = wire.tend().await {
-            wire.end(&why);
+        wire.0.wanted[own].notified().await;
+        if let Err(why) = wire.0.tend(own).await {
+            return wire.0.end(&why);
         }
+    }
+}
+
+/// What a tender leaves to the one on the queue's thread, when the runtime that it was in is gone.
+struct Tended(Arc<Wire>);
+
+impl Drop for Tended {
+    fn drop(&mut self) {
+        self.0.wanted[THREAD].notify_one();
     }
 }
 
@@ -164,21 +189,22 @@ impl Wire {
         }
     }
 
-    /// Until nothing is open. Only so long is the driver woken by what comes.
-    async fn tend(&self) -> io::Result<()> {
+    /// On the thread until nothing is open: only so long is it woken by what comes, which its callers may read themselves.
+    async fn tend(&self, own: usize) -> io::Result<()> {
         let stream = tokio::net::TcpStream::from_std(self.stream.try_clone()?)?;
         loop {
             let interest = match &*self.calls() {
-                Calls { open, .. } if open.is_empty() => return Ok(()),
+                Calls { open, .. } if open.is_empty() && own == THREAD => return Ok(()),
                 Calls { unsent, .. } if unsent.is_empty() => Interest::READABLE,
                 _ => Interest::READABLE | Interest::WRITABLE,
             };
             let ready = tokio::select! {
                 ready = stream.ready(interest) => ready?,
-                () = self.wanted.notified() => continue,
+                () = self.wanted[own].notified() => continue,
             };
             if ready.is_readable() {
-                or_later(stream.try_io(Interest::READABLE, || self.read()))?;
+                let read = || self.read()?.then_some(()).ok_or_else(|| io::ErrorKind::WouldBlock.into());
+                or_later(stream.try_io(Interest::READABLE, read))?;
             }
             if ready.is_writable() {
                 or_later(stream.try_io(Interest::WRITABLE, || self.write()))?;
@@ -186,16 +212,17 @@ impl Wire {
         }
     }
 
-    fn read(&self) -> io::Result<()> {
+    /// Whether there may be more at once.
+    fn read(&self) -> io::Result<bool> {
         let mut inbox = self.inbox.lock().unwrap_or_else(PoisonError::into_inner);
-        inbox.read(&self.stream)?;
+        let more = inbox.read(&self.stream)?;
         while let Some(answer) = inbox.next().map_err(io::Error::other)? {
             let Some(call) = self.calls().open.pop_front() else {
                 return Err(io::ErrorKind::InvalidData.into());
             };
             let _ = call.send(Ok(answer));
         }
-        Ok(())
+        Ok(more)
     }
 
     fn write(&self) -> io::Result<()> {
@@ -255,6 +282,7 @@ fn comes_within(_: &TcpStream, _: Duration) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::backend::homes::Thread;
 
     /// Answers each call with how many came before it, after a pause.
     fn server(pause: Duration) -> u16 {
@@ -274,16 +302,17 @@ mod tests {
         port
     }
 
-    async fn line(pause: Duration) -> Arc<Line> {
+    async fn line(pause: Duration) -> (Arc<Line>, Thread) {
         let server: ConnectionInfo = format!("redis://127.0.0.1:{}", server(pause)).parse().unwrap();
         let redis::ConnectionAddr::Tcp(host, port) = server.addr() else { unreachable!() };
-        Line::open((host, *port), &server).await.unwrap()
+        let thread = Thread::start("test").unwrap();
+        (Line::open((host, *port), &server, &Homes::of(&thread)).await.unwrap(), thread)
     }
 
-    #[tokio::test]
+    #[tokio::test(flavor = "multi_thread")]
     async fn answers_come_whoever_reads_them() {
         for pause in [Duration::ZERO, Duration::from_millis(5)] {
-            let line = line(pause).await;
+            let (line, _thread) = line(pause).await;
             let ping = redis::cmd("PING");
             for n in 0..20 {
                 assert_eq!(line.send(&ping).get().await.unwrap(), Value::Int(n), "{pause:?}");
@@ -293,7 +322,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_call_that_nobody_awaits_keeps_no_other_from_its_answer() {
-        let line = line(Duration::ZERO).await;
+        let (line, _thread) = line(Duration::ZERO).await;
         let ping = redis::cmd("PING");
         let (_unawaited, dropped) = (line.send(&ping), line.send(&ping));
         drop(dropped);

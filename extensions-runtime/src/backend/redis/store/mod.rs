@@ -29,6 +29,7 @@ use self::settle::Doubts;
 use self::wire::{Batch, Body, State, bounded_millis};
 use super::config::Config;
 use super::error::{self, Failure};
+use crate::backend::homes::Homes;
 use crate::job::{ClaimedJob, LeaseToken, NewJob, Progress, Purpose, WorkerId};
 use crate::queue::{
     ClaimRequest, Claimed, Connection as LinkState, Extend, Extended, Link, QueueError, QueueErrorKind,
@@ -61,10 +62,10 @@ pub(super) struct Store {
 }
 
 impl Store {
-    /// Also which layout was there. To be called on the driver.
-    pub(super) async fn open(config: &Config) -> Result<(Self, u32), QueueError> {
+    /// Also which layout was there. To be called on the thread.
+    pub(super) async fn open(config: &Config, homes: Homes) -> Result<(Self, u32), QueueError> {
         let failed = |failure: Failure| error::map(&failure, "connect");
-        let connection = Arc::new(Connection::new(config).map_err(failed)?);
+        let connection = Arc::new(Connection::new(config, homes).map_err(failed)?);
         health::check_version(&connection).await.map_err(failed)??;
         let there = connection
             .call(&script::OPEN, Repeat::Yes, |cmd| {
@@ -96,7 +97,7 @@ impl Store {
     }
 
     /// What hears of wake-ups for as long as it runs.
-    pub(super) fn listener(&self) -> impl Future<Output = ()> + Send + 'static {
+    pub(super) fn listener(&self) -> impl Future<Output = ()> + Send + use<> {
         news::listen(Arc::clone(&self.connection), Arc::clone(&self.news))
     }
 
@@ -108,7 +109,7 @@ impl Store {
         self.connection.reconnect();
     }
 
-    /// A push, to be awaited in the driver's context.
+    /// A push, to be awaited in a context with a runtime.
     pub(super) fn push(&self, jobs: &[NewJob]) -> impl Future<Output = pusher::Answer> + Send + 'static {
         Arc::clone(&self.pusher).push(Batch::new(jobs))
     }

@@ -26,7 +26,7 @@ type Push = (Batch, oneshot::Sender<Answer>);
 struct Under {
     /// Whether a push is that its own caller sees to.
     alone: bool,
-    /// Whether the last call was for several: then the next one is the driver's too, and those that come meanwhile wait for it.
+    /// Whether the last call was for several: then the next one is the thread's too, and those that come meanwhile wait for it.
     crowded: bool,
     /// The pushes that wait for the call before to end; none while there is no call for several.
     waiting: Option<VecDeque<Push>>,
@@ -56,14 +56,15 @@ impl Pusher {
         self.under_way.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// To be awaited in the driver's context: a call for several is the driver's, since none of them may depend on another's caller.
+    /// A call for several runs on the queue's thread, since none of them may depend on another's caller.
     pub(super) async fn push(self: Arc<Self>, batch: Batch) -> Answer {
         if let Some(_alone) = self.alone() {
             return single(&self.connection, &batch).await;
         }
         let (reply, answer) = oneshot::channel();
         if let Some(first) = self.join((batch, reply)) {
-            tokio::spawn(self.run(first));
+            let homes = self.connection.homes.clone();
+            homes.spawn(self.run(first));
         }
         answer.await.unwrap_or_else(|_| Err(error::gone("push")))
     }

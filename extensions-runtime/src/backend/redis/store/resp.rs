@@ -23,8 +23,8 @@ pub(super) struct Inbox {
 }
 
 impl Inbox {
-    /// Reads once; an error where that is the end.
-    pub(super) fn read(&mut self, mut from: impl Read) -> io::Result<()> {
+    /// Reads once; whether there may be more at once, and an error where that is the end.
+    pub(super) fn read(&mut self, mut from: impl Read) -> io::Result<bool> {
         self.bytes.drain(..self.start);
         self.seen -= self.start;
         self.start = 0;
@@ -35,7 +35,7 @@ impl Inbox {
             0 => Err(io::ErrorKind::UnexpectedEof.into()),
             read => {
                 self.bytes.extend_from_slice(&self.chunk[..read]);
-                Ok(())
+                Ok(read == CHUNK)
             }
         }
     }
