@@ -16,8 +16,8 @@ use tokio::task::{AbortHandle, yield_now};
 use super::resp::Inbox;
 use crate::backend::homes::Homes;
 
-/// For how long a caller's thread waits for an answer that the queue's thread would read: about what it costs to be woken by another
-/// thread.
+/// For how long a caller's thread waits for its answer: about what it costs to be woken by another thread. A processor that is to be
+/// woken so soon also sleeps less deeply.
 const LOOK: Duration = Duration::from_micros(100);
 
 /// After a look in vain a call is made without one, and twice as many after each further one, up to so many.
@@ -124,7 +124,7 @@ impl Answer {
     /// What came of the call; an error where the connection ended before.
     pub(super) async fn get(mut self) -> RedisResult<Value> {
         let wire = &self.line.wire;
-        if self.tender == THREAD && wire.is_alone() && wire.looks.is_due() {
+        if wire.is_alone() && wire.looks.is_due() {
             // What else is ready on this thread goes first.
             yield_now().await;
             if wire.is_alone() {
@@ -148,7 +148,7 @@ async fn tend(wire: Arc<Wire>, own: usize) {
     let wire = Tended(wire);
     loop {
         wire.0.wanted[own].notified().await;
-        if let Err(why) = wire.0.tend(own).await {
+        if let Err(why) = wire.0.tend(&wire.0.wanted[own]).await {
             return wire.0.end(&why);
         }
     }
@@ -189,22 +189,29 @@ impl Wire {
         }
     }
 
-    /// On the thread until nothing is open: only so long is it woken by what comes, which its callers may read themselves.
-    async fn tend(&self, own: usize) -> io::Result<()> {
+    /// Until it is woken for nothing: callers read their answers themselves then.
+    async fn tend(&self, wanted: &Notify) -> io::Result<()> {
         let stream = tokio::net::TcpStream::from_std(self.stream.try_clone()?)?;
         loop {
-            let interest = match &*self.calls() {
-                Calls { open, .. } if open.is_empty() && own == THREAD => return Ok(()),
-                Calls { unsent, .. } if unsent.is_empty() => Interest::READABLE,
-                _ => Interest::READABLE | Interest::WRITABLE,
+            let interest = match self.calls().unsent.is_empty() {
+                true => Interest::READABLE,
+                false => Interest::READABLE | Interest::WRITABLE,
             };
             let ready = tokio::select! {
                 ready = stream.ready(interest) => ready?,
-                () = self.wanted[own].notified() => continue,
+                () = wanted.notified() => continue,
             };
             if ready.is_readable() {
-                let read = || self.read()?.then_some(()).ok_or_else(|| io::ErrorKind::WouldBlock.into());
+                let mut came = false;
+                let read = || {
+                    let more = self.read()?;
+                    came = true;
+                    if more { Ok(()) } else { Err(io::ErrorKind::WouldBlock.into()) }
+                };
                 or_later(stream.try_io(Interest::READABLE, read))?;
+                if !came && self.calls().open.is_empty() {
+                    return Ok(());
+                }
             }
             if ready.is_writable() {
                 or_later(stream.try_io(Interest::WRITABLE, || self.write()))?;
