@@ -1,9 +1,11 @@
 //! Where the calls of a queue with connections run.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::iter;
 use std::net::{Ipv4Addr, UdpSocket};
 use std::panic::catch_unwind;
+use std::ptr;
+use std::task::{Context, Poll, RawWakerVTable};
 use std::thread;
 use std::time::Duration;
 
@@ -39,29 +41,39 @@ impl Drop for Thread {
     }
 }
 
-/// The runtime that opened the queue, for calls from there: an answer that another thread reads wakes two threads, not one. And the
+/// The runtime that opened the queue, for calls of its tasks: an answer that another thread reads wakes two threads, not one. And the
 /// queue's own thread for all others, and for what must go on whatever becomes of that runtime.
 #[derive(Debug, Clone)]
 pub(super) struct Homes {
     thread: Handle,
     opener: Option<Handle>,
+    /// By which tasks are woken, of whatever runtime.
+    wakes_task: Option<&'static RawWakerVTable>,
 }
 
 impl Homes {
-    /// To be called where the queue is opened.
-    pub(super) fn of(thread: &Thread) -> Self {
+    /// To be awaited where the queue is opened.
+    pub(super) async fn of(thread: &Thread) -> Self {
         let opener = Handle::try_current().ok().filter(runs_by_itself);
-        Self { thread: thread.handle.clone(), opener }
+        let wakes_task = thread.handle.spawn(poll_fn(|cx| Poll::Ready(cx.waker().vtable()))).await.ok();
+        Self { thread: thread.handle.clone(), opener, wakes_task }
     }
 
-    /// The runtime for a call from here.
-    pub(super) fn here(&self) -> &Handle {
-        self.opener.as_ref().filter(|opener| is_current(opener)).unwrap_or(&self.thread)
+    /// The runtime for a call from here. The runtime that opened the queue is one only for what its tasks poll themselves: whoever else
+    /// polls on one of its threads may keep that thread until the call ends, and with it what the runtime has to do on it.
+    pub(super) async fn here(&self) -> &Handle {
+        let is_opener = poll_fn(|cx| Poll::Ready(self.is_polled_by_task(cx) && !self.is_thread())).await;
+        self.opener.as_ref().filter(|_| is_opener).unwrap_or(&self.thread)
     }
 
-    /// Whether a call from here runs on the queue's thread.
+    /// Whether it is a task that polls, and nobody in between.
+    pub(super) fn is_polled_by_task(&self, cx: &Context<'_>) -> bool {
+        self.wakes_task.is_some_and(|wakes_task| ptr::eq(wakes_task, cx.waker().vtable()))
+    }
+
+    /// Whether this is a context other than that of the runtime that opened the queue.
     pub(super) fn is_thread(&self) -> bool {
-        self.here().id() == self.thread.id()
+        !self.opener.as_ref().is_some_and(is_current)
     }
 
     pub(super) const fn thread(&self) -> &Handle {

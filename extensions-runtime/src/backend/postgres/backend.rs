@@ -55,14 +55,45 @@ impl Drop for Unclaimed<'_> {
     }
 }
 
+/// A claim under way: given back where its task ended before it, together with its runtime, or nobody takes what came of it.
+struct Delivery {
+    core: Arc<Core>,
+    call: i64,
+    reply: Option<oneshot::Sender<Result<Claimed, QueueError>>>,
+}
+
+impl Delivery {
+    fn hand_over(&mut self, claimed: Result<Claimed, QueueError>) {
+        let refused = self.reply.take().map(|reply| reply.send(claimed));
+        if let Some(Err(Ok(claimed))) = refused
+            && !claimed.jobs.is_empty()
+        {
+            self.give_back();
+        }
+    }
+
+    fn give_back(&self) {
+        let (core, call) = (Arc::clone(&self.core), self.call);
+        self.core.homes.spawn(async move { core.release_call(call).await });
+    }
+}
+
+impl Drop for Delivery {
+    fn drop(&mut self) {
+        if self.reply.is_some() {
+            self.give_back();
+        }
+    }
+}
+
 impl Core {
     /// The answer of a task that comes to its end even if nobody waits for it.
-    pub(super) fn start<T: Send + 'static>(
+    pub(super) async fn start<T: Send + 'static>(
         self: &Arc<Self>,
         task: impl Future<Output = Result<T, Failure>> + Send + 'static,
     ) -> Answer<T> {
         let (reply, answer) = oneshot::channel();
-        self.begin(async move {
+        Self::begin(self.homes.here().await, async move {
             let _ = reply.send(task.await.map_err(|failure| failure.error));
         });
         answer
@@ -80,7 +111,7 @@ impl Core {
                 let store = &core.store;
                 core.driver.run(call, |conn, _| work(Arc::clone(store), conn)).await
             });
-            answer(call.operation, done).await
+            answer(call.operation, done.await).await
         })
     }
 
@@ -310,7 +341,7 @@ impl QueueBackend for Postgres {
                 return Ok(Vec::new());
             }
             check_names(&jobs)?;
-            answer("push", self.inner.core.push(jobs)).await
+            answer("push", self.inner.core.push(jobs).await).await
         })
     }
 
@@ -319,14 +350,10 @@ impl QueueBackend for Postgres {
             let core = &self.inner.core;
             let call = number();
             let (reply, claimed) = oneshot::channel();
-            let task = Arc::clone(core);
-            core.begin(async move {
-                let claimed = Arc::clone(&task).reserve(Arc::new(request), call).await;
-                if let Err(Ok(claimed)) = reply.send(claimed.map_err(|failure| failure.error))
-                    && !claimed.jobs.is_empty()
-                {
-                    task.release_call(call).await;
-                }
+            let mut delivery = Delivery { core: Arc::clone(core), call, reply: Some(reply) };
+            Core::begin(core.homes.here().await, async move {
+                let claimed = Arc::clone(&delivery.core).reserve(Arc::new(request), call).await;
+                delivery.hand_over(claimed.map_err(|failure| failure.error));
             });
             let mut unclaimed = Unclaimed { core, call, answer: Some(claimed) };
             let Some(claimed) = unclaimed.answer.as_mut() else { return Err(error::gone("reserve")) };
@@ -345,7 +372,7 @@ impl QueueBackend for Postgres {
                 check_names(std::slice::from_ref(job))?;
             }
             let core = &self.inner.core;
-            answer("settle", core.start(Arc::clone(core).settle(settlements.into()))).await
+            answer("settle", core.start(Arc::clone(core).settle(settlements.into())).await).await
         })
     }
 
@@ -384,7 +411,9 @@ impl QueueBackend for Postgres {
 
     fn maintain(&self, retention: Retention) -> QueueFuture<'_, Maintained> {
         let core = &self.inner.core;
-        Box::pin(async move { answer("maintain", core.start(Arc::clone(core).maintain(retention))).await })
+        Box::pin(
+            async move { answer("maintain", core.start(Arc::clone(core).maintain(retention)).await).await },
+        )
     }
 
     fn beat(&self, worker: WorkerInfo, done: Vec<Tally>) -> QueueFuture<'_, ()> {
@@ -453,7 +482,8 @@ impl QueueAdmin for Postgres {
         let core = &self.inner.core;
         Box::pin(async move {
             let task = Arc::clone(core);
-            answer("prune", core.start(async move { task.prune("prune", retention, limit).await })).await
+            answer("prune", core.start(async move { task.prune("prune", retention, limit).await }).await)
+                .await
         })
     }
 
@@ -482,7 +512,7 @@ impl QueueAdmin for Postgres {
         Box::pin(async move {
             let hearing = Arc::clone(core);
             let hearing = core.start(async move { Ok(hearing.ways_to_hear().await) });
-            let mut found: Vec<Finding> = answer("check", hearing).await?;
+            let mut found: Vec<Finding> = answer("check", hearing.await).await?;
             let call =
                 core.call(Call::one("check"), |store, conn| Box::pin(async move { store.check(conn).await }));
             found.extend(call.await?);

@@ -3,6 +3,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 use super::Core;
@@ -78,34 +79,35 @@ impl Line {
 
 impl Core {
     /// Queues a push at once; its answer comes after the commit.
-    pub(super) fn push(
+    pub(super) async fn push(
         self: &Arc<Self>,
         jobs: Arc<[NewJob]>,
     ) -> oneshot::Receiver<Result<Vec<Pushed>, QueueError>> {
         let (reply, answer) = oneshot::channel();
         let core = Arc::clone(self);
+        let home = self.homes.here().await;
         if jobs.len() > GROUP {
-            self.begin(async move {
+            Self::begin(home, async move {
                 let pushed = core.push_now([jobs].into()).await;
                 let _ = reply.send(pushed.map_err(|failure| failure.error));
             });
             return answer;
         }
         let takes = jobs.iter().any(takes);
-        let (line, most) = self.combiner().line(takes);
+        let (line, most) = self.combiner(home).line(takes);
         let mut state = line.state();
         state.waiting.push(Waiting { jobs, reply });
         if state.busy < most {
             state.busy += 1;
             drop(state);
-            self.begin(async move { core.push_waiting(takes).await });
+            Self::begin(home, async move { core.push_waiting(takes).await });
         }
         answer
     }
 
     async fn push_waiting(self: Arc<Self>, takes: bool) {
         loop {
-            let group = self.combiner().line(takes).0.next();
+            let group = self.combiner(&Handle::current()).line(takes).0.next();
             if group.is_empty() {
                 return;
             }

@@ -30,9 +30,6 @@ pub(super) async fn listen(core: Weak<Core>) {
                 tracing::debug!(%error, failures, "no connection for LISTEN; looking for jobs at intervals");
             }
         }
-        let Some(alive) = core.upgrade() else { return };
-        alive.signal.set_listening(false);
-        drop(alive);
         tokio::time::sleep(Link::back_off(failures.max(1))).await;
     }
 }
@@ -48,10 +45,23 @@ async fn connect(core: &Core) -> sqlx::Result<PgListener> {
     Ok(listener)
 }
 
+/// Nothing is heard any more once this is dropped, be it with its runtime; those who wait need somebody to listen again.
+struct Hearing<'a>(&'a Weak<Core>);
+
+impl Drop for Hearing<'_> {
+    fn drop(&mut self) {
+        if let Some(core) = self.0.upgrade() {
+            core.signal.set_listening(false);
+            core.signal.want();
+        }
+    }
+}
+
 async fn hear(core: &Weak<Core>, mut listener: PgListener) {
     if let Some(core) = core.upgrade() {
         core.signal.set_listening(true);
     }
+    let _hearing = Hearing(core);
     loop {
         let heard = listener.try_recv();
         let Ok(Some(notification)) = heard.await else { return };

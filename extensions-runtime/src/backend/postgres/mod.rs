@@ -20,6 +20,7 @@ use std::time::Duration;
 
 use sqlx::postgres::PgPool;
 use sqlx::{AssertSqlSafe, PgConnection, Row};
+use tokio::runtime::Handle;
 use tokio::sync::{Notify, oneshot};
 
 use self::combiner::Combiner;
@@ -177,7 +178,7 @@ impl OpenPostgres {
         let config = self.checked()?;
         let thread = start()?;
         let (reply, found) = oneshot::channel();
-        Homes::of(&thread).spawn(async move { drop(reply.send(planned(&config).await)) });
+        Homes::of(&thread).await.spawn(async move { drop(reply.send(planned(&config).await)) });
         driver::answer("connect", found).await
     }
 
@@ -186,7 +187,7 @@ impl OpenPostgres {
         let mut config = self.checked()?;
         config.migrate = may_change.unwrap_or(config.migrate);
         let thread = start()?;
-        let homes = Homes::of(&thread);
+        let homes = Homes::of(&thread).await;
         let (reply, opened) = oneshot::channel();
         let (asked, at) = (config.clone(), homes.clone());
         homes.spawn(async move { drop(reply.send(open(asked, at).await)) });
@@ -320,19 +321,18 @@ async fn find_schema(conn: &mut PgConnection, asked: Option<&str>) -> Result<Opt
 }
 
 impl Core {
-    /// Runs a task to its end, even if nobody waits for it: up to its first wait here, so that a request is on its way before another
+    /// Runs a task to its end at a home, even if nobody waits for it: up to its first wait here, so that a request is on its way before another
     /// thread is woken.
-    fn begin(&self, task: impl Future<Output = ()> + Send + 'static) {
+    fn begin(home: &Handle, task: impl Future<Output = ()> + Send + 'static) {
         let mut task = Box::pin(task);
-        let home = self.homes.here();
         let _at_home = home.enter();
         if task.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending() {
             drop(home.spawn(task));
         }
     }
 
-    fn combiner(&self) -> &Combiner {
-        &self.combiners[usize::from(self.homes.is_thread())]
+    fn combiner(&self, home: &Handle) -> &Combiner {
+        &self.combiners[usize::from(home.id() == self.homes.thread().id())]
     }
 
     /// Makes the lanes that are not known, in a transaction of their own: what others read of them must be there to stay.

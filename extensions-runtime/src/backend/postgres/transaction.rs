@@ -104,8 +104,11 @@ async fn prepare(
     let is_ours = || found == Some(core.store.names().of().id);
     if !is_ours() {
         let task = Arc::clone(core);
-        super::driver::answer::<()>(operation, core.start(async move { task.refresh(operation).await }))
-            .await?;
+        super::driver::answer::<()>(
+            operation,
+            core.start(async move { task.refresh(operation).await }).await,
+        )
+        .await?;
     }
     if !is_ours() {
         let why = format!(
@@ -115,6 +118,6 @@ async fn prepare(
         return Err(error::invalid(operation, why));
     }
     let task = Arc::clone(core);
-    let known = core.start(async move { task.know_lanes(operation, &lanes).await });
+    let known = core.start(async move { task.know_lanes(operation, &lanes).await }).await;
     super::driver::answer::<()>(operation, known).await
 }

@@ -34,7 +34,7 @@ impl Inner {
         F: Future<Output = Result<T, Failure>> + Send + 'static,
     {
         Box::pin(async move {
-            let answer = self.driver.run(step(Arc::clone(&self.store))).await;
+            let answer = self.driver.run(|| step(Arc::clone(&self.store))).await;
             answer.map_err(|failure| error::map(&failure, operation))
         })
     }
@@ -94,7 +94,7 @@ impl QueueBackend for Redis {
         if jobs.is_empty() {
             return Box::pin(async { Ok(Vec::new()) });
         }
-        Box::pin(async move { self.inner.driver.run(self.inner.store.push(&jobs)).await })
+        Box::pin(async move { self.inner.driver.run(|| self.inner.store.push(&jobs)).await })
     }
 
     fn reserve(&self, request: ClaimRequest) -> QueueFuture<'_, Claimed> {
@@ -102,11 +102,13 @@ impl QueueBackend for Redis {
             let claim = self.inner.store.next_claim();
             let (driver, store) = (Arc::clone(&self.inner.driver), Arc::clone(&self.inner.store));
             let worker = request.worker;
-            let claimed = store.reserve(request, claim);
-            let mut delivery = Delivery { answer: None, driver, store, worker, claim };
-            let deliver = async move {
-                delivery.answer = Some(claimed.await);
-                delivery
+            let deliver = || {
+                let claimed = store.reserve(request, claim);
+                let mut delivery = Delivery { answer: None, driver, store, worker, claim };
+                async move {
+                    delivery.answer = Some(claimed.await);
+                    delivery
+                }
             };
             self.inner.driver.run(deliver).await.take()
         })

@@ -16,28 +16,34 @@ pub(super) struct Driver {
 }
 
 impl Driver {
-    /// To be called where the queue is opened.
-    pub(super) fn start() -> std::io::Result<Self> {
+    /// To be awaited where the queue is opened.
+    pub(super) async fn start() -> std::io::Result<Self> {
         let thread = Thread::start("extensions-redis")?;
-        Ok(Self { homes: Homes::of(&thread), _thread: thread })
+        Ok(Self { homes: Homes::of(&thread).await, _thread: thread })
     }
 
     pub(super) const fn homes(&self) -> &Homes {
         &self.homes
     }
 
-    /// Runs a step where it is awaited, from anywhere, as if in the runtime for calls from here; and to its end there if that is dropped.
-    pub(super) fn run<F>(&self, step: F) -> Run<F>
+    /// Makes and runs a step where it is awaited, from anywhere, as if in the runtime for calls from here; and to its end there if that is
+    /// dropped.
+    pub(super) async fn run<F>(&self, make: impl FnOnce() -> F) -> F::Output
     where
         F: Future<Output: Send> + Send + 'static,
     {
-        Run { home: self.homes.here().clone(), step: Some(Box::pin(step)) }
+        let home = self.homes.here().await.clone();
+        let step = {
+            let _at_home = home.enter();
+            Box::pin(make())
+        };
+        Run { home, step: Some(step) }.await
     }
 }
 
 /// A step that was begun and always comes to its end.
 #[derive(Debug)]
-pub(super) struct Run<F: Future<Output: Send> + Send + 'static> {
+struct Run<F: Future<Output: Send> + Send + 'static> {
     home: Handle,
     step: Option<Pin<Box<F>>>,
 }

@@ -104,7 +104,7 @@ impl OpenRedis {
     pub(crate) async fn open_store(self, may_change: Option<bool>) -> Result<(Redis, u32), QueueError> {
         let mut config = self.checked()?;
         config.migrate = may_change.unwrap_or(config.migrate);
-        let driver = Arc::new(Driver::start().map_err(|error| {
+        let driver = Arc::new(Driver::start().await.map_err(|error| {
             QueueError::new(QueueErrorKind::Unavailable, "connect", "a thread could not be started")
                 .with_source(error)
         })?);

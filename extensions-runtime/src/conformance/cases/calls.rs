@@ -80,6 +80,19 @@ cases! {
         assert_eq!(claim_until_there_are(&bench, usize::try_from(left).unwrap()).await.len() as u64, left);
     }
 
+    [1] => a_task_that_keeps_its_thread_is_answered(bench) {
+        let (backend, request) = (Arc::clone(&bench.backend), bench.request(10));
+        let task = tokio::spawn(async move {
+            for _ in 0..3 {
+                assert_eq!(block_on(backend.push(jobs(1).into())).unwrap(), [Pushed::Queued]);
+                let claimed = block_on(backend.reserve(request.clone())).unwrap().jobs;
+                let ends = claimed.iter().map(|job| Settlement { job: job.id, token: job.token, end: complete() });
+                assert_eq!(block_on(backend.settle(ends.collect())).unwrap(), [Settled::Done]);
+            }
+        });
+        tokio::time::timeout(PATIENCE, task).await.expect("answers come").unwrap();
+    }
+
     [1 32] => a_queue_outlives_the_runtime_that_opened_it(bench) {
         let (fixture, request) = (Arc::clone(&bench.fixture), bench.request(10));
         let open = move || {

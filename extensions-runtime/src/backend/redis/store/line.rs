@@ -1,10 +1,12 @@
 //! A connection over plain TCP: whoever calls writes to it, and reads the answer if that comes at once; else one of the tenders does.
 
 use std::collections::VecDeque;
+use std::future::poll_fn;
 use std::io::{self, Write};
 use std::net::TcpStream;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
 use std::time::Duration;
 
 use redis::{Cmd, ConnectionInfo, RedisResult, Value};
@@ -50,8 +52,8 @@ struct Calls {
     /// What did not fit into the system's buffer, of which so much was written since.
     unsent: Vec<u8>,
     sent: usize,
-    /// Those that wait for answers, in their order.
-    open: VecDeque<oneshot::Sender<RedisResult<Value>>>,
+    /// Those that wait for answers, in their order, each with the number of its tender.
+    open: VecDeque<(usize, oneshot::Sender<RedisResult<Value>>)>,
     over: bool,
 }
 
@@ -103,7 +105,7 @@ impl Line {
         if calls.over {
             return answer;
         }
-        calls.open.push_back(reply);
+        calls.open.push_back((tender, reply));
         // An error comes up again where answers are read.
         let written = if calls.unsent.is_empty() { (&self.wire.stream).write(&call).unwrap_or(0) } else { 0 };
         if written < call.len() {
@@ -125,8 +127,10 @@ impl Answer {
     pub(super) async fn get(mut self) -> RedisResult<Value> {
         let wire = &self.line.wire;
         if wire.is_alone() && wire.looks.is_due() {
-            // What else is ready on this thread goes first.
-            yield_now().await;
+            // What else is ready on this thread goes first, if it is a task that polls: then the thread is not kept from that.
+            if poll_fn(|cx| Poll::Ready(self.line.homes.is_polled_by_task(cx))).await {
+                yield_now().await;
+            }
             if wire.is_alone() {
                 wire.look();
             }
@@ -148,7 +152,7 @@ async fn tend(wire: Arc<Wire>, own: usize) {
     let wire = Tended(wire);
     loop {
         wire.0.wanted[own].notified().await;
-        if let Err(why) = wire.0.tend(&wire.0.wanted[own]).await {
+        if let Err(why) = wire.0.tend(own).await {
             return wire.0.end(&why);
         }
     }
@@ -159,6 +163,7 @@ struct Tended(Arc<Wire>);
 
 impl Drop for Tended {
     fn drop(&mut self) {
+        self.0.calls().open.iter_mut().for_each(|(tender, _)| *tender = THREAD);
         self.0.wanted[THREAD].notify_one();
     }
 }
@@ -189,8 +194,8 @@ impl Wire {
         }
     }
 
-    /// Until it is woken for nothing: callers read their answers themselves then.
-    async fn tend(&self, wanted: &Notify) -> io::Result<()> {
+    /// Until it is woken for nothing while none of its calls is open: somebody else reads the answers then.
+    async fn tend(&self, own: usize) -> io::Result<()> {
         let stream = tokio::net::TcpStream::from_std(self.stream.try_clone()?)?;
         loop {
             let interest = match self.calls().unsent.is_empty() {
@@ -199,7 +204,7 @@ impl Wire {
             };
             let ready = tokio::select! {
                 ready = stream.ready(interest) => ready?,
-                () = wanted.notified() => continue,
+                () = self.wanted[own].notified() => continue,
             };
             if ready.is_readable() {
                 let mut came = false;
@@ -209,7 +214,7 @@ impl Wire {
                     if more { Ok(()) } else { Err(io::ErrorKind::WouldBlock.into()) }
                 };
                 or_later(stream.try_io(Interest::READABLE, read))?;
-                if !came && self.calls().open.is_empty() {
+                if !came && self.calls().open.iter().all(|(tender, _)| *tender != own) {
                     return Ok(());
                 }
             }
@@ -224,7 +229,7 @@ impl Wire {
         let mut inbox = self.inbox.lock().unwrap_or_else(PoisonError::into_inner);
         let more = inbox.read(&self.stream)?;
         while let Some(answer) = inbox.next().map_err(io::Error::other)? {
-            let Some(call) = self.calls().open.pop_front() else {
+            let Some((_, call)) = self.calls().open.pop_front() else {
                 return Err(io::ErrorKind::InvalidData.into());
             };
             let _ = call.send(Ok(answer));
@@ -313,7 +318,7 @@ mod tests {
         let server: ConnectionInfo = format!("redis://127.0.0.1:{}", server(pause)).parse().unwrap();
         let redis::ConnectionAddr::Tcp(host, port) = server.addr() else { unreachable!() };
         let thread = Thread::start("test").unwrap();
-        (Line::open((host, *port), &server, &Homes::of(&thread)).await.unwrap(), thread)
+        (Line::open((host, *port), &server, &Homes::of(&thread).await).await.unwrap(), thread)
     }
 
     #[tokio::test(flavor = "multi_thread")]

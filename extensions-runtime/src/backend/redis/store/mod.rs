@@ -125,7 +125,7 @@ impl Store {
         self: &Arc<Self>,
         request: ClaimRequest,
         claim: u64,
-    ) -> impl Future<Output = Result<Claimed, Failure>> + Send + 'static {
+    ) -> impl Future<Output = Result<Claimed, Failure>> + Send + use<> {
         let store = Arc::clone(self);
         let mut wanted = self.lanes.wanted(&request);
         let mut begun =

@@ -47,6 +47,35 @@ impl Drop for Alone<'_> {
     }
 }
 
+/// Calls for several, one after the other. Where they end early, with the queue's thread, nobody waits for them in vain.
+struct Running {
+    pusher: Arc<Pusher>,
+    is_over: bool,
+}
+
+impl Running {
+    async fn run(mut self, first: Push) {
+        let (mut group, mut replies) = (vec![first.0], vec![first.1]);
+        loop {
+            send(&self.pusher.connection, &group, replies).await;
+            let Some(next) = self.pusher.next() else {
+                self.is_over = true;
+                return;
+            };
+            (group, replies) = next;
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if !self.is_over {
+            let left = self.pusher.under_way().waiting.take();
+            drop(left);
+        }
+    }
+}
+
 impl Pusher {
     pub(super) fn new(connection: Arc<Connection>) -> Self {
         Self { connection, under_way: Mutex::default() }
@@ -63,8 +92,8 @@ impl Pusher {
         }
         let (reply, answer) = oneshot::channel();
         if let Some(first) = self.join((batch, reply)) {
-            let homes = self.connection.homes.clone();
-            homes.spawn(self.run(first));
+            let running = Running { pusher: Arc::clone(&self), is_over: false };
+            self.connection.homes.spawn(running.run(first));
         }
         answer.await.unwrap_or_else(|_| Err(error::gone("push")))
     }
@@ -88,15 +117,6 @@ impl Pusher {
         under_way.crowded = false;
         under_way.waiting = Some(VecDeque::new());
         Some(push)
-    }
-
-    async fn run(self: Arc<Self>, first: Push) {
-        let (mut group, mut replies) = (vec![first.0], vec![first.1]);
-        loop {
-            send(&self.connection, &group, replies).await;
-            let Some(next) = self.next() else { return };
-            (group, replies) = next;
-        }
     }
 
     /// The pushes of the next call.
