@@ -274,7 +274,7 @@ fn settings(set: &str, timeout: Duration) -> String {
     .join("; ")
 }
 
-/// The answer of a task on the queue's thread.
+/// The answer of a task.
 pub(super) async fn answer<T>(
     operation: &'static str,
     answer: oneshot::Receiver<Result<T, QueueError>>,
