@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 use super::leases::Leases;
 use super::outage::Outage;
 use super::pulse::Pulse;
-use super::status::Vitals;
+use super::status::{Turning, Vitals};
 use super::stuck::StuckJobs;
 use super::watchdog::Watchdog;
 use crate::instance::Extensions;
@@ -68,8 +68,10 @@ impl Heartbeat {
         let shared = Arc::new(Shared::default());
         let (leaving, left) = oneshot::channel();
         let over = Arc::clone(&shared);
+        // From here on, so that a worker whose first claim is answered before the thread's first turn is live too.
+        let turning = Arc::clone(&beating.vitals).start_turning();
         std::thread::Builder::new().name("extensions-heartbeat".into()).spawn(move || {
-            beating.run(&over);
+            beating.run(&over, turning);
             let _ = leaving.send(());
         })?;
         Ok(Self { shared, left })
@@ -105,13 +107,12 @@ pub(super) struct Beating {
 }
 
 impl Beating {
-    fn run(mut self, over: &Shared) {
+    fn run(mut self, over: &Shared, turning: Turning) {
         let extend_every = (self.lease / 3).min(EXTEND);
         let look_every = self.watchdog.as_ref().map_or(LOOK, Watchdog::every);
         let start = Instant::now();
         let (mut next_extend, mut next_beat, mut next_look) =
             (start + extend_every, start + BEAT, start + look_every);
-        let turning = Arc::clone(&self.vitals).start_turning();
         while over.sleep_until(next_extend.min(next_beat).min(next_look)) {
             let now = Instant::now();
             turning.turn();

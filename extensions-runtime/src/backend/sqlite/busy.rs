@@ -6,7 +6,7 @@ use std::cell::Cell;
 use std::hash::{BuildHasher, RandomState};
 use std::time::{Duration, Instant};
 
-use rusqlite::Connection;
+use rusqlite::{Connection, ErrorCode};
 
 thread_local! {
     static DEADLINE: Cell<Option<Instant>> = const { Cell::new(None) };
@@ -20,6 +20,19 @@ pub(super) fn install(conn: &Connection) -> rusqlite::Result<()> {
 /// Sets how long this thread waits for a lock from now on.
 pub(super) fn give_up_at(deadline: Instant) {
     DEADLINE.set(Some(deadline));
+}
+
+/// Calls again while another connection is in the way, until the deadline of the thread: SQLite refuses at once, and does not ask whether to
+/// wait, what needs a stronger lock than the one that it holds, as the change of the journal's mode does.
+pub(super) fn retried<T>(mut call: impl FnMut() -> rusqlite::Result<T>) -> rusqlite::Result<T> {
+    let busy = |error: &rusqlite::Error| error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy);
+    let mut tries = 0;
+    loop {
+        match call() {
+            Err(error) if busy(&error) && wait(tries) => tries += 1,
+            done => return done,
+        }
+    }
 }
 
 fn wait(tries: i32) -> bool {

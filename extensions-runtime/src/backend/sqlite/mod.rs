@@ -208,7 +208,7 @@ fn connection(path: &Path, config: &Config) -> rusqlite::Result<Connection> {
     busy::install(&conn)?;
     // Else statements are compiled anew whenever an argument has changed that might change their plan.
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
-    conn.pragma_update(None, "journal_mode", "wal")?;
+    busy::retried(|| conn.pragma_update(None, "journal_mode", "wal"))?;
     conn.pragma_update(None, "synchronous", config.synchronous.as_str())?;
     conn.pragma_update(None, "temp_store", "memory")?;
     conn.pragma_update(None, "cache_size", CACHE_KIB)?;

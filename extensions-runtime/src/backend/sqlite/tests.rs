@@ -3,8 +3,8 @@
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Barrier};
 use std::task::{Context, Waker};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -171,6 +171,29 @@ async fn a_store_of_version_1_is_migrated_once_by_eight_threads_and_two_processe
     super::migrations::migrate_to(&conn, 1).unwrap();
     drop(conn);
     open_ten_times_at_once(&folder).await;
+}
+
+/// In one round of sixty, one of eight was refused at once.
+#[test]
+fn connections_that_change_the_journal_at_once_wait_for_each_other() {
+    const AT_ONCE: usize = 8;
+    for _ in 0..200 {
+        let folder = Folder::new();
+        let conn = Connection::open(folder.database()).unwrap();
+        super::migrations::migrate_to(&conn, 1).unwrap();
+        drop(conn);
+        let config = super::Config::new(folder.database());
+        let gate = Barrier::new(AT_ONCE);
+        std::thread::scope(|scope| {
+            for _ in 0..AT_ONCE {
+                scope.spawn(|| {
+                    super::busy::give_up_at(Instant::now() + Duration::from_secs(60));
+                    gate.wait();
+                    super::connection(&folder.database(), &config).unwrap();
+                });
+            }
+        });
+    }
 }
 
 async fn open_ten_times_at_once(folder: &Folder) {
