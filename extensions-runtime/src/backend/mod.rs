@@ -1,5 +1,7 @@
 //! The stores. Each is re-exported by [`queue`](crate::queue), and only `queue::connect` names them.
 
+#[cfg(feature = "redis")]
+mod handover;
 mod history;
 #[cfg(any(feature = "postgres", feature = "redis"))]
 mod homes;

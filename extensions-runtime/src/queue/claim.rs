@@ -1,7 +1,7 @@
 //! Claims and what ends them.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::job::{
     AttemptError, ClaimedJob, HandlerKey, JobId, LeaseToken, NewJob, Payload, Progress, QueueName, WorkerId,
@@ -55,6 +55,15 @@ pub struct Claimed {
     pub cursor: WaitCursor,
     /// How long until the next scheduled or retryable job of these queues is due, if any.
     pub next_due: Option<Duration>,
+}
+
+/// A claim that a wait brought.
+#[derive(Debug, Clone)]
+pub struct Handed {
+    /// The jobs; at least one.
+    pub claimed: Claimed,
+    /// From when on the lease is to be counted: before the claim was made.
+    pub since: Instant,
 }
 
 /// How much of the backend's changes a claim had seen.

@@ -26,8 +26,8 @@ use std::time::Duration;
 pub use self::admin::{AdminOutcome, JobFilter, Migration, QueueAdmin, QueueStats};
 pub use self::capabilities::Capabilities;
 pub use self::claim::{
-    ClaimRequest, Claimed, Extend, Extended, KnownHandler, Maintained, Pushed, Retention, Settle, Settled,
-    Settlement, TakeLost, WaitCursor, WaitRequest, WorkerInfo,
+    ClaimRequest, Claimed, Extend, Extended, Handed, KnownHandler, Maintained, Pushed, Retention, Settle,
+    Settled, Settlement, TakeLost, WaitCursor, WaitRequest, WorkerInfo,
 };
 pub use self::connect::{Migrated, connect, connect_existing, migrate, migrations};
 pub(crate) use self::connect::{in_memory, is_sync};
@@ -62,8 +62,8 @@ pub type QueueFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, QueueError>>
 /// *Calls*
 ///
 /// - **Q1** Every call may be made at any time, from any number of tasks, threads and processes at once, and polled
-///   outside any async runtime: drivers that need one bring their own thread. Only `wait` is called from Tokio, with its
-///   timers.
+///   outside any async runtime: drivers that need one bring their own thread. Only `wait` and `wait_for_jobs` are called from
+///   Tokio, with its timers.
 /// - **Q2** Results stand in the order of what was asked, one for each.
 /// - **Q3** A call with nothing to do (an empty list, `max` 0) succeeds and changes nothing.
 /// - **Q4** A failed call says so with its [`QueueErrorKind`]; a backend that cannot be reached answers within its own
@@ -159,6 +159,11 @@ pub type QueueFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, QueueError>>
 /// - **Q45** `now` is the clock of all times that the backend gives.
 /// - **Q46** `check` changes nothing, and finds no problem in a store in which all is well.
 ///
+/// *More of waiting*
+///
+/// - **Q47** `wait_for_jobs` ends as `wait` does, or with jobs that were pushed meanwhile, claimed as `reserve` would have claimed them by
+///   the request that it was given; nothing that such a claim would bring first stands behind them.
+///
 /// # Cancel safety
 ///
 /// Q5 holds for every method.
@@ -185,6 +190,13 @@ pub trait QueueBackend: QueueAdmin + fmt::Debug {
 
     /// Waits until a claim may be worth while (Q32).
     fn wait(&self, request: WaitRequest) -> QueueFuture<'_, ()>;
+
+    /// Waits for a worker that found nothing and would make this claim next, and may bring it (Q47): so a job that is pushed in the worker's
+    /// process needs no claim of its own. The default only waits.
+    fn wait_for_jobs(&self, request: WaitRequest, claim: ClaimRequest) -> QueueFuture<'_, Option<Handed>> {
+        drop(claim);
+        Box::pin(async move { self.wait(request).await.map(|()| None) })
+    }
 
     /// A round of upkeep (Q33); every worker calls it about once a second.
     fn maintain(&self, retention: Retention) -> QueueFuture<'_, Maintained>;

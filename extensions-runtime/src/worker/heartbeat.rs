@@ -71,7 +71,7 @@ impl Heartbeat {
         // From here on, so that a worker whose first claim is answered before the thread's first turn is live too.
         let turning = Arc::clone(&beating.vitals).start_turning();
         std::thread::Builder::new().name("extensions-heartbeat".into()).spawn(move || {
-            beating.run(&over, turning);
+            beating.run(&over, &turning);
             let _ = leaving.send(());
         })?;
         Ok(Self { shared, left })
@@ -107,7 +107,7 @@ pub(super) struct Beating {
 }
 
 impl Beating {
-    fn run(mut self, over: &Shared, turning: Turning) {
+    fn run(mut self, over: &Shared, turning: &Turning) {
         let extend_every = (self.lease / 3).min(EXTEND);
         let look_every = self.watchdog.as_ref().map_or(LOOK, Watchdog::every);
         let start = Instant::now();

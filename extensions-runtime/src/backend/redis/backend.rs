@@ -11,11 +11,12 @@ use super::driver::Driver;
 use super::error::{self, Failure};
 use super::store::{Store, operate::Act, script};
 use super::{Inner, Redis};
+use crate::backend::handover::{self, Waiter};
 use crate::job::{JobId, JobRecord, NewJob, QueueName, WorkerId};
 use crate::queue::{
-    AdminOutcome, Capabilities, ClaimRequest, Claimed, Connection, Extend, Extended, Finding, HistoryEntry,
-    JobFilter, Maintained, Migration, Pushed, QueueAdmin, QueueBackend, QueueError, QueueFuture, QueueStats,
-    Retention, Settled, Settlement, Tally, WaitRequest, WorkerInfo,
+    AdminOutcome, Capabilities, ClaimRequest, Claimed, Connection, Extend, Extended, Finding, Handed,
+    HistoryEntry, JobFilter, Maintained, Migration, Pushed, QueueAdmin, QueueBackend, QueueError,
+    QueueFuture, QueueStats, Retention, Settled, Settlement, Tally, WaitCursor, WaitRequest, WorkerInfo,
 };
 use crate::time::Timestamp;
 
@@ -48,8 +49,41 @@ impl Inner {
     }
 }
 
+/// Pushes jobs, and claims them for a worker that waits, in one step; its wait ends in any case.
+async fn hand_over(
+    driver: Arc<Driver>,
+    store: Arc<Store>,
+    waiter: Waiter<Delivery>,
+    jobs: Arc<[NewJob]>,
+) -> Result<Vec<Pushed>, QueueError> {
+    let (since, claim) = (std::time::Instant::now(), store.next_claim());
+    let worker = waiter.request().worker;
+    let mut delivery = Delivery { driver, store: Arc::clone(&store), worker, claim, answer: None };
+    let claimed = |jobs| Some(Ok(Claimed { jobs, cursor: WaitCursor::default(), next_due: None }));
+    match store.hand_over(&jobs, waiter.request(), claim).await {
+        Ok(Ok(now)) => {
+            delivery.answer = claimed(handover::claimed(&jobs, claim, now));
+            waiter.hand(since, delivery);
+            Ok(vec![Pushed::Queued; jobs.len()])
+        }
+        Ok(Err(pushed)) => {
+            delivery.answer = claimed(Vec::new());
+            Ok(pushed)
+        }
+        Err(failure) => {
+            let pushed = match failure {
+                Failure::Silent(_) => Err(error::map(&failure, "push")),
+                // Before anything is given back: what is stored already is found then.
+                _ => store.push(&jobs).await,
+            };
+            delivery.answer = Some(Err(failure));
+            pushed
+        }
+    }
+}
+
 /// What came of a claim; given back if nobody takes it, or it did not arrive, or its runtime ended before.
-struct Delivery {
+pub(super) struct Delivery {
     driver: Arc<Driver>,
     store: Arc<Store>,
     worker: WorkerId,
@@ -94,7 +128,16 @@ impl QueueBackend for Redis {
         if jobs.is_empty() {
             return Box::pin(async { Ok(Vec::new()) });
         }
-        Box::pin(async move { self.inner.driver.run(|| self.inner.store.push(&jobs)).await })
+        Box::pin(async move {
+            let Inner { driver, store, waiters, .. } = &*self.inner;
+            match waiters.taker(&jobs) {
+                None => driver.run(|| store.push(&jobs)).await,
+                Some(waiter) => {
+                    let (own, store) = (Arc::clone(driver), Arc::clone(store));
+                    driver.run(|| hand_over(own, store, waiter, jobs)).await
+                }
+            }
+        })
     }
 
     fn reserve(&self, request: ClaimRequest) -> QueueFuture<'_, Claimed> {
@@ -147,6 +190,21 @@ impl QueueBackend for Redis {
                     () = sleep_until(end) => return Ok(()),
                 }
             }
+        })
+    }
+
+    fn wait_for_jobs(&self, request: WaitRequest, claim: ClaimRequest) -> QueueFuture<'_, Option<Handed>> {
+        Box::pin(async move {
+            let waiters = &self.inner.waiters;
+            let mut wait = waiters.wait(claim);
+            let handed = tokio::select! {
+                handed = &mut wait.handed => handed.ok(),
+                ended = self.wait(request) => {
+                    ended?;
+                    waiters.end(wait).await
+                }
+            };
+            handed.map(|(since, delivery)| Ok(Handed { claimed: delivery.take()?, since })).transpose()
         })
     }
 

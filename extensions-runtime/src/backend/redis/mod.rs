@@ -15,9 +15,11 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
+use self::backend::Delivery;
 use self::config::Config;
 use self::driver::Driver;
 use self::store::Store;
+use crate::backend::handover::Waiters;
 use crate::queue::{Migration, QueueError, QueueErrorKind};
 
 /// A queue in Redis or Valkey, shared by any number of processes. Clones are handles to the same connection.
@@ -33,6 +35,7 @@ struct Inner {
     driver: Arc<Driver>,
     config: Config,
     listening: AtomicBool,
+    waiters: Waiters<Delivery>,
 }
 
 /// A queue about to be opened; `.await` opens it.
@@ -114,7 +117,13 @@ impl OpenRedis {
             let _ = reply.send(Store::open(&settings, homes).await);
         });
         let (store, had) = opened.await.unwrap_or_else(|_| Err(error::gone("connect")))?;
-        let inner = Inner { store: Arc::new(store), driver, config, listening: AtomicBool::new(false) };
+        let inner = Inner {
+            store: Arc::new(store),
+            driver,
+            config,
+            listening: AtomicBool::new(false),
+            waiters: Waiters::default(),
+        };
         Ok((Redis { inner: Arc::new(inner) }, had))
     }
 }

@@ -4,6 +4,7 @@ mod calls;
 mod explain;
 mod extremes;
 mod follow_ups;
+mod handover;
 mod history;
 mod leases;
 mod once;
@@ -28,6 +29,7 @@ pub fn all() -> impl Iterator<Item = &'static Case> {
         leases::CASES,
         settle::CASES,
         waiting::CASES,
+        handover::CASES,
         upkeep::CASES,
         operator::CASES,
         follow_ups::CASES,

@@ -65,6 +65,8 @@ faults! {
     LostWakeUp caught by a_push_ends_a_wait;
     /// a push between claim and wait wakes nobody
     LostWakeUpBetween caught by a_push_between_claim_and_wait_is_not_missed;
+    /// a wait brings jobs whose claim has ended
+    BringsUnclaimed caught by what_a_wait_brings_is_claimed;
     /// a worker that leaves keeps what it holds
     KeptOnLeaving caught by a_worker_that_leaves_gives_back_what_it_holds;
     /// jobs that killed workers go to everybody

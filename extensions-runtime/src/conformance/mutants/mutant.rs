@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::Fault;
 use crate::conformance::bench;
@@ -12,9 +12,9 @@ use crate::job::{
     ClaimedJob, HandlerKey, JobId, JobRecord, JobState, LeaseToken, NewJob, QueueName, UniqueKey, WorkerId,
 };
 use crate::queue::{
-    Capabilities, ClaimRequest, Claimed, Extend, Extended, Finding, HistoryEntry, JobFilter, KnownHandler,
-    Memory, Migration, Pushed, QueueAdmin, QueueBackend, QueueError, QueueErrorKind, QueueFuture, QueueStats,
-    Settle, Settled, Settlement, TakeLost, Tally, WaitRequest, WorkerInfo, forward,
+    Capabilities, ClaimRequest, Claimed, Extend, Extended, Finding, Handed, HistoryEntry, JobFilter,
+    KnownHandler, Memory, Migration, Pushed, QueueAdmin, QueueBackend, QueueError, QueueErrorKind,
+    QueueFuture, QueueStats, Settle, Settled, Settlement, TakeLost, Tally, WaitRequest, WorkerInfo, forward,
 };
 use crate::time::Timestamp;
 
@@ -362,6 +362,21 @@ impl QueueBackend for Mutant {
                 tokio::time::sleep(timeout).await;
             }
             Ok(())
+        })
+    }
+
+    fn wait_for_jobs(&self, request: WaitRequest, claim: ClaimRequest) -> QueueFuture<'_, Option<Handed>> {
+        Box::pin(async move {
+            self.wait(request).await?;
+            if !self.is(Fault::BringsUnclaimed) {
+                return Ok(None);
+            }
+            let since = Instant::now();
+            let claimed = self.inner.reserve(claim).await?;
+            let release =
+                |job: &ClaimedJob| Settlement { job: job.id, token: job.token, end: Settle::Release };
+            self.inner.settle(claimed.jobs.iter().map(release).collect()).await?;
+            Ok(Some(Handed { claimed, since }))
         })
     }
 

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use super::round::Round;
 use super::waiting::Pending;
 use super::{LOST_LOOK, Worker};
+use crate::job::QueueName;
 use crate::queue::{ClaimRequest, KnownHandler, TakeLost};
 
 impl Worker {
@@ -33,19 +34,29 @@ impl Worker {
         if self.keeps_slot {
             self.next_lost_look = Instant::now() + LOST_LOOK;
         }
-        let request = ClaimRequest {
-            worker: self.info.id,
-            queues: group.queues,
-            handlers: self.claimable(),
-            max: room.min(group.most),
-            lease: self.lease,
-            lost,
-        };
+        let request = self.request(group.queues, room.min(group.most), lost);
         let queue = Arc::clone(&self.queue);
         Pending::Claim(Box::pin(async move {
             let asked = Instant::now();
             (asked, queue.reserve(request).await)
         }))
+    }
+
+    pub(super) fn request(&self, queues: Vec<QueueName>, max: usize, lost: TakeLost) -> ClaimRequest {
+        ClaimRequest {
+            worker: self.info.id,
+            queues,
+            handlers: self.claimable(),
+            max,
+            lease: self.lease,
+            lost,
+        }
+    }
+
+    /// How many more jobs could run now.
+    pub(super) fn free_slots(&self) -> usize {
+        let free = self.concurrency.saturating_sub(self.running.len() + self.feed.len());
+        free.min(usize::try_from(self.jobs_left).unwrap_or(usize::MAX))
     }
 
     /// How many jobs a claim may bring; 0 where none is worth while.

@@ -8,8 +8,8 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use super::Worker;
-use crate::job::{JobState, QueueName};
-use crate::queue::{Claimed, QueueError, QueueStats, WaitCursor, WaitRequest};
+use crate::job::JobState;
+use crate::queue::{Claimed, Handed, QueueError, QueueStats, TakeLost, WaitRequest};
 use crate::worker::builder::StopWhen;
 
 /// The longest wait without asking the queue: a net under lost wake-ups.
@@ -30,8 +30,8 @@ pub(super) enum Pending {
     /// Nothing to be asked: every queue has as many jobs here as it may.
     Full,
     Claim(Step<(Instant, Result<Claimed, QueueError>)>),
-    /// More jobs, or the time for another look.
-    Idle(Step<()>),
+    /// More jobs, which may be brought along, or the time for another look.
+    Idle(Step<Option<Handed>>),
 }
 
 /// What ended the waiting.
@@ -50,10 +50,10 @@ impl Pending {
                 let (asked, claimed) = claim.await;
                 News::Claimed(asked, claimed)
             }
-            Self::Idle(idle) => {
-                idle.await;
-                News::Look
-            }
+            Self::Idle(idle) => match idle.await {
+                Some(Handed { claimed, since }) => News::Claimed(since, Ok(claimed)),
+                None => News::Look,
+            },
         }
     }
 }
@@ -127,12 +127,14 @@ impl Worker {
     }
 
     /// Waits for news of the queues that were asked in the round. Those that were left out have news when a job of theirs ends here.
-    fn wait(&mut self, timeout: Duration) -> Step<()> {
-        let waits =
-            self.round.take_seen().into_iter().map(|(queues, cursor)| self.wait_for(queues, cursor, timeout));
-        let mut waits: Vec<_> = waits.collect();
+    fn wait(&mut self, timeout: Duration) -> Step<Option<Handed>> {
+        let seen = self.round.take_seen();
+        let mut waits: Vec<_> = seen
+            .into_iter()
+            .map(|(queues, cursor)| self.wait_for(WaitRequest { queues, cursor, timeout }))
+            .collect();
         match waits.pop() {
-            None => Box::pin(tokio::time::sleep(timeout)),
+            None => Box::pin(sleep(timeout)),
             Some(only) if waits.is_empty() => only,
             Some(last) => {
                 waits.push(last);
@@ -141,20 +143,26 @@ impl Worker {
         }
     }
 
-    fn wait_for(&self, queues: Vec<QueueName>, cursor: WaitCursor, timeout: Duration) -> Step<()> {
-        let request = WaitRequest { queues, cursor, timeout };
+    /// With a claim for those jobs that could be started at once, where no queue has a limit.
+    fn wait_for(&self, request: WaitRequest) -> Step<Option<Handed>> {
         let (queue, outage) = (Arc::clone(&self.queue), Arc::clone(&self.outage));
+        let free = if self.limits.is_empty() { self.free_slots() } else { 0 };
+        let claim = (free > 0).then(|| self.request(request.queues.clone(), free, TakeLost::None));
         Box::pin(async move {
-            match queue.wait(request).await {
-                Ok(()) => outage.works("wait"),
-                Err(error) => outage.wait("wait", &error).await,
+            let ended = match claim {
+                Some(claim) => queue.wait_for_jobs(request, claim).await,
+                None => queue.wait(request).await.map(|()| None),
+            };
+            match &ended {
+                Ok(_) => outage.works("wait"),
+                Err(error) => outage.wait("wait", error).await,
             }
+            ended.unwrap_or_default()
         })
     }
 
-    fn after_error(&self, error: &QueueError) -> Step<()> {
-        let wait = self.outage.failed("claim", error);
-        Box::pin(tokio::time::sleep(wait))
+    fn after_error(&self, error: &QueueError) -> Step<Option<Handed>> {
+        Box::pin(sleep(self.outage.failed("claim", error)))
     }
 
     pub(super) fn note_success(&self) {
@@ -163,11 +171,16 @@ impl Worker {
     }
 }
 
+async fn sleep(time: Duration) -> Option<Handed> {
+    tokio::time::sleep(time).await;
+    None
+}
+
 /// Ends with the first of them.
-async fn first_of(mut steps: Vec<Step<()>>) {
-    poll_fn(|cx| match steps.iter_mut().any(|step| step.as_mut().poll(cx).is_ready()) {
-        true => Poll::Ready(()),
-        false => Poll::Pending,
+async fn first_of<T>(mut steps: Vec<Step<T>>) -> T {
+    poll_fn(|cx| {
+        let mut ended = steps.iter_mut().map(|step| step.as_mut().poll(cx));
+        ended.find(Poll::is_ready).unwrap_or(Poll::Pending)
     })
-    .await;
+    .await
 }

@@ -32,8 +32,8 @@ use super::error::{self, Failure};
 use crate::backend::homes::Homes;
 use crate::job::{ClaimedJob, LeaseToken, NewJob, Progress, Purpose, WorkerId};
 use crate::queue::{
-    ClaimRequest, Claimed, Connection as LinkState, Extend, Extended, Link, QueueError, QueueErrorKind,
-    WaitCursor,
+    ClaimRequest, Claimed, Connection as LinkState, Extend, Extended, Link, Pushed, QueueError,
+    QueueErrorKind, WaitCursor,
 };
 use crate::time::Timestamp;
 
@@ -112,6 +112,16 @@ impl Store {
     /// A push, to be awaited in a context with a runtime.
     pub(super) fn push(&self, jobs: &[NewJob]) -> impl Future<Output = pusher::Answer> + Send + 'static {
         Arc::clone(&self.pusher).push(Batch::new(jobs))
+    }
+
+    /// Pushes jobs that are claimed by the request in the same step; when, or what came of the push where it cannot be done.
+    pub(super) async fn hand_over(
+        &self,
+        jobs: &[NewJob],
+        request: &ClaimRequest,
+        claim: u64,
+    ) -> Result<Result<Timestamp, Vec<Pushed>>, Failure> {
+        pusher::hand_over(&self.connection, &Batch::new(jobs), request, claim).await
     }
 
     /// The number of a claim that is about to be made: its first token.

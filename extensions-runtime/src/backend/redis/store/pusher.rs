@@ -10,8 +10,9 @@ use super::super::error::{self, Failure};
 use super::answer;
 use super::connection::{Connection, Repeat};
 use super::script;
-use super::wire::{Batch, LaneTable, Runs};
-use crate::queue::{Pushed, QueueError};
+use super::wire::{Batch, LaneTable, Runs, bounded_millis};
+use crate::queue::{ClaimRequest, Pushed, QueueError};
+use crate::time::Timestamp;
 
 /// A call takes no more pushes in when it has this many jobs or bytes, so that no script runs for long.
 const MOST_JOBS: usize = 1000;
@@ -170,13 +171,32 @@ async fn single(connection: &Arc<Connection>, batch: &Batch) -> Answer {
 }
 
 async fn call(connection: &Arc<Connection>, group: &[Batch]) -> Result<Vec<Vec<Pushed>>, Failure> {
+    outcomes(connection.call(&script::PUSH, Repeat::Yes, |cmd| write(group, cmd)).await?, group)
+}
+
+/// Pushes jobs that are claimed by the request in the same step; when, or what came of the push alone.
+pub(super) async fn hand_over(
+    connection: &Arc<Connection>,
+    batch: &Batch,
+    request: &ClaimRequest,
+    claim: u64,
+) -> Result<Result<Timestamp, Vec<Pushed>>, Failure> {
+    let group = std::slice::from_ref(batch);
     let write = |cmd: &mut Cmd| {
-        let mut table = LaneTable::default();
-        let places: Vec<_> = group.iter().map(|batch| table.places(batch)).collect();
-        table.write(cmd);
-        Runs::of(group.iter().zip(places.iter().map(Vec::as_slice))).write(cmd);
+        write(group, cmd);
+        cmd.arg(request.worker.as_bytes().as_slice()).arg(claim).arg(bounded_millis(request.lease));
     };
-    outcomes(connection.call(&script::PUSH, Repeat::Yes, write).await?, group)
+    match connection.call(&script::HAND_OVER, Repeat::No, write).await? {
+        Value::Int(now) => Ok(Ok(Timestamp::from_millis(now))),
+        answer => Ok(Err(outcomes(answer, group)?.pop().unwrap_or_default())),
+    }
+}
+
+fn write(group: &[Batch], cmd: &mut Cmd) {
+    let mut table = LaneTable::default();
+    let places: Vec<_> = group.iter().map(|batch| table.places(batch)).collect();
+    table.write(cmd);
+    Runs::of(group.iter().zip(places.iter().map(Vec::as_slice))).write(cmd);
 }
 
 /// The script names only the jobs that were not stored for another one's key: their places in the call, and the holders.

@@ -62,6 +62,7 @@ macro_rules! scripts {
 scripts! {
     OPEN "allow-oom" [HEAD, include_str!("../scripts/open.lua")];
     PUSH "" [PLAIN_PUSH, HEAD, LOCK, STORE, include_str!("../scripts/push.lua")];
+    HAND_OVER "" [include_str!("../scripts/hand_over.lua"), PLAIN_PUSH, HEAD, LOCK, STORE, include_str!("../scripts/push.lua")];
     RESERVE "allow-oom" [PLAIN_CLAIM, HEAD, LOCK, JOB, include_str!("../scripts/reserve.lua")];
     SETTLE "allow-oom" [PLAIN_SETTLE, HEAD, LOCK, JOB, STORE, include_str!("../scripts/settle.lua")];
     EXTEND "allow-oom" [HEAD, LOCK, JOB, include_str!("../scripts/extend.lua")];

@@ -1,0 +1,197 @@
+//! Jobs that a push hands over to a worker of the same process that waits for them: they are claimed in the step that stores them.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::oneshot;
+
+use crate::job::{ClaimedJob, LeaseToken, NewJob, Purpose};
+use crate::queue::ClaimRequest;
+use crate::time::Timestamp;
+
+/// The workers that wait, each with the claim that it would make next.
+#[derive(Debug)]
+pub(super) struct Waiters<T>(Mutex<Waiting<T>>);
+
+#[derive(Debug)]
+struct Waiting<T> {
+    last: u64,
+    waiters: Vec<Waiter<T>>,
+}
+
+/// A worker that waits; its wait ends where this is dropped.
+#[derive(Debug)]
+pub(super) struct Waiter<T> {
+    number: u64,
+    request: ClaimRequest,
+    hand: oneshot::Sender<(Instant, T)>,
+}
+
+/// What a worker waits with.
+#[derive(Debug)]
+pub(super) struct Wait<T> {
+    number: u64,
+    pub(super) handed: oneshot::Receiver<(Instant, T)>,
+}
+
+impl<T> Default for Waiters<T> {
+    fn default() -> Self {
+        Self(Mutex::new(Waiting { last: 0, waiters: Vec::new() }))
+    }
+}
+
+impl<T> Waiters<T> {
+    fn waiting(&self) -> MutexGuard<'_, Waiting<T>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn wait(&self, request: ClaimRequest) -> Wait<T> {
+        let (hand, handed) = oneshot::channel();
+        let mut waiting = self.waiting();
+        waiting.waiters.retain(|waiter| !waiter.hand.is_closed());
+        waiting.last += 1;
+        let number = waiting.last;
+        waiting.waiters.push(Waiter { number, request, hand });
+        Wait { number, handed }
+    }
+
+    /// Ends a wait that something else ended; what is on its way to it still comes.
+    pub(super) async fn end(&self, wait: Wait<T>) -> Option<(Instant, T)> {
+        let still_waits = {
+            let waiters = &mut self.waiting().waiters;
+            let at = waiters.iter().position(|waiter| waiter.number == wait.number);
+            at.map(|at| waiters.swap_remove(at)).is_some()
+        };
+        if still_waits { None } else { wait.handed.await.ok() }
+    }
+
+    /// A worker that can start all of these jobs at once. It is told of no others.
+    pub(super) fn taker(&self, jobs: &[NewJob]) -> Option<Waiter<T>> {
+        let waiters = &mut self.waiting().waiters;
+        let fits = |waiter: &Waiter<T>| !waiter.hand.is_closed() && can_start(&waiter.request, jobs);
+        let at = waiters.iter().position(fits)?;
+        Some(waiters.swap_remove(at))
+    }
+}
+
+impl<T> Waiter<T> {
+    pub(super) const fn request(&self) -> &ClaimRequest {
+        &self.request
+    }
+
+    /// What is handed over is dropped where the worker is gone. The lease is counted from `since`.
+    pub(super) fn hand(self, since: Instant, claim: T) {
+        let _ = self.hand.send((since, claim));
+    }
+}
+
+/// Whether a worker that found nothing before would claim all of these jobs next, in their order.
+fn can_start(request: &ClaimRequest, jobs: &[NewJob]) -> bool {
+    let Some(first) = jobs.first() else { return false };
+    let is_usual = |job: &NewJob| {
+        job.delay.is_zero()
+            && job.unique.is_none()
+            && job.once.is_none()
+            && (&job.queue, job.priority) == (&first.queue, first.priority)
+    };
+    let knows = |job: &NewJob| {
+        let mut handlers = request.handlers.iter();
+        handlers.any(|known| known.handler == job.handler && job.point_version <= known.max_version)
+    };
+    jobs.len() <= request.max
+        && request.queues.contains(&first.queue)
+        && jobs.iter().all(|job| is_usual(job) && knows(job))
+}
+
+/// The jobs as the claim brings them that was made with their push; their tokens are numbered from `first` on.
+pub(super) fn claimed(jobs: &[NewJob], first: u64, now: Timestamp) -> Vec<ClaimedJob> {
+    let claimed = |(job, token): (&NewJob, u64)| ClaimedJob {
+        id: job.id,
+        token: LeaseToken(token),
+        purpose: Purpose::Attempt,
+        handler: job.handler.clone(),
+        point_version: job.point_version,
+        payload: job.payload.clone(),
+        queue: job.queue.clone(),
+        priority: job.priority,
+        attempt: 1,
+        max_attempts: job.max_attempts,
+        lost_count: 0,
+        enqueued_at: now,
+        age: Duration::ZERO,
+        on_failure: job.on_failure,
+        last_error: None,
+        meta: job.meta.clone(),
+    };
+    jobs.iter().zip(first..).map(claimed).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::job::{FireId, HandlerKey, JobId, JobMeta, Payload, QueueName, WorkerId};
+    use crate::queue::{KnownHandler, TakeLost};
+
+    fn job(queue: &str, handler: &str) -> NewJob {
+        NewJob {
+            id: JobId::new(),
+            handler: HandlerKey::new("P", handler),
+            point_version: 1,
+            payload: Payload::from("1".as_bytes()),
+            queue: queue.into(),
+            priority: 5,
+            max_attempts: 3,
+            delay: Duration::ZERO,
+            unique: None,
+            on_failure: false,
+            once: None,
+            meta: JobMeta::new(FireId::new()),
+        }
+    }
+
+    fn request(queues: &[&str], handlers: &[&str], max: usize) -> ClaimRequest {
+        let known = |name: &&str| KnownHandler { handler: HandlerKey::new("P", name), max_version: 1 };
+        ClaimRequest {
+            worker: WorkerId::new(),
+            queues: queues.iter().map(|name| QueueName::from(*name)).collect(),
+            handlers: handlers.iter().map(known).collect::<Arc<[_]>>(),
+            max,
+            lease: Duration::from_secs(30),
+            lost: TakeLost::None,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_worker_is_handed_what_it_can_start_and_once() {
+        let waiters = Waiters::default();
+        drop(waiters.wait(request(&["mail"], &["Send"], 9)));
+        let pdf = waiters.wait(request(&["pdf"], &["Render"], 9));
+        let mail = waiters.wait(request(&["low", "mail"], &["Other", "Send"], 2));
+
+        let send = || job("mail", "Send");
+        assert!(waiters.taker(&[job("mail", "Render")]).is_none());
+        assert!(waiters.taker(&[send(), send(), send()]).is_none());
+        assert!(waiters.taker(&[send(), job("low", "Send")]).is_none());
+        assert!(waiters.taker(&[NewJob { delay: Duration::from_millis(1), ..send() }]).is_none());
+        assert!(waiters.taker(&[NewJob { point_version: 2, ..send() }]).is_none());
+        assert!(waiters.taker(&[NewJob { priority: 9, ..send() }, send()]).is_none());
+        let taker = waiters.taker(&[send(), send()]).unwrap();
+        assert!(waiters.taker(&[send()]).is_none());
+
+        let since = Instant::now();
+        taker.hand(since, "jobs");
+        assert_eq!(waiters.end(mail).await, Some((since, "jobs")));
+        assert_eq!(waiters.end(pdf).await, None);
+        assert!(waiters.waiting().waiters.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_wait_ends_where_nothing_can_be_handed_over() {
+        let waiters = Waiters::<()>::default();
+        let wait = waiters.wait(request(&["mail"], &["Send"], 9));
+        drop(waiters.taker(&[job("mail", "Send")]));
+        assert!(wait.handed.await.is_err());
+    }
+}
