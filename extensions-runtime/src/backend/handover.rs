@@ -1,12 +1,13 @@
 //! Jobs that a push hands over to a worker of the same process that waits for them: they are claimed in the step that stores them.
 
+use std::future::Future;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
 use crate::job::{ClaimedJob, LeaseToken, NewJob, Purpose};
-use crate::queue::ClaimRequest;
+use crate::queue::{ClaimRequest, QueueError};
 use crate::time::Timestamp;
 
 /// The workers that wait, each with the claim that it would make next.
@@ -27,13 +28,6 @@ pub(super) struct Waiter<T> {
     hand: oneshot::Sender<(Instant, T)>,
 }
 
-/// What a worker waits with.
-#[derive(Debug)]
-pub(super) struct Wait<T> {
-    number: u64,
-    pub(super) handed: oneshot::Receiver<(Instant, T)>,
-}
-
 impl<T> Default for Waiters<T> {
     fn default() -> Self {
         Self(Mutex::new(Waiting { last: 0, waiters: Vec::new() }))
@@ -45,24 +39,38 @@ impl<T> Waiters<T> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn wait(&self, request: ClaimRequest) -> Wait<T> {
+    /// What is handed over for the claim until the wait ends.
+    pub(super) async fn during(
+        &self,
+        wait: impl Future<Output = Result<(), QueueError>>,
+        claim: ClaimRequest,
+    ) -> Result<Option<(Instant, T)>, QueueError> {
+        let (number, mut handed) = self.enter(claim);
+        tokio::select! {
+            handed = &mut handed => Ok(handed.ok()),
+            ended = wait => {
+                ended?;
+                // What is on its way still comes.
+                Ok(if self.leave(number) { None } else { handed.await.ok() })
+            }
+        }
+    }
+
+    fn enter(&self, request: ClaimRequest) -> (u64, oneshot::Receiver<(Instant, T)>) {
         let (hand, handed) = oneshot::channel();
         let mut waiting = self.waiting();
         waiting.waiters.retain(|waiter| !waiter.hand.is_closed());
         waiting.last += 1;
         let number = waiting.last;
         waiting.waiters.push(Waiter { number, request, hand });
-        Wait { number, handed }
+        (number, handed)
     }
 
-    /// Ends a wait that something else ended; what is on its way to it still comes.
-    pub(super) async fn end(&self, wait: Wait<T>) -> Option<(Instant, T)> {
-        let still_waits = {
-            let waiters = &mut self.waiting().waiters;
-            let at = waiters.iter().position(|waiter| waiter.number == wait.number);
-            at.map(|at| waiters.swap_remove(at)).is_some()
-        };
-        if still_waits { None } else { wait.handed.await.ok() }
+    /// Whether it was still there.
+    fn leave(&self, number: u64) -> bool {
+        let waiters = &mut self.waiting().waiters;
+        let at = waiters.iter().position(|waiter| waiter.number == number);
+        at.map(|at| waiters.swap_remove(at)).is_some()
     }
 
     /// A worker that can start all of these jobs at once. It is told of no others.
@@ -132,7 +140,7 @@ mod tests {
 
     use super::*;
     use crate::job::{FireId, HandlerKey, JobId, JobMeta, Payload, QueueName, WorkerId};
-    use crate::queue::{KnownHandler, TakeLost};
+    use crate::queue::{KnownHandler, QueueErrorKind, TakeLost};
 
     fn job(queue: &str, handler: &str) -> NewJob {
         NewJob {
@@ -163,12 +171,12 @@ mod tests {
         }
     }
 
-    #[tokio::test]
-    async fn a_worker_is_handed_what_it_can_start_and_once() {
+    #[test]
+    fn a_worker_is_handed_what_it_can_start_and_once() {
         let waiters = Waiters::default();
-        drop(waiters.wait(request(&["mail"], &["Send"], 9)));
-        let pdf = waiters.wait(request(&["pdf"], &["Render"], 9));
-        let mail = waiters.wait(request(&["low", "mail"], &["Other", "Send"], 2));
+        drop(waiters.enter(request(&["mail"], &["Send"], 9)));
+        let (pdf, _handed) = waiters.enter(request(&["pdf"], &["Render"], 9));
+        let (mail, mut handed) = waiters.enter(request(&["low", "mail"], &["Other", "Send"], 2));
 
         let send = || job("mail", "Send");
         assert!(waiters.taker(&[job("mail", "Render")]).is_none());
@@ -182,16 +190,33 @@ mod tests {
 
         let since = Instant::now();
         taker.hand(since, "jobs");
-        assert_eq!(waiters.end(mail).await, Some((since, "jobs")));
-        assert_eq!(waiters.end(pdf).await, None);
-        assert!(waiters.waiting().waiters.is_empty());
+        assert_eq!(handed.try_recv(), Ok((since, "jobs")));
+        assert!(!waiters.leave(mail) && waiters.leave(pdf) && waiters.waiting().waiters.is_empty());
     }
 
     #[tokio::test]
-    async fn a_wait_ends_where_nothing_can_be_handed_over() {
-        let waiters = Waiters::<()>::default();
-        let wait = waiters.wait(request(&["mail"], &["Send"], 9));
-        drop(waiters.taker(&[job("mail", "Send")]));
-        assert!(wait.handed.await.is_err());
+    async fn a_wait_that_ends_gets_what_is_on_its_way_and_nothing_else() {
+        let waiters = Waiters::default();
+        let claim = || request(&["mail"], &["Send"], 9);
+        let ended = async || Ok(());
+        assert_eq!(waiters.during(ended(), claim()).await.unwrap(), None);
+        assert!(waiters.waiting().waiters.is_empty());
+
+        let since = Instant::now();
+        for hands in [true, false] {
+            let (taken, is_taken) = oneshot::channel();
+            let wait =
+                async { is_taken.await.map_err(|_| QueueError::new(QueueErrorKind::Other, "wait", "")) };
+            let push = async {
+                let taker = waiters.taker(&[job("mail", "Send")]).unwrap();
+                taken.send(()).unwrap();
+                tokio::task::yield_now().await;
+                if hands {
+                    taker.hand(since, "jobs");
+                }
+            };
+            let (handed, ()) = tokio::join!(waiters.during(wait, claim()), push);
+            assert_eq!(handed.unwrap(), hands.then_some((since, "jobs")));
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! The stores. Each is re-exported by [`queue`](crate::queue), and only `queue::connect` names them.
 
-#[cfg(feature = "redis")]
+#[cfg(any(feature = "postgres", feature = "redis"))]
 mod handover;
 mod history;
 #[cfg(any(feature = "postgres", feature = "redis"))]

@@ -83,7 +83,7 @@ use std::future::Future;
 use std::pin::Pin;
 
 /// How many rules the contract has; every one has a case.
-pub const RULES: u8 = 46;
+pub const RULES: u8 = 47;
 
 /// What a case does.
 pub type CaseFuture = Pin<Box<dyn Future<Output = ()> + Send>>;

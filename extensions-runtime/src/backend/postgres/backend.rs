@@ -13,9 +13,9 @@ use super::store::{Change, Store, follow_ups, lane_keys};
 use super::{Core, Postgres, error, migrations};
 use crate::job::{JobId, JobRecord, NewJob, QueueName, WorkerId};
 use crate::queue::{
-    AdminOutcome, Capabilities, ClaimRequest, Claimed, Connection, Extend, Extended, Finding, HistoryEntry,
-    JobFilter, Maintained, Migration, Pushed, QueueAdmin, QueueBackend, QueueError, QueueFuture, QueueStats,
-    Retention, Settled, Settlement, Tally, WaitRequest, WorkerInfo,
+    AdminOutcome, Capabilities, ClaimRequest, Claimed, Connection, Extend, Extended, Finding, Handed,
+    HistoryEntry, JobFilter, Maintained, Migration, Pushed, QueueAdmin, QueueBackend, QueueError,
+    QueueFuture, QueueStats, Retention, Settled, Settlement, Tally, WaitRequest, WorkerInfo,
 };
 use crate::time::Timestamp;
 
@@ -139,7 +139,7 @@ impl Core {
 
     /// Gives back a claim that nobody knows of, as soon as that can be done; and once more, since a server that stood still may
     /// only begin with the claim when its release is over.
-    async fn release_call(self: Arc<Self>, call: i64) {
+    pub(super) async fn release_call(self: Arc<Self>, call: i64) {
         self.try_release(call).await;
         tokio::time::sleep(self.driver.timeout()).await;
         self.try_release(call).await;
@@ -290,7 +290,7 @@ impl Core {
 }
 
 /// A number for a call, different from all others.
-fn number() -> i64 {
+pub(super) fn number() -> i64 {
     i64::from_le_bytes(
         uuid::Uuid::from_bytes(*JobId::new().as_bytes()).as_bytes()[8..].try_into().unwrap_or_default(),
     )
@@ -341,7 +341,12 @@ impl QueueBackend for Postgres {
                 return Ok(Vec::new());
             }
             check_names(&jobs)?;
-            answer("push", self.inner.core.push(jobs).await).await
+            let core = &self.inner.core;
+            let pushed = match core.waiters.taker(&jobs) {
+                Some(waiter) => core.start(Arc::clone(core).hand_over(waiter, jobs)).await,
+                None => core.push(jobs).await,
+            };
+            answer("push", pushed).await
         })
     }
 
@@ -406,6 +411,13 @@ impl QueueBackend for Postgres {
                     () = &mut timeout => return Ok(()),
                 }
             }
+        })
+    }
+
+    fn wait_for_jobs(&self, request: WaitRequest, claim: ClaimRequest) -> QueueFuture<'_, Option<Handed>> {
+        Box::pin(async move {
+            let handed = self.inner.core.waiters.during(self.wait(request), claim).await?;
+            Ok(handed.map(|(since, brought)| Handed { claimed: brought.take(), since }))
         })
     }
 

@@ -139,7 +139,7 @@ impl Core {
         }
     }
 
-    async fn push_now(&self, jobs: Arc<[Arc<[NewJob]>]>) -> Result<Vec<Pushed>, Failure> {
+    pub(super) async fn push_now(&self, jobs: Arc<[Arc<[NewJob]>]>) -> Result<Vec<Pushed>, Failure> {
         let count = jobs.iter().map(|jobs| jobs.len()).sum();
         let is_one = Store::is_one_statement(count);
         let mut all_new = is_one && !all(&jobs).any(takes);

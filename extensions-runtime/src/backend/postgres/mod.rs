@@ -5,6 +5,7 @@ mod combiner;
 mod config;
 mod driver;
 mod error;
+mod handover;
 mod listener;
 mod migrations;
 mod signal;
@@ -26,8 +27,10 @@ use tokio::sync::{Notify, oneshot};
 use self::combiner::Combiner;
 use self::config::Config;
 use self::driver::{Call, Driver, Failure};
+use self::handover::Brought;
 use self::signal::Signal;
 use self::store::{Place, Store};
+use crate::backend::handover::Waiters;
 use crate::backend::homes::{Homes, Thread};
 use crate::job::{HandlerKey, QueueName};
 use crate::queue::{Link, Migration, QueueError, QueueErrorKind};
@@ -73,6 +76,7 @@ struct Core {
     signal: Signal,
     /// For those pushes that are made where the queue was opened, and for those on its thread.
     combiners: [Combiner; 2],
+    waiters: Waiters<Brought>,
     poll: Option<Duration>,
 }
 
@@ -264,6 +268,7 @@ async fn open(config: Config, homes: Homes) -> Result<(Arc<Core>, u32), QueueErr
         store: Arc::new(store),
         signal: Signal::default(),
         combiners: Default::default(),
+        waiters: Waiters::default(),
         poll: config.poll,
     };
     Ok((Arc::new(core), had))

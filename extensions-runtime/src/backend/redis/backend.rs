@@ -195,15 +195,7 @@ impl QueueBackend for Redis {
 
     fn wait_for_jobs(&self, request: WaitRequest, claim: ClaimRequest) -> QueueFuture<'_, Option<Handed>> {
         Box::pin(async move {
-            let waiters = &self.inner.waiters;
-            let mut wait = waiters.wait(claim);
-            let handed = tokio::select! {
-                handed = &mut wait.handed => handed.ok(),
-                ended = self.wait(request) => {
-                    ended?;
-                    waiters.end(wait).await
-                }
-            };
+            let handed = self.inner.waiters.during(self.wait(request), claim).await?;
             handed.map(|(since, delivery)| Ok(Handed { claimed: delivery.take()?, since })).transpose()
         })
     }

@@ -96,6 +96,7 @@ statements! {
     who = names::WHO;
     lanes = names::LANES;
     push_new = push::PUSH_NEW;
+    hand_over = push::HAND_OVER;
     push = push::PUSH;
     claim = claim::CLAIM;
     release_call = "SELECT {p}release_call($1)";

@@ -5,13 +5,17 @@ use sqlx::{PgConnection, Row};
 use uuid::Uuid;
 
 use super::names::share_lane;
-use super::{Names, Query, Store, Who, job_id, span, uuid};
-use crate::job::{NewJob, UniqueUntil};
-use crate::queue::Pushed;
+use super::{Names, Query, Store, Who, job_id, lease_token, span, uuid};
+use crate::job::{LeaseToken, NewJob, UniqueUntil};
+use crate::queue::{ClaimRequest, Pushed};
+use crate::time::Timestamp;
 
 /// Stores jobs of which none is stored and no id is taken; fails, or stores nothing, where one is. The function that looks at each costs
 /// the server twice as much.
 pub(super) const PUSH_NEW: &str = "INSERT INTO {p}jobs (id, seq, lane, state, shelf, priority, run_at, max_attempts, on_failure, enqueued_at, scheduled_at, available_at, meta, payload) SELECT w.id, n.base + w.place, w.lane, CASE WHEN w.delay > 0 THEN 0 ELSE 1 END, CASE WHEN w.delay > 0 THEN NULL ELSE 1 END, w.priority, n.now + w.delay, w.max_attempts, w.on_failure, n.now, CASE WHEN w.delay > 0 THEN n.now END, CASE WHEN w.delay > 0 THEN NULL ELSE n.now END, w.meta, w.payload FROM (SELECT {now} AS now, nextval('{p}pushes') << 20 AS base, pg_notify('{c}', $3) FROM {p}store s WHERE s.id = $1 AND s.xmin::text = $2 AND NOT EXISTS (SELECT 1 FROM {p}taken t WHERE t.id = ANY ($4) AND t.until > {now}) OFFSET 0) n CROSS JOIN unnest($4::uuid[], $5::integer[], $6::smallint[], $7::bigint[], $8::bigint[], $9::boolean[], $10::bytea[], $11::bytea[]) WITH ORDINALITY AS w (id, lane, priority, delay, max_attempts, on_failure, meta, payload, place)";
+
+/// Stores jobs as that does and claims them, where a claim of those lanes of the queue would bring them first.
+pub(super) const HAND_OVER: &str = "WITH n AS MATERIALIZED (SELECT {now} AS now, nextval('{p}pushes') << 20 AS base, {now} * 256 + nextval('{p}claim_numbers') % 256 AS number FROM {p}store s WHERE s.id = $1 AND s.xmin::text = $2 AND NOT EXISTS (SELECT 1 FROM {p}taken t WHERE t.id = ANY ($4) AND t.until > {now}) AND NOT EXISTS (SELECT 1 FROM {p}queues q WHERE q.queue = $3 AND q.paused) AND NOT EXISTS (SELECT 1 FROM {p}jobs j WHERE j.shelf = 1 AND j.lane = ANY ($12)) AND NOT EXISTS (SELECT 1 FROM {p}jobs j WHERE j.shelf > 1) AND NOT EXISTS (SELECT 1 FROM {p}jobs j WHERE j.state IN (0, 3) AND j.run_at <= {now})), c AS (INSERT INTO {p}claims (claim, call, worker, lease_until, remaining, ids) SELECT n.number, $13, $14, n.now + $15, cardinality($4), $4 FROM n) INSERT INTO {p}jobs (id, seq, lane, state, priority, run_at, max_attempts, on_failure, enqueued_at, available_at, running_at, attempt, token, meta, payload) SELECT w.id, n.base + w.place, w.lane, 2, w.priority, n.now + w.delay, w.max_attempts, w.on_failure, n.now, n.now, n.now, 1, n.number * 4096 + w.place - 1, w.meta, w.payload FROM n CROSS JOIN unnest($4::uuid[], $5::integer[], $6::smallint[], $7::bigint[], $8::bigint[], $9::boolean[], $10::bytea[], $11::bytea[]) WITH ORDINALITY AS w (id, lane, priority, delay, max_attempts, on_failure, meta, payload, place) RETURNING token, enqueued_at";
 
 pub(super) const PUSH: &str = "SELECT {p}push($4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $3) FROM {p}store s WHERE s.id = $1 AND s.xmin::text = $2";
 
@@ -96,6 +100,38 @@ impl Store {
             Err(sqlx::Error::Database(error)) if error.is_unique_violation() => Ok(false),
             Err(error) => Err(error),
         }
+    }
+
+    /// Stores jobs of one queue that take nothing and claims them for the request, in one statement: the token of the first, and when. Does
+    /// nothing if one of them may be there, or others come before them.
+    pub(in super::super) async fn hand_over(
+        &self,
+        conn: &mut PgConnection,
+        jobs: &[&NewJob],
+        request: &ClaimRequest,
+        call: i64,
+    ) -> sqlx::Result<Option<(LeaseToken, Timestamp)>> {
+        let (batch, queue, lanes) = {
+            let mut names = self.names();
+            let Some(batch) = Batch::new(jobs, &names) else { return Ok(None) };
+            let [queue] = *batch.queues else { return Ok(None) };
+            let lanes = names.routes(queue, &request.handlers);
+            (batch, queue, lanes)
+        };
+        let push = self.query(&self.sql.hand_over).bind(batch.of.id).bind(&batch.of.xmin).bind(queue);
+        let push = batch
+            .bind(push)
+            .bind(&*lanes)
+            .bind(call)
+            .bind(Uuid::from_bytes(*request.worker.as_bytes()))
+            .bind(span(request.lease));
+        let rows = match push.fetch_all(conn).await {
+            Err(sqlx::Error::Database(error)) if error.is_unique_violation() => return Ok(None),
+            rows => rows?,
+        };
+        let tokens = rows.iter().map(|row| row.try_get::<i64, _>(0)).collect::<sqlx::Result<Vec<_>>>()?;
+        let Some(first) = tokens.into_iter().min() else { return Ok(None) };
+        Ok(Some((lease_token(first), Timestamp::from_millis(rows[0].try_get(1)?))))
     }
 
     /// Stores jobs; nothing is done, and nothing answered, where one of their lanes is not known or the store is another.
