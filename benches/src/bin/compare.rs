@@ -2,11 +2,11 @@
 //!
 //! `cargo run --release -p benches --bin compare -- [--only CASE,…] [--backend NAME,…] [--rounds N] [--quick] [--no-peers] [--json]`
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use benches::queue::{Bench, CASES, Size};
 use benches::report::{Machine, Report, Row};
-use benches::stores::{BACKENDS, SETTINGS, Stores};
+use benches::stores::{BACKENDS, SETTINGS, Setting, Stores};
 use benches::subject::{Answer, Arguments};
 use benches::{compile, depth, idle, inline, limits, ours, peers};
 use extensions::BoxError;
@@ -81,10 +81,10 @@ async fn measure(options: &Options) -> Result<Vec<Row>, BoxError> {
     let (runs, inline_rounds) =
         if options.quick { (100_000, 5) } else { (4_000_000, options.rounds.unwrap_or(11)) };
     if options.wants("inline", "inline") {
-        rows.extend(inline::inline(inline_rounds, runs).await?);
+        rows.extend(told("inline", None, inline::inline(inline_rounds, runs)).await?);
     }
     if options.wants("awaited", "inline") {
-        rows.extend(inline::awaited(inline_rounds, runs).await?);
+        rows.extend(told("awaited", None, inline::awaited(inline_rounds, runs)).await?);
     }
     for setting in SETTINGS {
         if setting.strict && options.quick {
@@ -101,22 +101,36 @@ async fn measure(options: &Options) -> Result<Vec<Row>, BoxError> {
         let size = Size { rounds, share: if options.quick { 50 } else { 1 } };
         let bench = Bench::new(&stores, size, options.peers);
         for case in cases {
-            rows.extend(bench.case(case).await?);
+            rows.extend(told(case, Some(setting), bench.case(case)).await?);
         }
         if idle {
             let (settles, rest) = if options.quick { (1, 2) } else { (5, 30) };
             let [settles, rest] = [settles, rest].map(Duration::from_secs);
-            rows.extend(idle::idle(&stores, settles, rest).await?);
+            rows.extend(told("idle", Some(setting), idle::idle(&stores, settles, rest)).await?);
         }
         if depth {
             let rounds = options.rounds.unwrap_or(11);
             let (most, rounds, share) = if options.quick { (20_000, 1, 50) } else { (1_000_000, rounds, 1) };
-            rows.extend(depth::depth(&stores, rounds, most, share).await?);
+            rows.extend(told("depth", Some(setting), depth::depth(&stores, rounds, most, share)).await?);
         }
     }
     if options.wants("compile", "inline") && !options.quick {
-        rows.extend(compile::compile(options.rounds.unwrap_or(5))?);
+        let rounds = options.rounds.unwrap_or(5);
+        rows.extend(told("compile", None, async { compile::compile(rounds) }).await?);
     }
+    Ok(rows)
+}
+
+/// The rows of a case; says on standard error that it is through, as all of them take an hour.
+async fn told(
+    case: &str,
+    setting: Option<Setting>,
+    rows: impl Future<Output = Result<Vec<Row>, BoxError>>,
+) -> Result<Vec<Row>, BoxError> {
+    let start = Instant::now();
+    let rows = rows.await?;
+    let on = setting.map_or_else(String::new, |on| format!(", {}, {}", on.backend, on.durability));
+    eprintln!("{case}{on}: {:.0} s", start.elapsed().as_secs_f64());
     Ok(rows)
 }
 

@@ -9,6 +9,7 @@ mod outcome;
 mod stage;
 mod traits;
 
+pub(crate) use self::callback::DynCallback;
 pub(crate) use self::condition::{Condition, DynPredicate};
 pub use self::context::Context;
 pub(crate) use self::context::Parent;

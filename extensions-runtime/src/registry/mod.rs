@@ -50,7 +50,7 @@ pub struct Registry {
     infos: BTreeMap<usize, &'static PointInfo>,
     points: Vec<RegisteredPoint>,
     handlers: Vec<Arc<HandlerInfo>>,
-    runners: HashMap<HandlerKey, Arc<dyn JobRunner>>,
+    runners: HashMap<HandlerKey, Arc<JobRunner>>,
     known: Arc<[KnownHandler]>,
 }
 
@@ -89,7 +89,7 @@ impl Registry {
     ) -> Self {
         let mut handlers: Vec<_> = tables.iter().flatten().flat_map(|table| table.infos()).collect();
         handlers.sort_by(|a, b| (&a.point, a.place()).cmp(&(&b.point, b.place())));
-        let of_runner = |runner: Arc<dyn JobRunner>| {
+        let of_runner = |runner: Arc<JobRunner>| {
             let keys: Vec<_> = runner.info().keys().collect();
             keys.into_iter().map(move |key| (key, Arc::clone(&runner)))
         };
@@ -215,7 +215,7 @@ impl Registry {
         (!handlers.is_empty()).then_some(BuildProblem::NoQueue { handlers })
     }
 
-    pub(crate) fn runner(&self, key: &HandlerKey) -> Option<&Arc<dyn JobRunner>> {
+    pub(crate) fn runner(&self, key: &HandlerKey) -> Option<&Arc<JobRunner>> {
         self.runners.get(key)
     }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::attached::Attached;
 use super::point_builder::{AnyBuilder, PointBuilder};
 use super::premises::{Premises, wrong_name};
-use super::runner::{AsyncRunner, BlockingRunner, Common};
+use super::runner::{AsyncWork, BlockingWork, Work};
 use super::wildcard::Wildcard;
 use super::{
     BuildProblem, HandlerDecl, Injector, InlineCall, InlineEntry, JobRunner, LinkedAsyncOptions,
@@ -19,6 +19,8 @@ use crate::handler::{
     Handler, HandlerId, HandlerInfo, HandlerKind, JobOptions, Stage,
 };
 use crate::point::{ExtensionPoint, PointInfo, QueuedType};
+
+type AnyArc = Arc<dyn Any + Send + Sync>;
 
 /// Collects everything that is to be registered in one instance.
 #[doc(hidden)]
@@ -31,7 +33,7 @@ pub struct Registrar<'a> {
     wildcards: Vec<Wildcard>,
     infos: BTreeMap<usize, &'static PointInfo>,
     paths: BTreeSet<String>,
-    made: HashMap<TypeId, Arc<dyn Any + Send + Sync>>,
+    made: HashMap<TypeId, AnyArc>,
 }
 
 impl<'a> Registrar<'a> {
@@ -85,18 +87,29 @@ impl<'a> Registrar<'a> {
         linked.map(|linked| (linked.options)()).unwrap_or_default()
     }
 
+    /// One for all the points that a type is attached to. Little of it is generic: a binary holds that once for each type.
     fn make<H: Send + Sync + 'static>(
         &mut self,
         decl: &'static HandlerDecl,
         make: fn(&mut Injector<'_>) -> Option<H>,
     ) -> Option<Arc<H>> {
-        if let Some(made) = self.made.get(&TypeId::of::<H>()) {
-            return Arc::clone(made).downcast::<H>().ok();
+        let made = self.made(decl, TypeId::of::<H>(), &|injector| Some(Arc::new(make(injector)?)))?;
+        made.downcast::<H>().ok()
+    }
+
+    fn made(
+        &mut self,
+        decl: &'static HandlerDecl,
+        type_id: TypeId,
+        make: &dyn Fn(&mut Injector<'_>) -> Option<AnyArc>,
+    ) -> Option<AnyArc> {
+        if let Some(made) = self.made.get(&type_id) {
+            return Some(Arc::clone(made));
         }
         let mut injector =
             Injector { resources: &self.premises.resources, decl, problems: &mut self.problems };
-        let handler = Arc::new(make(&mut injector)?);
-        self.made.insert(TypeId::of::<H>(), Arc::clone(&handler) as _);
+        let handler = make(&mut injector)?;
+        self.made.insert(type_id, Arc::clone(&handler));
         Some(handler)
     }
 
@@ -108,7 +121,7 @@ impl<'a> Registrar<'a> {
         predicates: &[Predicate<P>],
     ) {
         if let Some(handler) = self.make(decl, make) {
-            let wanted = Wanted::from_decl::<P, H>(decl, predicates);
+            let wanted = Wanted::from_decl::<P>(decl, Some(TypeId::of::<H>()), predicates);
             self.add_inline::<P>(&wanted, InlineCall::Plain(handler));
         }
     }
@@ -121,7 +134,7 @@ impl<'a> Registrar<'a> {
         predicates: &[Predicate<P>],
     ) {
         if let Some(handler) = self.make(decl, make) {
-            let wanted = Wanted::from_decl::<P, H>(decl, predicates);
+            let wanted = Wanted::from_decl::<P>(decl, Some(TypeId::of::<H>()), predicates);
             self.add_inline::<P>(&wanted, InlineCall::awaited(handler));
         }
     }
@@ -134,7 +147,7 @@ impl<'a> Registrar<'a> {
         predicates: &[Predicate<P>],
     ) {
         if let Some(stage) = self.make(decl, make) {
-            let wanted = Wanted::from_decl::<P, S>(decl, predicates);
+            let wanted = Wanted::from_decl::<P>(decl, Some(TypeId::of::<S>()), predicates);
             self.add_inline::<P>(&wanted, InlineCall::stage(stage));
         }
     }
@@ -148,7 +161,11 @@ impl<'a> Registrar<'a> {
         predicates: &[Predicate<P>],
     ) {
         if let Some(handler) = self.make(decl, make) {
-            self.add_queued::<P, H>(Wanted::from_decl::<P, H>(decl, predicates), handler, options);
+            self.add_queued::<P, H>(
+                Wanted::from_decl::<P>(decl, Some(TypeId::of::<H>()), predicates),
+                handler,
+                options,
+            );
         }
     }
 
@@ -161,17 +178,15 @@ impl<'a> Registrar<'a> {
         predicates: &[Predicate<P>],
     ) {
         if let Some(handler) = self.make(decl, make) {
-            let wanted = Wanted::from_decl::<P, H>(decl, predicates);
-            self.add_job::<P>(wanted, HandlerKind::Blocking, options, |common| {
-                Some(Arc::new(BlockingRunner { handler, common }))
-            });
+            let wanted = Wanted::from_decl::<P>(decl, Some(TypeId::of::<H>()), predicates);
+            self.add_job::<P>(wanted, HandlerKind::Blocking, options, Some(Box::new(BlockingWork(handler))));
         }
     }
 
     /// Registers a handler whose code is in another binary.
     pub fn declare<P: QueuedType>(&mut self, decl: &'static HandlerDecl, options: AsyncOptions) {
-        let wanted = Wanted { type_id: None, ..Wanted::from_decl::<P, ()>(decl, &[]) };
-        self.add_job::<P>(wanted, HandlerKind::Declared, options, |_| None);
+        let wanted = Wanted::from_decl::<P>(decl, None, &[]);
+        self.add_job::<P>(wanted, HandlerKind::Declared, options, None);
     }
 
     pub(crate) fn add_inline<P: ExtensionPoint>(&mut self, wanted: &Wanted, call: InlineCall<P>) {
@@ -191,9 +206,7 @@ impl<'a> Registrar<'a> {
         handler: Arc<H>,
         options: AsyncOptions,
     ) {
-        self.add_job::<P>(wanted, HandlerKind::Async, options, |common| {
-            Some(Arc::new(AsyncRunner { handler, common }))
-        });
+        self.add_job::<P>(wanted, HandlerKind::Async, options, Some(Box::new(AsyncWork(handler))));
     }
 
     /// Registers a handler of every point that matches a pattern.
@@ -213,7 +226,7 @@ impl<'a> Registrar<'a> {
         mut wanted: Wanted,
         kind: HandlerKind,
         options: AsyncOptions,
-        runner: impl FnOnce(Common<P>) -> Option<Arc<dyn JobRunner>>,
+        work: Option<Box<dyn Work<P>>>,
     ) {
         let options = options.or(&self.premises.defaults);
         let (path, location) = (wanted.path.clone(), wanted.location);
@@ -238,7 +251,8 @@ impl<'a> Registrar<'a> {
         let at = self.attach::<P>(&wanted, kind, Some(resolved.clone()));
         let info = Arc::clone(&at.info);
         let (breaker, key) = (at.breaker.clone(), info.key());
-        let runner = runner(Common { info, options: resolved.clone(), callbacks, breaker });
+        let runner =
+            work.map(|work| Arc::new(JobRunner::new::<P>(info, resolved.clone(), breaker, work, callbacks)));
         let builder = self.builder::<P>();
         builder.encode = Some(P::__to_vec);
         builder.queued.push(QueuedEntry { at, key, options: Arc::new(resolved), runner });

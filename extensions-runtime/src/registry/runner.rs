@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use crate::breaker::Breaker;
 use crate::handler::{
-    AsyncHandler, BlockingHandler, Callbacks, Failure, HandlerError, HandlerInfo, HandlerResult, JobOptions,
+    AsyncHandler, BlockingHandler, Callbacks, DynCallback, Failure, HandlerError, HandlerInfo, HandlerResult,
+    JobOptions,
 };
 use crate::instance::Around;
 use crate::point::QueuedType;
@@ -13,22 +14,69 @@ use crate::worker::{Job, JobError};
 use crate::{BoxError, BoxFuture};
 
 /// Runs the jobs of one handler.
-pub(crate) trait JobRunner: Send + Sync {
-    fn info(&self) -> &Arc<HandlerInfo>;
-    fn options(&self) -> &JobOptions;
-    fn breaker(&self) -> Option<&Arc<Breaker>>;
-    /// The newest payload version that can be decoded.
-    fn max_version(&self) -> u32;
-    fn run<'a>(&'a self, job: &'a Job) -> BoxFuture<'a, HandlerResult>;
-    /// Calls `on_failure`; an error says why the point could not be decoded.
-    fn on_failure<'a>(&'a self, job: &'a Job, error: &'a JobError) -> BoxFuture<'a, Result<(), String>>;
-    /// Calls `on_retry`; an error says why the point could not be decoded.
-    fn on_retry<'a>(&'a self, job: &'a Job, error: &'a JobError) -> BoxFuture<'a, Result<(), String>>;
+pub(crate) struct JobRunner {
+    info: Arc<HandlerInfo>,
+    options: JobOptions,
+    breaker: Option<Arc<Breaker>>,
+    max_version: u32,
+    calls: Box<dyn Calls>,
 }
 
-impl fmt::Debug for dyn JobRunner {
+impl JobRunner {
+    pub(super) fn new<P: QueuedType>(
+        info: Arc<HandlerInfo>,
+        options: JobOptions,
+        breaker: Option<Arc<Breaker>>,
+        work: Box<dyn Work<P>>,
+        callbacks: Callbacks<P>,
+    ) -> Self {
+        let calls = Box::new(OfPoint { work, callbacks });
+        Self { info, options, breaker, max_version: P::info().version, calls }
+    }
+
+    pub(crate) fn info(&self) -> &Arc<HandlerInfo> {
+        &self.info
+    }
+
+    pub(crate) fn options(&self) -> &JobOptions {
+        &self.options
+    }
+
+    pub(crate) fn breaker(&self) -> Option<&Arc<Breaker>> {
+        self.breaker.as_ref()
+    }
+
+    /// The newest payload version that can be decoded.
+    pub(crate) fn max_version(&self) -> u32 {
+        self.max_version
+    }
+
+    pub(crate) fn run<'a>(&'a self, job: &'a Job) -> BoxFuture<'a, HandlerResult> {
+        self.calls.run(job)
+    }
+
+    /// Calls `on_failure`; an error says why the point could not be decoded.
+    pub(crate) fn on_failure<'a>(
+        &'a self,
+        job: &'a Job,
+        error: &'a JobError,
+    ) -> BoxFuture<'a, Result<(), String>> {
+        self.calls.on_failure(job, error)
+    }
+
+    /// Calls `on_retry`; an error says why the point could not be decoded.
+    pub(crate) fn on_retry<'a>(
+        &'a self,
+        job: &'a Job,
+        error: &'a JobError,
+    ) -> BoxFuture<'a, Result<(), String>> {
+        self.calls.on_retry(job, error)
+    }
+}
+
+impl fmt::Debug for JobRunner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("JobRunner").field(&self.info().key()).finish()
+        f.debug_tuple("JobRunner").field(&self.info.key()).finish()
     }
 }
 
@@ -53,86 +101,71 @@ pub(crate) fn decode<P: QueuedType>(payload: &[u8], version: u32) -> Result<P, S
     P::__from_value(value).map_err(|error| format!("after `upcast` from version {version}: {error}"))
 }
 
-/// What every runner has.
-pub(crate) struct Common<P> {
-    pub(crate) info: Arc<HandlerInfo>,
-    pub(crate) options: JobOptions,
-    pub(crate) callbacks: Callbacks<P>,
-    pub(crate) breaker: Option<Arc<Breaker>>,
+/// What needs the point's type.
+trait Calls: Send + Sync {
+    fn run<'a>(&'a self, job: &'a Job) -> BoxFuture<'a, HandlerResult>;
+    fn on_failure<'a>(&'a self, job: &'a Job, error: &'a JobError) -> BoxFuture<'a, Result<(), String>>;
+    fn on_retry<'a>(&'a self, job: &'a Job, error: &'a JobError) -> BoxFuture<'a, Result<(), String>>;
 }
 
-pub(crate) struct AsyncRunner<P, H> {
-    pub(crate) handler: Arc<H>,
-    pub(crate) common: Common<P>,
+struct OfPoint<P> {
+    work: Box<dyn Work<P>>,
+    callbacks: Callbacks<P>,
 }
 
-pub(crate) struct BlockingRunner<P, H> {
-    pub(crate) handler: Arc<H>,
-    pub(crate) common: Common<P>,
-}
-
-impl<P: QueuedType> Common<P> {
-    fn decode(&self, job: &Job) -> HandlerResult<P> {
-        decode(job.payload(), job.point_version()).map_err(|why| Failure::Undecodable(why).into())
+impl<P: QueuedType> Calls for OfPoint<P> {
+    fn run<'a>(&'a self, job: &'a Job) -> BoxFuture<'a, HandlerResult> {
+        self.work.run(job)
     }
 
-    async fn on_failure(&self, job: &Job, error: &JobError) -> Result<(), String> {
-        let Some(callback) = &self.callbacks.on_failure else { return Ok(()) };
-        let point = decode::<P>(job.payload(), job.point_version())?;
-        callback.call(&point, error, job).await;
-        Ok(())
+    fn on_failure<'a>(&'a self, job: &'a Job, error: &'a JobError) -> BoxFuture<'a, Result<(), String>> {
+        Box::pin(call_back(self.callbacks.on_failure.as_deref(), job, error))
     }
 
-    async fn on_retry(&self, job: &Job, error: &JobError) -> Result<(), String> {
-        let Some(callback) = &self.callbacks.on_retry else { return Ok(()) };
-        let point = decode::<P>(job.payload(), job.point_version())?;
-        callback.call(&point, error, job).await;
-        Ok(())
+    fn on_retry<'a>(&'a self, job: &'a Job, error: &'a JobError) -> BoxFuture<'a, Result<(), String>> {
+        Box::pin(call_back(self.callbacks.on_retry.as_deref(), job, error))
     }
 }
 
-macro_rules! common {
-    () => {
-        fn info(&self) -> &Arc<HandlerInfo> {
-            &self.common.info
-        }
-        fn options(&self) -> &JobOptions {
-            &self.common.options
-        }
-        fn breaker(&self) -> Option<&Arc<Breaker>> {
-            self.common.breaker.as_ref()
-        }
-        fn max_version(&self) -> u32 {
-            P::info().version
-        }
-        fn on_failure<'a>(&'a self, job: &'a Job, error: &'a JobError) -> BoxFuture<'a, Result<(), String>> {
-            Box::pin(self.common.on_failure(job, error))
-        }
-        fn on_retry<'a>(&'a self, job: &'a Job, error: &'a JobError) -> BoxFuture<'a, Result<(), String>> {
-            Box::pin(self.common.on_retry(job, error))
-        }
-    };
+async fn call_back<P: QueuedType>(
+    callback: Option<&dyn DynCallback<P>>,
+    job: &Job,
+    error: &JobError,
+) -> Result<(), String> {
+    let Some(callback) = callback else { return Ok(()) };
+    let point = decode::<P>(job.payload(), job.point_version())?;
+    callback.call(&point, error, job).await;
+    Ok(())
 }
 
-impl<P: QueuedType, H: AsyncHandler<P>> JobRunner for AsyncRunner<P, H> {
-    common!();
+/// What needs the handler's type: a binary holds it once for each, so it is as little as can be.
+pub(super) trait Work<P>: Send + Sync {
+    fn run<'a>(&'a self, job: &'a Job) -> BoxFuture<'a, HandlerResult>;
+}
 
+pub(super) struct AsyncWork<H>(pub(super) Arc<H>);
+
+pub(super) struct BlockingWork<H>(pub(super) Arc<H>);
+
+fn point_of<P: QueuedType>(job: &Job) -> HandlerResult<P> {
+    decode(job.payload(), job.point_version()).map_err(|why| Failure::Undecodable(why).into())
+}
+
+impl<P: QueuedType, H: AsyncHandler<P>> Work<P> for AsyncWork<H> {
     fn run<'a>(&'a self, job: &'a Job) -> BoxFuture<'a, HandlerResult> {
         Box::pin(async move {
-            let point = self.common.decode(job)?;
+            let point = point_of(job)?;
             job.begin();
-            self.handler.handle(&point, job).await
+            self.0.handle(&point, job).await
         })
     }
 }
 
-impl<P: QueuedType, H: BlockingHandler<P>> JobRunner for BlockingRunner<P, H> {
-    common!();
-
+impl<P: QueuedType, H: BlockingHandler<P>> Work<P> for BlockingWork<H> {
     fn run<'a>(&'a self, job: &'a Job) -> BoxFuture<'a, HandlerResult> {
         Box::pin(async move {
-            let point = self.common.decode(job)?;
-            let (handler, job) = (Arc::clone(&self.handler), job.clone());
+            let point = point_of(job)?;
+            let (handler, job) = (Arc::clone(&self.0), job.clone());
             let span = tracing::Span::current();
             let around = Around::current();
             let extensions = job.extensions().clone();

@@ -98,7 +98,7 @@ pub(crate) struct QueuedEntry<P> {
     pub(crate) key: HandlerKey,
     pub(crate) options: Arc<JobOptions>,
     /// Missing where the handler's code is in another program.
-    pub(crate) runner: Option<Arc<dyn JobRunner>>,
+    pub(crate) runner: Option<Arc<JobRunner>>,
 }
 
 impl<P> Clone for QueuedEntry<P> {
@@ -193,7 +193,7 @@ pub(crate) trait AnyTable: Any + Send + Sync {
     fn name(&self) -> &Arc<str>;
     /// In the order in which they run.
     fn infos(&self) -> Vec<Arc<HandlerInfo>>;
-    fn runners(&self) -> Vec<Arc<dyn JobRunner>>;
+    fn runners(&self) -> Vec<Arc<JobRunner>>;
     /// The table without some handlers; none if it has none of them.
     fn without(&self, gone: &dyn Fn(HandlerId) -> bool) -> Option<Arc<dyn AnyTable>>;
 }
@@ -211,7 +211,7 @@ impl<P: ExtensionPoint> AnyTable for PointTable<P> {
         self.attached().map(|at| Arc::clone(&at.info)).collect()
     }
 
-    fn runners(&self) -> Vec<Arc<dyn JobRunner>> {
+    fn runners(&self) -> Vec<Arc<JobRunner>> {
         self.queued.iter().filter_map(|entry| entry.runner.clone()).collect()
     }
 

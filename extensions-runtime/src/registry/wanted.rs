@@ -24,19 +24,26 @@ pub(crate) struct Wanted {
     pub(super) breaker: BreakerChoice,
 }
 
+// Nothing here is generic over the handler's type but for a few words: a binary holds it once for each.
 impl Wanted {
-    pub(super) fn from_decl<P: ExtensionPoint, H: 'static>(
+    pub(super) fn from_decl<P: ExtensionPoint>(
         decl: &'static HandlerDecl,
+        type_id: Option<TypeId>,
         predicates: &[Predicate<P>],
     ) -> Self {
-        let declared = decl.conditions.iter().map(|condition| match *condition {
+        let mut wanted = Self::declared(decl, type_id);
+        wanted.conditions.extend(predicates.iter().map(|predicate| Condition::predicate::<P>(*predicate)));
+        wanted
+    }
+
+    fn declared(decl: &'static HandlerDecl, type_id: Option<TypeId>) -> Self {
+        let conditions = decl.conditions.iter().map(|condition| match *condition {
             ConditionDecl::Environment(names) => {
                 Condition::Environment(names.iter().map(|name| (*name).to_owned()).collect())
             }
             ConditionDecl::Feature(name) => Condition::Feature { name: name.to_owned(), active: true },
             ConditionDecl::NotFeature(name) => Condition::Feature { name: name.to_owned(), active: false },
         });
-        let asked = predicates.iter().map(|predicate| Condition::predicate::<P>(*predicate));
         Self {
             name: Cow::Borrowed(decl.name),
             aliases: decl.aliases.iter().map(|alias| (*alias).to_owned()).collect(),
@@ -46,16 +53,19 @@ impl Wanted {
             deprecated: decl.deprecated,
             path: decl.path(),
             location: decl.location,
-            type_id: Some(TypeId::of::<H>()),
+            type_id,
             on_unavailable: decl.on_unavailable,
-            conditions: declared.chain(asked).collect(),
+            conditions: conditions.collect(),
             breaker: decl.breaker.choice(),
         }
     }
 
     /// A registration by hand. A closure must be given a name; a type has its own.
     pub(crate) fn by_hand<H: 'static>(options: HandlerOptions, location: Location) -> Self {
-        let whole = type_name::<H>();
+        Self::named(type_name::<H>(), TypeId::of::<H>(), options, location)
+    }
+
+    fn named(whole: &str, type_id: TypeId, options: HandlerOptions, location: Location) -> Self {
         let path = whole.split('<').next().unwrap_or_default().trim_end_matches("::{{closure}}");
         let own = path.rsplit("::").next().unwrap_or(path);
         let name = options.name.unwrap_or_else(|| own.to_owned());
@@ -70,7 +80,7 @@ impl Wanted {
             deprecated: None,
             path,
             location,
-            type_id: Some(TypeId::of::<H>()),
+            type_id: Some(type_id),
             on_unavailable: options.on_unavailable,
             conditions: options.conditions,
             breaker: options.breaker,

@@ -35,7 +35,7 @@ enum Within {
 }
 
 impl Executor {
-    pub(super) async fn conclude(&self, runner: &Arc<dyn JobRunner>, job: &Job, ended: Ended) {
+    pub(super) async fn conclude(&self, runner: &Arc<JobRunner>, job: &Job, ended: Ended) {
         if job.is_completed_within() {
             match self.look_within(job).await {
                 Within::Committed => return self.note_committed(job),
@@ -66,7 +66,7 @@ impl Executor {
     }
 
     /// Completes the job, with what its handler left to be stored with the completion.
-    async fn complete(&self, runner: &Arc<dyn JobRunner>, job: &Job) {
+    async fn complete(&self, runner: &Arc<JobRunner>, job: &Job) {
         let result = job.take_result();
         let keep = result.is_some() || !self.retention.completed.is_zero();
         let mut follow_ups: Arc<[NewJob]> = job.take_follow_ups().into();
@@ -139,26 +139,26 @@ impl Executor {
         self.counts.note_lost(job);
     }
 
-    async fn handler_failed(&self, runner: &Arc<dyn JobRunner>, job: &Job, error: HandlerError) {
+    async fn handler_failed(&self, runner: &Arc<JobRunner>, job: &Job, error: HandlerError) {
         let message = error.to_string();
         let end = match error.into_failure() {
             // Told to stop, it has stopped half way: that is the shut-down's doing, not a failed attempt.
             Failure::Failed(_) if job.stopping() == Some(Stop::Shutdown) => Settle::Release,
             Failure::Failed(_) if job.stopping() == Some(Stop::TimedOut) => {
                 let message = format!("told to stop at its time-out: {message}");
-                self.verdict(&**runner, job, ErrorKind::TimedOut, message, None)
+                self.verdict(runner, job, ErrorKind::TimedOut, message, None)
             }
-            Failure::Failed(_) => self.verdict(&**runner, job, ErrorKind::Failed, message, None),
-            Failure::Panicked(text) => self.verdict(&**runner, job, ErrorKind::Panicked, text, None),
+            Failure::Failed(_) => self.verdict(runner, job, ErrorKind::Failed, message, None),
+            Failure::Panicked(text) => self.verdict(runner, job, ErrorKind::Panicked, text, None),
             Failure::RetryAfter(delay, _) => {
-                self.verdict(&**runner, job, ErrorKind::Failed, message, Some(delay))
+                self.verdict(runner, job, ErrorKind::Failed, message, Some(delay))
             }
-            Failure::Permanent(_) => self.burial(&**runner, job, ErrorKind::Permanent, message),
+            Failure::Permanent(_) => self.burial(runner, job, ErrorKind::Permanent, message),
             Failure::Missing(_) if runner.options().discard_missing => self.cancellation(message),
-            Failure::Missing(_) => self.burial(&**runner, job, ErrorKind::Missing, message),
+            Failure::Missing(_) => self.burial(runner, job, ErrorKind::Missing, message),
             Failure::Snooze(delay) => Settle::Snooze { delay },
             Failure::Cancel(reason) => self.cancellation(reason),
-            Failure::Undecodable(message) => self.burial(&**runner, job, ErrorKind::Undecodable, message),
+            Failure::Undecodable(message) => self.burial(runner, job, ErrorKind::Undecodable, message),
         };
         self.carry_out(runner, job, end).await;
     }
@@ -171,14 +171,14 @@ impl Executor {
         self.end(job, self.cancellation(reason)).await;
     }
 
-    async fn failed(&self, runner: &Arc<dyn JobRunner>, job: &Job, kind: ErrorKind, message: String) {
-        self.carry_out(runner, job, self.verdict(&**runner, job, kind, message, None)).await;
+    async fn failed(&self, runner: &Arc<JobRunner>, job: &Job, kind: ErrorKind, message: String) {
+        self.carry_out(runner, job, self.verdict(runner, job, kind, message, None)).await;
     }
 
     /// What a failed attempt leads to.
     pub(super) fn verdict(
         &self,
-        runner: &dyn JobRunner,
+        runner: &JobRunner,
         job: &Job,
         kind: ErrorKind,
         message: String,
@@ -199,13 +199,7 @@ impl Executor {
     }
 
     /// The one road to `dead`.
-    pub(super) fn burial(
-        &self,
-        runner: &dyn JobRunner,
-        job: &Job,
-        kind: ErrorKind,
-        message: String,
-    ) -> Settle {
+    pub(super) fn burial(&self, runner: &JobRunner, job: &Job, kind: ErrorKind, message: String) -> Settle {
         let error = self.error(job, kind, message);
         tracing::error!(name: event::JOB_DEAD, job = %job.id(), kind = %error.kind, error = error.message, "attempt {} of {} failed; the job is dead", job.attempt(), job.max_attempts());
         // There is no point to call it with where the payload is none.
@@ -214,7 +208,7 @@ impl Executor {
     }
 
     /// Stores the end of an attempt, and makes the callback that belongs to it.
-    pub(super) async fn carry_out(&self, runner: &Arc<dyn JobRunner>, job: &Job, end: Settle) {
+    pub(super) async fn carry_out(&self, runner: &Arc<JobRunner>, job: &Job, end: Settle) {
         let keeps_lease = matches!(end, Settle::Bury { owe_on_failure: true, .. });
         if self.settler.settle(Ending { keeps_lease, ..ending(job, end.clone()) }).await == Settled::LeaseLost
         {
@@ -222,7 +216,7 @@ impl Executor {
         }
         match end {
             Settle::Retry { error, .. } if runner.options().on_retry => {
-                self.tell_of_retry(&**runner, job, &error).await;
+                self.tell_of_retry(runner, job, &error).await;
             }
             Settle::Bury { error, owe_on_failure: true } => {
                 self.pay_callback(runner, job, &JobError::new(&error)).await;
@@ -236,20 +230,20 @@ impl Executor {
         self.settler.settle(ending(job, end)).await
     }
 
-    pub(super) async fn tell_of_retry(&self, runner: &dyn JobRunner, job: &Job, error: &AttemptError) {
+    pub(super) async fn tell_of_retry(&self, runner: &JobRunner, job: &Job, error: &AttemptError) {
         let told = JobError::new(error);
         self.call_back("on_retry", callback_limit(runner), job, runner.on_retry(job, &told)).await;
     }
 
-    pub(super) async fn owed_callback(&self, runner: &Arc<dyn JobRunner>, job: &Job) {
+    pub(super) async fn owed_callback(&self, runner: &Arc<JobRunner>, job: &Job) {
         let lost = || self.error(job, ErrorKind::Lost, "no error was kept".to_owned());
         let error = job.claimed().last_error.clone().unwrap_or_else(lost);
         add(&self.counts.owed_callbacks);
         self.pay_callback(runner, job, &JobError::new(&error)).await;
     }
 
-    async fn pay_callback(&self, runner: &Arc<dyn JobRunner>, job: &Job, told: &JobError) {
-        let limit = callback_limit(&**runner);
+    async fn pay_callback(&self, runner: &Arc<JobRunner>, job: &Job, told: &JobError) {
+        let limit = callback_limit(runner);
         self.leases.begin(job, runner, What::Callback(Instant::now()), Some(limit), None);
         self.call_back("on_failure", limit, job, runner.on_failure(job, told)).await;
         match self.leases.end(job) {
@@ -310,6 +304,6 @@ pub(super) fn ending(job: &Job, end: Settle) -> Ending {
 }
 
 /// How long a callback may run.
-fn callback_limit(runner: &dyn JobRunner) -> Duration {
+fn callback_limit(runner: &JobRunner) -> Duration {
     runner.options().timeout.unwrap_or(CALLBACK_TIMEOUT)
 }

@@ -90,7 +90,7 @@ impl Executor {
         self.end(job, Settle::Snooze { delay }).await;
     }
 
-    async fn attempt(&self, runner: &Arc<dyn JobRunner>, job: &Job) {
+    async fn attempt(&self, runner: &Arc<JobRunner>, job: &Job) {
         let claimed = job.claimed();
         let span = tracing::info_span!(
             names::SPAN_ATTEMPT,
@@ -105,7 +105,7 @@ impl Executor {
         async {
             if let Some(limit) = runner.options().expires_in.filter(|limit| job.age() > *limit) {
                 let message = format!("not started within its {limit:?}");
-                return self.carry_out(runner, job, self.burial(&**runner, job, ErrorKind::Expired, message)).await;
+                return self.carry_out(runner, job, self.burial(runner, job, ErrorKind::Expired, message)).await;
             }
             let breaker = runner.breaker().filter(|_| self.heeds_breakers);
             let pass = match breaker.map(Breaker::admit).transpose() {
@@ -117,7 +117,7 @@ impl Executor {
                 job.work().waited(job.age());
             }
             let started = Instant::now();
-            let (ended, goes_on) = run(&**runner, job).await;
+            let (ended, goes_on) = run(runner, job).await;
             let took = started.elapsed();
             job.note_ended();
             job.work().ran(took);

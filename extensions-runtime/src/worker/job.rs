@@ -44,7 +44,7 @@ struct Inner {
     keeps_slot: bool,
     /// What runs it, for the layers of its attempt.
     #[cfg(feature = "tower")]
-    runner: OnceLock<Arc<dyn crate::registry::JobRunner>>,
+    runner: OnceLock<Arc<crate::registry::JobRunner>>,
 }
 
 /// Why a running handler should end.
@@ -207,12 +207,12 @@ impl Job {
     }
 
     #[cfg(feature = "tower")]
-    pub(super) fn set_runner(&self, runner: &Arc<dyn crate::registry::JobRunner>) {
+    pub(super) fn set_runner(&self, runner: &Arc<crate::registry::JobRunner>) {
         let _ = self.0.runner.set(Arc::clone(runner));
     }
 
     #[cfg(feature = "tower")]
-    pub(super) fn runner(&self) -> Option<&dyn crate::registry::JobRunner> {
+    pub(super) fn runner(&self) -> Option<&crate::registry::JobRunner> {
         self.0.runner.get().map(|runner| &**runner)
     }
 

@@ -53,7 +53,7 @@ enum Phase {
 /// What runs for a claim.
 #[derive(Debug)]
 struct Run {
-    runner: Arc<dyn JobRunner>,
+    runner: Arc<JobRunner>,
     what: What,
     limit: Option<Duration>,
     pass: Option<Pass>,
@@ -70,7 +70,7 @@ pub(super) enum What {
 #[derive(Debug)]
 pub(super) struct Stuck {
     pub(super) job: Job,
-    pub(super) runner: Arc<dyn JobRunner>,
+    pub(super) runner: Arc<JobRunner>,
     pub(super) what: What,
     pub(super) limit: Duration,
 }
@@ -158,7 +158,7 @@ impl Leases {
     pub(super) fn begin(
         &self,
         job: &Job,
-        runner: &Arc<dyn JobRunner>,
+        runner: &Arc<JobRunner>,
         what: What,
         limit: Option<Duration>,
         pass: Option<Pass>,

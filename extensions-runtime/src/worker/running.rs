@@ -39,7 +39,7 @@ impl Ended {
 
 /// Runs the handler until it returns, panics, is out of time, or must stop. Also what still runs then: a blocking handler that was told
 /// to stop and does not, unless the worker ends.
-pub(super) async fn run<'a>(runner: &'a dyn JobRunner, job: &'a Job) -> (Ended, Option<BoxFuture<'a, ()>>) {
+pub(super) async fn run<'a>(runner: &'a JobRunner, job: &'a Job) -> (Ended, Option<BoxFuture<'a, ()>>) {
     let mut running = Box::pin(task::catching(handle(runner, job)));
     let is_blocking = runner.info().kind == HandlerKind::Blocking;
     let ended = until_its_end(runner, job, running.as_mut(), is_blocking).await;
@@ -54,7 +54,7 @@ pub(super) async fn run<'a>(runner: &'a dyn JobRunner, job: &'a Job) -> (Ended, 
 }
 
 async fn until_its_end(
-    runner: &dyn JobRunner,
+    runner: &JobRunner,
     job: &Job,
     mut running: Pin<&mut impl Future<Output = Result<HandlerResult, Box<dyn Any + Send>>>>,
     is_blocking: bool,
@@ -102,7 +102,7 @@ async fn must_stop(job: &Job) -> Stop {
 }
 
 /// Runs the handler, inside of the layers where there are any.
-async fn handle(runner: &dyn JobRunner, job: &Job) -> HandlerResult {
+async fn handle(runner: &JobRunner, job: &Job) -> HandlerResult {
     #[cfg(feature = "tower")]
     if let Some(mut layered) = job.extensions().settings().attempts.clone() {
         use super::layer::Service;

@@ -30,7 +30,7 @@ pub(super) struct StuckJobs {
 /// The end of a stuck handler's attempt.
 struct Unsettled {
     job: Job,
-    runner: Arc<dyn JobRunner>,
+    runner: Arc<JobRunner>,
     end: Settle,
 }
 
@@ -82,7 +82,7 @@ impl StuckJobs {
             executor.cancellation("cancelled while it ran".to_owned())
         } else {
             let message = format!("ran longer than its time-out of {limit:?}, and did not return");
-            executor.verdict(&*runner, &job, ErrorKind::TimedOut, message, None)
+            executor.verdict(&runner, &job, ErrorKind::TimedOut, message, None)
         };
         self.unsettled.push(Unsettled { job, runner, end });
     }
@@ -124,7 +124,7 @@ impl StuckJobs {
             Settle::Retry { error, .. } if runner.options().on_retry => {
                 let told: AttemptError = error.clone();
                 let executor = Arc::clone(executor);
-                pulse.runtime().spawn(async move { executor.tell_of_retry(&*runner, &job, &told).await });
+                pulse.runtime().spawn(async move { executor.tell_of_retry(&runner, &job, &told).await });
             }
             // The callback is for another claim, where a thread is free for it.
             Settle::Bury { owe_on_failure: true, .. } => {
