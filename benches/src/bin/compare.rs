@@ -76,15 +76,45 @@ fn list(text: &str, known: &[&str]) -> Result<Vec<String>, BoxError> {
     }
 }
 
-async fn measure(options: &Options) -> Result<Vec<Row>, BoxError> {
-    let mut rows = Vec::new();
+/// What was measured, and what could not be.
+#[derive(Default)]
+struct Measured {
+    rows: Vec<Row>,
+    failed: Vec<String>,
+}
+
+impl Measured {
+    /// Says on standard error that the case is through, as all of them take an hour; one that fails does not end the others.
+    async fn add(
+        &mut self,
+        case: &str,
+        setting: Option<Setting>,
+        rows: impl Future<Output = Result<Vec<Row>, BoxError>>,
+    ) {
+        let on = setting.map_or_else(String::new, |on| format!(", {}, {}", on.backend, on.durability));
+        let start = Instant::now();
+        match rows.await {
+            Ok(rows) => {
+                eprintln!("{case}{on}: {:.0} s", start.elapsed().as_secs_f64());
+                self.rows.extend(rows);
+            }
+            Err(error) => {
+                eprintln!("{case}{on} failed: {error}");
+                self.failed.push(format!("{case}{on}"));
+            }
+        }
+    }
+}
+
+async fn measure(options: &Options) -> Result<Measured, BoxError> {
+    let mut measured = Measured::default();
     let (runs, inline_rounds) =
         if options.quick { (100_000, 5) } else { (4_000_000, options.rounds.unwrap_or(11)) };
     if options.wants("inline", "inline") {
-        rows.extend(told("inline", None, inline::inline(inline_rounds, runs)).await?);
+        measured.add("inline", None, inline::inline(inline_rounds, runs)).await;
     }
     if options.wants("awaited", "inline") {
-        rows.extend(told("awaited", None, inline::awaited(inline_rounds, runs)).await?);
+        measured.add("awaited", None, inline::awaited(inline_rounds, runs)).await;
     }
     for setting in SETTINGS {
         if setting.strict && options.quick {
@@ -101,37 +131,24 @@ async fn measure(options: &Options) -> Result<Vec<Row>, BoxError> {
         let size = Size { rounds, share: if options.quick { 50 } else { 1 } };
         let bench = Bench::new(&stores, size, options.peers);
         for case in cases {
-            rows.extend(told(case, Some(setting), bench.case(case)).await?);
+            measured.add(case, Some(setting), bench.case(case)).await;
         }
         if idle {
             let (settles, rest) = if options.quick { (1, 2) } else { (5, 30) };
             let [settles, rest] = [settles, rest].map(Duration::from_secs);
-            rows.extend(told("idle", Some(setting), idle::idle(&stores, settles, rest)).await?);
+            measured.add("idle", Some(setting), idle::idle(&stores, settles, rest)).await;
         }
         if depth {
             let rounds = options.rounds.unwrap_or(11);
             let (most, rounds, share) = if options.quick { (20_000, 1, 50) } else { (1_000_000, rounds, 1) };
-            rows.extend(told("depth", Some(setting), depth::depth(&stores, rounds, most, share)).await?);
+            measured.add("depth", Some(setting), depth::depth(&stores, rounds, most, share)).await;
         }
     }
     if options.wants("compile", "inline") && !options.quick {
         let rounds = options.rounds.unwrap_or(5);
-        rows.extend(told("compile", None, async { compile::compile(rounds) }).await?);
+        measured.add("compile", None, async { compile::compile(rounds) }).await;
     }
-    Ok(rows)
-}
-
-/// The rows of a case; says on standard error that it is through, as all of them take an hour.
-async fn told(
-    case: &str,
-    setting: Option<Setting>,
-    rows: impl Future<Output = Result<Vec<Row>, BoxError>>,
-) -> Result<Vec<Row>, BoxError> {
-    let start = Instant::now();
-    let rows = rows.await?;
-    let on = setting.map_or_else(String::new, |on| format!(", {}, {}", on.backend, on.durability));
-    eprintln!("{case}{on}: {:.0} s", start.elapsed().as_secs_f64());
-    Ok(rows)
+    Ok(measured)
 }
 
 /// The part of this process where it was started by another of its kind.
@@ -165,12 +182,12 @@ fn main() -> Result<(), BoxError> {
     if options.peers && !options.quick {
         peers::build()?;
     }
-    let results = runtime.block_on(measure(&options))?;
-    let report = Report { machine: Machine::this(), results };
+    let Measured { rows, failed } = runtime.block_on(measure(&options))?;
+    let report = Report { machine: Machine::this(), results: rows };
     if options.json {
         println!("{}", serde_json::to_string(&report)?);
     } else {
         print!("{}", report.table());
     }
-    Ok(())
+    if failed.is_empty() { Ok(()) } else { Err(format!("not measured: {}", failed.join("; ")).into()) }
 }

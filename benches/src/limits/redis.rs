@@ -1,11 +1,11 @@
 //! Redis: a list of ids, a hash of payloads and a set of what is in flight.
 
 use std::hint::black_box;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use extensions::BoxError;
 use redis::aio::MultiplexedConnection;
-use redis::{Script, cmd, pipe};
+use redis::{AsyncConnectionConfig, Script, cmd, pipe};
 
 use super::{CLAIM, unknown};
 use crate::payload::OrderPlaced;
@@ -13,6 +13,9 @@ use crate::subject::{Answer, Arguments};
 
 /// How many commands go out together.
 const PIPELINE: u64 = 500;
+
+/// How long an answer may take.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 const CLAIMED: &str = "\
     local ids = redis.call('RPOP', KEYS[1], ARGV[1])
@@ -28,7 +31,9 @@ const SETTLED: &str = "\
 
 pub(super) async fn subject(arguments: &Arguments) -> Result<Answer, BoxError> {
     let client = redis::Client::open(&*arguments.url)?;
-    let mut conn = client.get_multiplexed_async_connection().await?;
+    // Half a second by default, which a machine that stalls takes now and then.
+    let config = AsyncConnectionConfig::new().set_response_timeout(Some(PATIENCE));
+    let mut conn = client.get_multiplexed_async_connection_with_config(&config).await?;
     match &*arguments.step {
         "fire-1" => {
             let start = Instant::now();
