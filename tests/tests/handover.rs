@@ -3,10 +3,14 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use extensions_runtime::job::{ClaimedJob, HandlerKey, JobId, JobState, NewJob, QueueName};
-use extensions_runtime::queue::{self, ClaimRequest, QueueBackend, Settle, Settled, Settlement, WaitRequest};
+use extensions_runtime::queue::{
+    self, ClaimRequest, Pushed, QueueBackend, QueueError, QueueFuture, Settle, Settled, Settlement,
+    WaitRequest,
+};
 use tests::kit::{PATIENCE, claim_request, new_job, until};
 use tests::servers::{Persistence, Postgres, Proxy, Redis, Server};
 use tokio::time::sleep;
@@ -52,38 +56,105 @@ async fn complete(queue: &dyn QueueBackend, jobs: &[ClaimedJob]) -> Vec<Settled>
     }
 }
 
+/// What a worker that waits is brought of a push from there.
+async fn brought_from(queue: &Arc<dyn QueueBackend>, from: &dyn QueueBackend) -> Brought {
+    let worker = tokio::spawn({
+        let queue = Arc::clone(queue);
+        async move {
+            loop {
+                let brought = next(&*queue, PATIENCE).await;
+                if !brought.0.is_empty() {
+                    return brought;
+                }
+            }
+        }
+    });
+    sleep(Duration::from_millis(100)).await;
+    let pushed = [job(), job()];
+    from.push(pushed.clone().into()).await.unwrap();
+    let (jobs, is_handed) = worker.await.unwrap();
+    assert_eq!(jobs.iter().map(|job| job.id).collect::<Vec<_>>(), pushed.map(|job| job.id));
+    assert_eq!(complete(&**queue, &jobs).await, [Settled::Done; 2]);
+    (jobs, is_handed)
+}
+
+/// A lane's first push is not a usual one.
+async fn make_lane(queue: &dyn QueueBackend) {
+    queue.push([job()].into()).await.unwrap();
+    complete(queue, &queue.reserve(request()).await.unwrap().jobs).await;
+}
+
 async fn hands_over_to_this_process_only(server: &Server) {
     let url = server.fresh_url();
     let (queue, other) = (queue::connect(&url).await.unwrap(), queue::connect(&url).await.unwrap());
-    for (from, hands_over) in [(&queue, true), (&other, false), (&queue, true)] {
-        // A lane's first push is not a usual one.
-        from.push([job()].into()).await.unwrap();
-        complete(&*queue, &queue.reserve(request()).await.unwrap().jobs).await;
+    make_lane(&*queue).await;
+    // A push may fall between two waits.
+    until("a push that hands its jobs over", async || brought_from(&queue, &*queue).await.1).await;
+    assert!(!brought_from(&queue, &*other).await.1);
+}
 
+/// A wait that was begun and is left alone, as is that of a worker whose runtime is blocked.
+async fn takes_back_what_a_worker_does_not_take(server: &Server) {
+    let url = server.fresh_url();
+    let (queue, other) = (queue::connect(&url).await.unwrap(), queue::connect(&url).await.unwrap());
+    make_lane(&*queue).await;
+    until("a job that was handed over and comes back", async || {
+        let cursor = queue.reserve(request()).await.unwrap().cursor;
+        let wait = WaitRequest { queues: vec!["default".into()], cursor, timeout: PATIENCE };
+        let mut wait = queue.wait_for_jobs(wait, request());
+        assert!(poll_once(&mut wait).is_pending());
+        let pushed = job();
+        queue.push([pushed.clone()].into()).await.unwrap();
+        let is_held = other.reserve(request()).await.unwrap();
+        let (is_held, mut jobs) = (is_held.jobs.is_empty(), is_held.jobs);
+        until("the job", async || {
+            if jobs.is_empty() {
+                jobs = other.reserve(request()).await.unwrap().jobs;
+            }
+            !jobs.is_empty()
+        })
+        .await;
+        assert_eq!((jobs[0].id, jobs[0].lost_count), (pushed.id, 0));
+        assert_eq!(complete(&*other, &jobs).await, [Settled::Done]);
+        is_held
+    })
+    .await;
+}
+
+/// Whoever pushes may go on with something else and keep the push.
+async fn brings_jobs_of_a_push_that_nobody_polls(server: &Server) {
+    let queue = queue::connect(&server.fresh_url()).await.unwrap();
+    make_lane(&*queue).await;
+    for _ in 0..10 {
         let worker = tokio::spawn({
             let queue = Arc::clone(&queue);
-            async move {
-                loop {
-                    let brought = next(&*queue, PATIENCE).await;
-                    if !brought.0.is_empty() {
-                        return brought;
-                    }
-                }
-            }
+            async move { next(&*queue, PATIENCE).await.0 }
         });
-        sleep(Duration::from_millis(100)).await;
-        let pushed = [job(), job()];
-        from.push(pushed.clone().into()).await.unwrap();
-        let (jobs, is_handed) = worker.await.unwrap();
-        assert_eq!(jobs.iter().map(|job| job.id).collect::<Vec<_>>(), pushed.map(|job| job.id));
-        assert_eq!(is_handed, hands_over);
-        assert_eq!(complete(&*queue, &jobs).await, [Settled::Done; 2]);
+        sleep(Duration::from_millis(20)).await;
+        let mut push = queue.push([job()].into());
+        let _ = poll_once(&mut push);
+        let mut jobs = tokio::time::timeout(PATIENCE, worker).await.expect("the worker is not kept").unwrap();
+        until("the job", async || {
+            if jobs.is_empty() {
+                jobs = queue.reserve(request()).await.unwrap().jobs;
+            }
+            !jobs.is_empty()
+        })
+        .await;
+        assert_eq!(complete(&*queue, &jobs).await, [Settled::Done]);
+        assert_eq!(push.await.unwrap(), [Pushed::Queued]);
     }
+}
+
+/// Polled once.
+fn poll_once<T>(future: &mut QueueFuture<'_, T>) -> Poll<Result<T, QueueError>> {
+    future.as_mut().poll(&mut Context::from_waker(Waker::noop()))
 }
 
 /// A connection lives for up to so many milliseconds.
 async fn does_once_what_is_handed_over_while_connections_are_cut(server: &Server, lives: u64) {
     const JOBS: usize = 100;
+    const LOSSES: u64 = 6;
     let proxy = Arc::new(Proxy::before(server.port()).await);
     let queue = queue::connect(&server.fresh_url_at(proxy.port())).await.unwrap();
     let over = Arc::new(AtomicBool::new(false));
@@ -96,26 +167,26 @@ async fn does_once_what_is_handed_over_while_connections_are_cut(server: &Server
             }
         }
     });
-    let all_done = Arc::new(AtomicUsize::new(0));
+    let (all_done, handed) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let worker = tokio::spawn({
-        let (queue, all_done) = (Arc::clone(&queue), Arc::clone(&all_done));
+        let (queue, over) = (Arc::clone(&queue), Arc::clone(&over));
+        let (all_done, handed) = (Arc::clone(&all_done), Arc::clone(&handed));
         async move {
-            let (mut done, mut handed) = (HashSet::new(), 0);
-            let end = Instant::now() + PATIENCE;
-            while done.len() < JOBS {
-                assert!(Instant::now() < end, "{} of {JOBS} done", done.len());
+            let mut done = HashSet::new();
+            while !over.load(Ordering::Relaxed) {
                 let (jobs, is_handed) = next(&*queue, Duration::from_millis(100)).await;
-                handed += usize::from(is_handed);
+                handed.fetch_add(usize::from(is_handed), Ordering::Relaxed);
                 for (job, settled) in jobs.iter().zip(complete(&*queue, &jobs).await) {
                     assert!(settled != Settled::Done || done.insert(job.id), "no job is done twice");
                 }
                 all_done.store(done.len(), Ordering::Relaxed);
             }
-            (done, handed)
+            done
         }
     });
     let mut pushed = HashSet::<JobId>::new();
-    while pushed.len() < JOBS {
+    let is_enough = || queue.connection().losses >= LOSSES && handed.load(Ordering::Relaxed) > 0;
+    while pushed.len() < JOBS || !is_enough() {
         let batch: Arc<[NewJob]> = [job()].into();
         while queue.push(Arc::clone(&batch)).await.is_err() {
             sleep(Duration::from_millis(1)).await;
@@ -125,14 +196,12 @@ async fn does_once_what_is_handed_over_while_connections_are_cut(server: &Server
         until("the end of what is pushed", async || all_done.load(Ordering::Relaxed) == pushed.len()).await;
         sleep(Duration::from_micros(fastrand::u64(0..50 * lives))).await;
     }
-    let (done, handed) = worker.await.unwrap();
     over.store(true, Ordering::Relaxed);
     cutter.await.unwrap();
-    assert_eq!(done, pushed);
-    assert!(handed > 0 && queue.connection().losses > 5, "{handed} handed over, {:?}", queue.connection());
+    assert_eq!(worker.await.unwrap(), pushed);
     until("the end of all", async || {
         let stats = queue.stats().await.unwrap_or_default();
-        stats.iter().map(|stats| stats.count(JobState::Completed)).sum::<u64>() == JOBS as u64
+        stats.iter().map(|stats| stats.count(JobState::Completed)).sum::<u64>() == pushed.len() as u64
     })
     .await;
 }
@@ -141,6 +210,18 @@ async fn does_once_what_is_handed_over_while_connections_are_cut(server: &Server
 async fn a_push_hands_its_jobs_to_a_worker_of_the_process_and_to_no_other() {
     hands_over_to_this_process_only(&Redis::start(Persistence::None).await).await;
     hands_over_to_this_process_only(&Postgres::start().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_worker_is_brought_and_does_not_take_comes_back() {
+    takes_back_what_a_worker_does_not_take(&Redis::start(Persistence::None).await).await;
+    takes_back_what_a_worker_does_not_take(&Postgres::start().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_does_not_depend_on_whoever_pushes() {
+    brings_jobs_of_a_push_that_nobody_polls(&Redis::start(Persistence::None).await).await;
+    brings_jobs_of_a_push_that_nobody_polls(&Postgres::start().await).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

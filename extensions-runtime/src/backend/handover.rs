@@ -1,14 +1,20 @@
 //! Jobs that a push hands over to a worker of the same process that waits for them: they are claimed in the step that stores them.
 
 use std::future::Future;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
-use crate::job::{ClaimedJob, LeaseToken, NewJob, Purpose};
+use super::homes::Homes;
+use crate::job::{ClaimedJob, LeaseToken, NewJob, Purpose, QueueName};
 use crate::queue::{ClaimRequest, QueueError};
 use crate::time::Timestamp;
+
+/// The most jobs that are handed over at once: beside more of them a claim costs nothing.
+const MOST: usize = 100;
+/// How long what is handed over may lie there.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The workers that wait, each with the claim that it would make next.
 #[derive(Debug)]
@@ -18,6 +24,31 @@ pub(super) struct Waiters<T>(Mutex<Waiting<T>>);
 struct Waiting<T> {
     last: u64,
     waiters: Vec<Waiter<T>>,
+    /// What was handed over a short while ago.
+    parcels: Vec<(Instant, Arc<Parcel<T>>)>,
+    /// Whether somebody looks after them.
+    is_swept: bool,
+}
+
+/// A claim until the worker takes it.
+#[derive(Debug)]
+struct Parcel<T>(Mutex<Option<T>>);
+
+/// From when its lease is counted, and the claim.
+type Handed<T> = (Instant, Arc<Parcel<T>>);
+
+impl<T> Parcel<T> {
+    fn content(&self) -> MutexGuard<'_, Option<T>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_taken(&self) -> bool {
+        self.content().is_none()
+    }
+
+    fn take(&self) -> Option<T> {
+        self.content().take()
+    }
 }
 
 /// A worker that waits; its wait ends where this is dropped.
@@ -25,12 +56,12 @@ struct Waiting<T> {
 pub(super) struct Waiter<T> {
     number: u64,
     request: ClaimRequest,
-    hand: oneshot::Sender<(Instant, T)>,
+    hand: oneshot::Sender<Handed<T>>,
 }
 
 impl<T> Default for Waiters<T> {
     fn default() -> Self {
-        Self(Mutex::new(Waiting { last: 0, waiters: Vec::new() }))
+        Self(Mutex::new(Waiting { last: 0, waiters: Vec::new(), parcels: Vec::new(), is_swept: false }))
     }
 }
 
@@ -46,17 +77,18 @@ impl<T> Waiters<T> {
         claim: ClaimRequest,
     ) -> Result<Option<(Instant, T)>, QueueError> {
         let (number, mut handed) = self.enter(claim);
-        tokio::select! {
-            handed = &mut handed => Ok(handed.ok()),
+        let handed = tokio::select! {
+            handed = &mut handed => handed.ok(),
             ended = wait => {
                 ended?;
                 // What is on its way still comes.
-                Ok(if self.leave(number) { None } else { handed.await.ok() })
+                if self.leave(number) { None } else { handed.await.ok() }
             }
-        }
+        };
+        Ok(handed.and_then(|(since, parcel)| Some((since, parcel.take()?))))
     }
 
-    fn enter(&self, request: ClaimRequest) -> (u64, oneshot::Receiver<(Instant, T)>) {
+    fn enter(&self, request: ClaimRequest) -> (u64, oneshot::Receiver<Handed<T>>) {
         let (hand, handed) = oneshot::channel();
         let mut waiting = self.waiting();
         waiting.waiters.retain(|waiter| !waiter.hand.is_closed());
@@ -82,14 +114,62 @@ impl<T> Waiters<T> {
     }
 }
 
+impl<T: Send + 'static> Waiters<T> {
+    /// Hands a claim to a worker, or back where that is gone. The lease is counted from `since`. What it does not take in time, since
+    /// something keeps its runtime, is dropped.
+    pub(super) fn hand(
+        self: &Arc<Self>,
+        waiter: Waiter<T>,
+        since: Instant,
+        claim: T,
+        homes: &Homes,
+    ) -> Result<(), T> {
+        let parcel = Arc::new(Parcel(Mutex::new(Some(claim))));
+        if waiter.hand.send((since, Arc::clone(&parcel))).is_err() {
+            return parcel.take().map_or(Ok(()), Err);
+        }
+        if !self.note(parcel) {
+            homes.spawn(Self::sweep(Arc::downgrade(self)));
+        }
+        Ok(())
+    }
+
+    /// Whether somebody looks after the parcels already.
+    fn note(&self, parcel: Arc<Parcel<T>>) -> bool {
+        let mut waiting = self.waiting();
+        waiting.parcels.retain(|(_, parcel)| !parcel.is_taken());
+        waiting.parcels.push((Instant::now(), parcel));
+        std::mem::replace(&mut waiting.is_swept, true)
+    }
+
+    /// Drops what lies there for too long, while there is anything.
+    async fn sweep(waiters: Weak<Self>) {
+        loop {
+            tokio::time::sleep(PATIENCE / 2).await;
+            let Some(waiters) = waiters.upgrade() else { return };
+            let (late, is_over) = waiters.late();
+            // Not under the lock.
+            drop(late);
+            if is_over {
+                return;
+            }
+        }
+    }
+
+    fn late(&self) -> (Vec<T>, bool) {
+        let mut waiting = self.waiting();
+        let is_late = |handed: &Instant| handed.elapsed() > PATIENCE;
+        let late = waiting.parcels.iter().filter(|(handed, _)| is_late(handed));
+        let late = late.filter_map(|(_, parcel)| parcel.take()).collect();
+        waiting.parcels.retain(|(_, parcel)| !parcel.is_taken());
+        waiting.is_swept = !waiting.parcels.is_empty();
+        (late, !waiting.is_swept)
+    }
+}
+
 impl<T> Waiter<T> {
     pub(super) const fn request(&self) -> &ClaimRequest {
         &self.request
-    }
-
-    /// What is handed over is dropped where the worker is gone. The lease is counted from `since`.
-    pub(super) fn hand(self, since: Instant, claim: T) {
-        let _ = self.hand.send((since, claim));
     }
 }
 
@@ -106,9 +186,17 @@ fn can_start(request: &ClaimRequest, jobs: &[NewJob]) -> bool {
         let mut handlers = request.handlers.iter();
         handlers.any(|known| known.handler == job.handler && job.point_version <= known.max_version)
     };
-    jobs.len() <= request.max
+    jobs.len() <= request.max.min(MOST)
         && request.queues.contains(&first.queue)
         && jobs.iter().all(|job| is_usual(job) && knows(job))
+}
+
+/// The queues that the claim takes from before this one.
+pub(super) fn before<'a>(
+    request: &'a ClaimRequest,
+    queue: &'a QueueName,
+) -> impl Iterator<Item = &'a QueueName> {
+    request.queues.iter().take_while(move |before| *before != queue)
 }
 
 /// The jobs as the claim brings them that was made with their push; their tokens are numbered from `first` on.
@@ -136,10 +224,9 @@ pub(super) fn claimed(jobs: &[NewJob], first: u64, now: Timestamp) -> Vec<Claime
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
-    use crate::job::{FireId, HandlerKey, JobId, JobMeta, Payload, QueueName, WorkerId};
+    use crate::backend::homes::Thread;
+    use crate::job::{FireId, HandlerKey, JobId, JobMeta, Payload, WorkerId};
     use crate::queue::{KnownHandler, QueueErrorKind, TakeLost};
 
     fn job(queue: &str, handler: &str) -> NewJob {
@@ -171,9 +258,10 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_worker_is_handed_what_it_can_start_and_once() {
-        let waiters = Waiters::default();
+    #[tokio::test]
+    async fn a_worker_is_handed_what_it_can_start_and_once() {
+        let thread = Thread::start("waits").unwrap();
+        let (waiters, homes) = (Arc::new(Waiters::default()), Homes::of(&thread).await);
         drop(waiters.enter(request(&["mail"], &["Send"], 9)));
         let (pdf, _handed) = waiters.enter(request(&["pdf"], &["Render"], 9));
         let (mail, mut handed) = waiters.enter(request(&["low", "mail"], &["Other", "Send"], 2));
@@ -189,14 +277,43 @@ mod tests {
         assert!(waiters.taker(&[send()]).is_none());
 
         let since = Instant::now();
-        taker.hand(since, "jobs");
-        assert_eq!(handed.try_recv(), Ok((since, "jobs")));
+        waiters.hand(taker, since, "jobs", &homes).unwrap();
+        let (counted_from, parcel) = handed.try_recv().unwrap();
+        assert_eq!((counted_from, parcel.take()), (since, Some("jobs")));
         assert!(!waiters.leave(mail) && waiters.leave(pdf) && waiters.waiting().waiters.is_empty());
     }
 
     #[tokio::test]
+    async fn what_a_worker_does_not_take_is_dropped_and_what_a_gone_one_cannot_comes_back() {
+        let thread = Thread::start("waits").unwrap();
+        let (waiters, homes) = (Arc::new(Waiters::default()), Homes::of(&thread).await);
+        let jobs = Arc::new(());
+        let enters = || waiters.enter(request(&["mail"], &["Send"], 200));
+
+        let too_many = vec![job("mail", "Send"); MOST + 1];
+        let (_, handed) = enters();
+        assert!(waiters.taker(&too_many).is_none());
+        let taker = waiters.taker(&too_many[1..]).unwrap();
+        waiters.hand(taker, Instant::now(), Arc::clone(&jobs), &homes).unwrap();
+        while Arc::strong_count(&jobs) > 1 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        assert!(handed.await.unwrap().1.is_taken());
+        while waiters.waiting().is_swept {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+
+        let (_, handed) = enters();
+        let taker = waiters.taker(&too_many[1..]).unwrap();
+        drop(handed);
+        assert!(waiters.hand(taker, Instant::now(), jobs, &homes).is_err());
+        assert!(waiters.waiting().parcels.is_empty());
+    }
+
+    #[tokio::test]
     async fn a_wait_that_ends_gets_what_is_on_its_way_and_nothing_else() {
-        let waiters = Waiters::default();
+        let thread = Thread::start("waits").unwrap();
+        let (waiters, homes) = (Arc::new(Waiters::default()), Homes::of(&thread).await);
         let claim = || request(&["mail"], &["Send"], 9);
         let ended = async || Ok(());
         assert_eq!(waiters.during(ended(), claim()).await.unwrap(), None);
@@ -212,7 +329,7 @@ mod tests {
                 taken.send(()).unwrap();
                 tokio::task::yield_now().await;
                 if hands {
-                    taker.hand(since, "jobs");
+                    waiters.hand(taker, since, "jobs", &homes).unwrap();
                 }
             };
             let (handed, ()) = tokio::join!(waiters.during(wait, claim()), push);

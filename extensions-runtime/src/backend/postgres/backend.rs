@@ -147,15 +147,20 @@ impl Core {
 
     async fn try_release(&self, call: i64) {
         for tries in 1..=RELEASE_TRIES {
-            let release = self.driver.run(Call::one("release"), |conn, _| {
-                let store = Arc::clone(&self.store);
-                Box::pin(async move { store.release_call(conn, call).await })
-            });
-            if release.await.is_ok() {
+            if self.release_once(call).await {
                 return;
             }
             tokio::time::sleep(crate::queue::Link::back_off(tries)).await;
         }
+    }
+
+    /// Whether that worked.
+    pub(super) async fn release_once(&self, call: i64) -> bool {
+        let release = self.driver.run(Call::one("release"), |conn, _| {
+            let store = Arc::clone(&self.store);
+            Box::pin(async move { store.release_call(conn, call).await })
+        });
+        release.await.is_ok()
     }
 
     async fn settle(self: Arc<Self>, settlements: Arc<[Settlement]>) -> Result<Vec<Settled>, Failure> {

@@ -26,6 +26,11 @@ impl Brought {
         self.may_be_held = false;
         Claimed { jobs: std::mem::take(&mut self.jobs), cursor: WaitCursor::default(), next_due: None }
     }
+
+    /// Gives the claim back as far as one call can.
+    async fn give_back(mut self) {
+        self.may_be_held = !self.core.release_once(self.call).await;
+    }
 }
 
 impl Drop for Brought {
@@ -57,7 +62,10 @@ impl Core {
         match handed.await {
             Ok(Some((token, now))) => {
                 brought.jobs = handover::claimed(&jobs, token.0, now);
-                waiter.hand(since, brought);
+                if let Err(brought) = self.waiters.hand(waiter, since, brought, &self.homes) {
+                    // Whoever pushed may end this process once he has his answer.
+                    brought.give_back().await;
+                }
                 Ok(vec![Pushed::Queued; jobs.len()])
             }
             Ok(None) => {
@@ -68,7 +76,7 @@ impl Core {
             Err(failure) => {
                 brought.may_be_held = failure.unsure;
                 drop(waiter);
-                if since.elapsed() < self.driver.timeout() {
+                if since.elapsed() < self.driver.timeout() / 2 {
                     // Before anything is given back: what is stored already is found then.
                     self.push_now([jobs].into()).await
                 } else {

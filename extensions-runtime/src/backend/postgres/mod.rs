@@ -76,7 +76,7 @@ struct Core {
     signal: Signal,
     /// For those pushes that are made where the queue was opened, and for those on its thread.
     combiners: [Combiner; 2],
-    waiters: Waiters<Brought>,
+    waiters: Arc<Waiters<Brought>>,
     poll: Option<Duration>,
 }
 
@@ -268,7 +268,7 @@ async fn open(config: Config, homes: Homes) -> Result<(Arc<Core>, u32), QueueErr
         store: Arc::new(store),
         signal: Signal::default(),
         combiners: Default::default(),
-        waiters: Waiters::default(),
+        waiters: Arc::default(),
         poll: config.poll,
     };
     Ok((Arc::new(core), had))

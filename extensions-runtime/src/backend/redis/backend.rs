@@ -11,7 +11,7 @@ use super::driver::Driver;
 use super::error::{self, Failure};
 use super::store::{Store, operate::Act, script};
 use super::{Inner, Redis};
-use crate::backend::handover::{self, Waiter};
+use crate::backend::handover::{self, Waiter, Waiters};
 use crate::job::{JobId, JobRecord, NewJob, QueueName, WorkerId};
 use crate::queue::{
     AdminOutcome, Capabilities, ClaimRequest, Claimed, Connection, Extend, Extended, Finding, Handed,
@@ -53,17 +53,22 @@ impl Inner {
 async fn hand_over(
     driver: Arc<Driver>,
     store: Arc<Store>,
+    waiters: Arc<Waiters<Delivery>>,
     waiter: Waiter<Delivery>,
     jobs: Arc<[NewJob]>,
 ) -> Result<Vec<Pushed>, QueueError> {
     let (since, claim) = (std::time::Instant::now(), store.next_claim());
     let worker = waiter.request().worker;
-    let mut delivery = Delivery { driver, store: Arc::clone(&store), worker, claim, answer: None };
+    let mut delivery =
+        Delivery { driver: Arc::clone(&driver), store: Arc::clone(&store), worker, claim, answer: None };
     let claimed = |jobs| Some(Ok(Claimed { jobs, cursor: WaitCursor::default(), next_due: None }));
     match store.hand_over(&jobs, waiter.request(), claim).await {
         Ok(Ok(now)) => {
             delivery.answer = claimed(handover::claimed(&jobs, claim, now));
-            waiter.hand(since, delivery);
+            if let Err(delivery) = waiters.hand(waiter, since, delivery, driver.homes()) {
+                // Whoever pushed may end this process once he has his answer.
+                delivery.give_back().await;
+            }
             Ok(vec![Pushed::Queued; jobs.len()])
         }
         Ok(Err(pushed)) => {
@@ -72,7 +77,7 @@ async fn hand_over(
         }
         Err(failure) => {
             let pushed = match failure {
-                Failure::Silent(_) => Err(error::map(&failure, "push")),
+                Failure::Silent(_) | Failure::Unsent(_) => Err(error::map(&failure, "push")),
                 // Before anything is given back: what is stored already is found then.
                 _ => store.push(&jobs).await,
             };
@@ -97,6 +102,14 @@ impl Delivery {
             Some(Ok(claimed)) => Ok(Claimed { jobs: std::mem::take(&mut claimed.jobs), ..*claimed }),
             Some(Err(failure)) => Err(error::map(failure, "reserve")),
             None => Err(error::gone("reserve")),
+        }
+    }
+
+    /// Gives the claim back as far as one call can.
+    async fn give_back(mut self) {
+        if self.store.leave_claim(self.worker, self.claim).await.is_ok_and(|left| left == 0) {
+            self.answer =
+                Some(Ok(Claimed { jobs: Vec::new(), cursor: WaitCursor::default(), next_due: None }));
         }
     }
 }
@@ -132,9 +145,11 @@ impl QueueBackend for Redis {
             let Inner { driver, store, waiters, .. } = &*self.inner;
             match waiters.taker(&jobs) {
                 None => driver.run(|| store.push(&jobs)).await,
+                // A worker waits for it: it must not depend on whether whoever pushes goes on.
                 Some(waiter) => {
-                    let (own, store) = (Arc::clone(driver), Arc::clone(store));
-                    driver.run(|| hand_over(own, store, waiter, jobs)).await
+                    let (own, store, waiters) = (Arc::clone(driver), Arc::clone(store), Arc::clone(waiters));
+                    let pushed = driver.spawn(hand_over(own, store, waiters, waiter, jobs)).await;
+                    pushed.unwrap_or_else(|| Err(error::gone("push")))
                 }
             }
         })

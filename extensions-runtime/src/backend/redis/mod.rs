@@ -35,7 +35,7 @@ struct Inner {
     driver: Arc<Driver>,
     config: Config,
     listening: AtomicBool,
-    waiters: Waiters<Delivery>,
+    waiters: Arc<Waiters<Delivery>>,
 }
 
 /// A queue about to be opened; `.await` opens it.
@@ -122,7 +122,7 @@ impl OpenRedis {
             driver,
             config,
             listening: AtomicBool::new(false),
-            waiters: Waiters::default(),
+            waiters: Arc::default(),
         };
         Ok((Redis { inner: Arc::new(inner) }, had))
     }

@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
-use super::super::bench::{Bench, LONG, PATIENCE, SHORT, job, queue};
+use super::super::bench::{Bench, LONG, PATIENCE, SHORT, handler, job, known, queue};
 use super::cases;
-use crate::job::{ClaimedJob, JobId, JobState, NewJob};
-use crate::queue::{ClaimRequest, Handed, Settle, Settled, Settlement, Severity};
+use crate::job::{ClaimedJob, HandlerKey, JobId, JobState, NewJob, QueueName};
+use crate::queue::{ClaimRequest, Handed, Settle, Settled, Settlement, Severity, WaitRequest};
 
 /// Finds nothing, and waits for what this claim would bring.
 async fn waits(bench: &Bench, claim: ClaimRequest, longest: Duration) -> JoinHandle<Option<Handed>> {
@@ -17,7 +17,7 @@ async fn waits(bench: &Bench, claim: ClaimRequest, longest: Duration) -> JoinHan
     assert!(nothing.jobs.is_empty());
     let backend = Arc::clone(&bench.backend);
     let wait = tokio::spawn(async move {
-        let request = Bench::wait_request(nothing.cursor, longest);
+        let request = WaitRequest { queues: claim.queues.clone(), cursor: nothing.cursor, timeout: longest };
         backend.wait_for_jobs(request, claim).await.expect("wait_for_jobs")
     });
     // Lets the wait begin, most likely.
@@ -137,6 +137,35 @@ cases! {
             bench.push([second.clone()]).await;
             let mut jobs = brought(wait).await;
             jobs.extend(bench.claim(10).await);
+            assert_eq!(jobs.iter().map(|job| job.id).collect::<Vec<_>>(), [first.id, second.id]);
+            for claimed in &jobs {
+                bench.end(claimed, Settle::complete(false)).await;
+            }
+        }
+    }
+
+    [47 13] => a_wait_brings_nothing_before_what_a_queue_before_or_a_new_handler_has(bench) {
+        let other = bench.fixture.reopen().await;
+        let urgent = QueueName::from("urgent");
+        bench.pushed().await;
+        bench.end(&bench.take().await, Settle::complete(false)).await;
+        for round in 0..20 {
+            // Each of them new to all, or known.
+            let name = if round % 4 < 2 { "Known".to_owned() } else { format!("New{round}") };
+            let of_first = HandlerKey::new("Point", &name);
+            let queue_of_first = if round % 2 == 0 { urgent.clone() } else { queue() };
+            let handlers = [handler(), of_first.clone()].map(|handler| known(&handler));
+            let queues = vec![urgent.clone(), queue()];
+            let claim = ClaimRequest { queues, handlers: handlers.into(), ..bench.request(10) };
+            let wait = waits(&bench, claim.clone(), LONG).await;
+            let first = NewJob { queue: queue_of_first, handler: of_first, priority: 0, ..job() };
+            let second = NewJob { priority: 9, ..job() };
+            other.push([first.clone()].into()).await.expect("push");
+            bench.push([second.clone()]).await;
+            let mut jobs = brought(wait).await;
+            while jobs.len() < 2 {
+                jobs.extend(bench.reserve(ClaimRequest { max: 1, ..claim.clone() }).await.jobs);
+            }
             assert_eq!(jobs.iter().map(|job| job.id).collect::<Vec<_>>(), [first.id, second.id]);
             for claimed in &jobs {
                 bench.end(claimed, Settle::complete(false)).await;

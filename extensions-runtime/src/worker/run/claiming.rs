@@ -76,6 +76,7 @@ impl Worker {
     pub(super) fn may_find_more(&self) -> bool {
         self.has_looked_too_narrowly()
             || self.is_lost_look_due()
+            || (self.takes_any && !self.circuits_are_at_rest())
             || (self.stop_when.is_some() && self.is_at_rest())
     }
 
@@ -85,7 +86,7 @@ impl Worker {
     }
 
     /// Whether no circuit holds anything back here.
-    fn circuits_are_at_rest(&self) -> bool {
+    pub(super) fn circuits_are_at_rest(&self) -> bool {
         !self.heeds_breakers || self.extensions.premises().breakers.are_all_at_rest()
     }
 

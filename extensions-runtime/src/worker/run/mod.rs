@@ -70,6 +70,8 @@ pub(super) struct Worker {
     running: JoinSet<()>,
     /// Held once for every job here that was lost before: one at a time.
     lost_here: Arc<()>,
+    /// Whether a wait may bring jobs, as nothing held any back when it began.
+    takes_any: bool,
     /// Which lost jobs every claim of the last round took in.
     last_took: TakeLost,
     /// How many claims of stuck handlers had been ended when the last round began.
@@ -146,6 +148,7 @@ impl Worker {
             feed: Arc::clone(&vitals.feed),
             running: JoinSet::new(),
             lost_here: Arc::default(),
+            takes_any: false,
             last_took: TakeLost::All,
             given_up_before: 0,
             next_lost_look: Instant::now() + LOST_LOOK,
@@ -303,7 +306,10 @@ impl Worker {
                 (orders, slots) = &mut new_slots => {
                     new_slots.set(orders.next_slots());
                     self.set_slots(slots);
-                    self.look_again_if_idle(&mut pending);
+                    // What is waited for is no more than what could start.
+                    if matches!(pending, Pending::Idle(_)) {
+                        pending = self.look_again();
+                    }
                 }
                 Some(ended) = self.running.join_next(), if !self.running.is_empty() => {
                     self.note_ended(ended);

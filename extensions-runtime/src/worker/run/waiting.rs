@@ -129,6 +129,7 @@ impl Worker {
     /// Waits for news of the queues that were asked in the round. Those that were left out have news when a job of theirs ends here.
     fn wait(&mut self, timeout: Duration) -> Step<Option<Handed>> {
         let seen = self.round.take_seen();
+        self.takes_any = self.limits.is_empty() && self.circuits_are_at_rest();
         let mut waits: Vec<_> = seen
             .into_iter()
             .map(|(queues, cursor)| self.wait_for(WaitRequest { queues, cursor, timeout }))
@@ -143,10 +144,10 @@ impl Worker {
         }
     }
 
-    /// With a claim for those jobs that could be started at once, where no queue has a limit.
+    /// With a claim for those jobs that could be started at once, where nothing holds any back.
     fn wait_for(&self, request: WaitRequest) -> Step<Option<Handed>> {
         let (queue, outage) = (Arc::clone(&self.queue), Arc::clone(&self.outage));
-        let free = if self.limits.is_empty() { self.free_slots() } else { 0 };
+        let free = if self.takes_any { self.free_slots() } else { 0 };
         let claim = (free > 0).then(|| self.request(request.queues.clone(), free, TakeLost::None));
         Box::pin(async move {
             let ended = match claim {

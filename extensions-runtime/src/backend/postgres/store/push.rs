@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use super::names::share_lane;
 use super::{Names, Query, Store, Who, job_id, lease_token, span, uuid};
+use crate::backend::handover;
 use crate::job::{LeaseToken, NewJob, UniqueUntil};
 use crate::queue::{ClaimRequest, Pushed};
 use crate::time::Timestamp;
@@ -14,8 +15,8 @@ use crate::time::Timestamp;
 /// the server twice as much.
 pub(super) const PUSH_NEW: &str = "INSERT INTO {p}jobs (id, seq, lane, state, shelf, priority, run_at, max_attempts, on_failure, enqueued_at, scheduled_at, available_at, meta, payload) SELECT w.id, n.base + w.place, w.lane, CASE WHEN w.delay > 0 THEN 0 ELSE 1 END, CASE WHEN w.delay > 0 THEN NULL ELSE 1 END, w.priority, n.now + w.delay, w.max_attempts, w.on_failure, n.now, CASE WHEN w.delay > 0 THEN n.now END, CASE WHEN w.delay > 0 THEN NULL ELSE n.now END, w.meta, w.payload FROM (SELECT {now} AS now, nextval('{p}pushes') << 20 AS base, pg_notify('{c}', $3) FROM {p}store s WHERE s.id = $1 AND s.xmin::text = $2 AND NOT EXISTS (SELECT 1 FROM {p}taken t WHERE t.id = ANY ($4) AND t.until > {now}) OFFSET 0) n CROSS JOIN unnest($4::uuid[], $5::integer[], $6::smallint[], $7::bigint[], $8::bigint[], $9::boolean[], $10::bytea[], $11::bytea[]) WITH ORDINALITY AS w (id, lane, priority, delay, max_attempts, on_failure, meta, payload, place)";
 
-/// Stores jobs as that does and claims them, where a claim of those lanes of the queue would bring them first.
-pub(super) const HAND_OVER: &str = "WITH n AS MATERIALIZED (SELECT {now} AS now, nextval('{p}pushes') << 20 AS base, {now} * 256 + nextval('{p}claim_numbers') % 256 AS number FROM {p}store s WHERE s.id = $1 AND s.xmin::text = $2 AND NOT EXISTS (SELECT 1 FROM {p}taken t WHERE t.id = ANY ($4) AND t.until > {now}) AND NOT EXISTS (SELECT 1 FROM {p}queues q WHERE q.queue = $3 AND q.paused) AND NOT EXISTS (SELECT 1 FROM {p}jobs j WHERE j.shelf = 1 AND j.lane = ANY ($12)) AND NOT EXISTS (SELECT 1 FROM {p}jobs j WHERE j.shelf > 1) AND NOT EXISTS (SELECT 1 FROM {p}jobs j WHERE j.state IN (0, 3) AND j.run_at <= {now})), c AS (INSERT INTO {p}claims (claim, call, worker, lease_until, remaining, ids) SELECT n.number, $13, $14, n.now + $15, cardinality($4), $4 FROM n) INSERT INTO {p}jobs (id, seq, lane, state, priority, run_at, max_attempts, on_failure, enqueued_at, available_at, running_at, attempt, token, meta, payload) SELECT w.id, n.base + w.place, w.lane, 2, w.priority, n.now + w.delay, w.max_attempts, w.on_failure, n.now, n.now, n.now, 1, n.number * 4096 + w.place - 1, w.meta, w.payload FROM n CROSS JOIN unnest($4::uuid[], $5::integer[], $6::smallint[], $7::bigint[], $8::bigint[], $9::boolean[], $10::bytea[], $11::bytea[]) WITH ORDINALITY AS w (id, lane, priority, delay, max_attempts, on_failure, meta, payload, place) RETURNING token, enqueued_at";
+/// Stores jobs as that does and claims them, where a claim of those lanes would bring them first.
+pub(super) const HAND_OVER: &str = "WITH n AS MATERIALIZED (SELECT {now} AS now, nextval('{p}pushes') << 20 AS base, {now} * 256 + nextval('{p}claim_numbers') % 256 AS number FROM {p}store s WHERE s.id = $1 AND s.xmin::text = $2 AND NOT EXISTS (SELECT 1 FROM {p}taken t WHERE t.id = ANY ($4) AND t.until > {now}) AND NOT EXISTS (SELECT 1 FROM {p}queues q WHERE q.queue = $3 AND q.paused) AND NOT EXISTS (SELECT 1 FROM {p}jobs j WHERE j.shelf = 1 AND j.lane = ANY ($12)) AND NOT EXISTS (SELECT 1 FROM {p}jobs j WHERE j.shelf > 1) AND coalesce((SELECT j.run_at FROM {p}jobs j WHERE j.state IN (0, 3) ORDER BY j.run_at LIMIT 1) > {now}, true) AND NOT EXISTS (SELECT 1 FROM {p}lanes l WHERE l.lane > $16)), c AS (INSERT INTO {p}claims (claim, call, worker, lease_until, remaining, ids) SELECT n.number, $13, $14, n.now + $15, cardinality($4), $4 FROM n) INSERT INTO {p}jobs (id, seq, lane, state, priority, run_at, max_attempts, on_failure, enqueued_at, available_at, running_at, attempt, token, meta, payload) SELECT w.id, n.base + w.place, w.lane, 2, w.priority, n.now + w.delay, w.max_attempts, w.on_failure, n.now, n.now, n.now, 1, n.number * 4096 + w.place - 1, w.meta, w.payload FROM n CROSS JOIN unnest($4::uuid[], $5::integer[], $6::smallint[], $7::bigint[], $8::bigint[], $9::boolean[], $10::bytea[], $11::bytea[]) WITH ORDINALITY AS w (id, lane, priority, delay, max_attempts, on_failure, meta, payload, place) RETURNING token, enqueued_at";
 
 pub(super) const PUSH: &str = "SELECT {p}push($4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $3) FROM {p}store s WHERE s.id = $1 AND s.xmin::text = $2";
 
@@ -111,20 +112,26 @@ impl Store {
         request: &ClaimRequest,
         call: i64,
     ) -> sqlx::Result<Option<(LeaseToken, Timestamp)>> {
-        let (batch, queue, lanes) = {
+        let (batch, queue, lanes, newest) = {
             let mut names = self.names();
             let Some(batch) = Batch::new(jobs, &names) else { return Ok(None) };
             let [queue] = *batch.queues else { return Ok(None) };
-            let lanes = names.routes(queue, &request.handlers);
-            (batch, queue, lanes)
+            let mut lanes = names.routes(queue, &request.handlers).to_vec();
+            for before in handover::before(request, &jobs[0].queue) {
+                if let Some(before) = names.queue(before) {
+                    lanes.extend_from_slice(&names.routes(before, &request.handlers));
+                }
+            }
+            (batch, queue, lanes, names.newest())
         };
         let push = self.query(&self.sql.hand_over).bind(batch.of.id).bind(&batch.of.xmin).bind(queue);
         let push = batch
             .bind(push)
-            .bind(&*lanes)
+            .bind(lanes)
             .bind(call)
             .bind(Uuid::from_bytes(*request.worker.as_bytes()))
-            .bind(span(request.lease));
+            .bind(span(request.lease))
+            .bind(newest);
         let rows = match push.fetch_all(conn).await {
             Err(sqlx::Error::Database(error)) if error.is_unique_violation() => return Ok(None),
             rows => rows?,

@@ -1,7 +1,8 @@
 -- A push that claims its jobs for a worker that waits, as a claim after it would, where all are usual jobs of one queue and priority, nothing is
--- odd or due in that queue, and no other job comes first. Answers the time then; else they are pushed only.
--- ARGV: as for a push, then worker, first token, lease.
-local function hand_over(worker, base, lease)
+-- odd or due in that queue or one that the worker takes from before it, and no other job comes first. Answers the time then; else they are
+-- pushed only.
+-- ARGV: as for a push, then the queues before that of the jobs, their number, worker, first token, lease.
+local function hand_over(before, worker, base, lease)
   local call, pack, unpk, sub, char = redis.call, struct.pack, struct.unpack, string.sub, string.char
   local P = KEYS[1] .. ':'
   local META, JOBS = P .. 'meta', P .. 'jobs'
@@ -20,7 +21,9 @@ local function hand_over(worker, base, lease)
   end
   local meta = call('HMGET', META, 'listed', 'paused:' .. queue)
   if meta[1] or meta[2] then return nil end
-  if call('EXISTS', P .. 'taken', P .. 'void:' .. base, P .. 'odd', P .. 'live:' .. queue) > 0 then return nil end
+  local live = {P .. 'live:' .. queue}
+  for i = 1, #before do live[i + 1] = P .. 'live:' .. before[i] end
+  if call('EXISTS', P .. 'taken', P .. 'void:' .. base, P .. 'odd', unpack(live)) > 0 then return nil end
   local lanes = call('HMGET', P .. 'names', unpack(ARGV, 2, first - 1))
   for i = 1, #lanes do
     if not lanes[i] then return nil end
@@ -32,8 +35,10 @@ local function hand_over(worker, base, lease)
   end
   local clock = call('TIME')
   local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
-  local due = call('ZRANGE', P .. 'due:' .. queue, 0, 0, 'WITHSCORES')[2]
-  if due and due - now <= 0 then return nil end
+  for i = 0, #before do
+    local due = call('ZRANGE', P .. 'due:' .. (before[i] or queue), 0, 0, 'WITHSCORES')[2]
+    if due and due - now <= 0 then return nil end
+  end
 
   local seq, times = call('HINCRBY', META, 'seq', n) - n, pack('>I6I6', now, now)
   local til = string.format('%.0f', math.min(now + lease, 17592186044415))
@@ -63,5 +68,8 @@ local function hand_over(worker, base, lease)
   return now
 end
 
-local handed = hand_over(table.remove(ARGV, #ARGV - 2), table.remove(ARGV, #ARGV - 1), table.remove(ARGV))
+local lease, base, worker = table.remove(ARGV), table.remove(ARGV), table.remove(ARGV)
+local before = {}
+for i = 1, tonumber(table.remove(ARGV)) do before[i] = table.remove(ARGV) end
+local handed = hand_over(before, worker, base, lease)
 if handed then return handed end

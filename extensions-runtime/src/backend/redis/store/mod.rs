@@ -29,6 +29,7 @@ use self::settle::Doubts;
 use self::wire::{Batch, Body, State, bounded_millis};
 use super::config::Config;
 use super::error::{self, Failure};
+use crate::backend::handover;
 use crate::backend::homes::Homes;
 use crate::job::{ClaimedJob, LeaseToken, NewJob, Progress, Purpose, WorkerId};
 use crate::queue::{
@@ -121,7 +122,9 @@ impl Store {
         request: &ClaimRequest,
         claim: u64,
     ) -> Result<Result<Timestamp, Vec<Pushed>>, Failure> {
-        pusher::hand_over(&self.connection, &Batch::new(jobs), request, claim).await
+        let before: Vec<_> =
+            jobs.iter().take(1).flat_map(|job| handover::before(request, &job.queue)).collect();
+        pusher::hand_over(&self.connection, &Batch::new(jobs), request, &before, claim).await
     }
 
     /// The number of a claim that is about to be made: its first token.
@@ -163,7 +166,7 @@ impl Store {
         let over = tokio::time::Instant::now() + GIVE_BACK_FOR;
         let mut failures = 0;
         while tokio::time::Instant::now() < over {
-            match self.leave_step(worker, claim, claim + LARGEST_CLAIM - 1, false, Some(claim)).await {
+            match self.leave_claim(worker, claim).await {
                 Ok(0) => return,
                 Ok(_) => {}
                 Err(_) => {
@@ -172,6 +175,11 @@ impl Store {
                 }
             }
         }
+    }
+
+    /// One step of giving a claim back; how many of its jobs are left.
+    pub(super) async fn leave_claim(&self, worker: WorkerId, claim: u64) -> Result<u64, Failure> {
+        self.leave_step(worker, claim, claim + LARGEST_CLAIM - 1, false, Some(claim)).await
     }
 
     async fn leave_step(

@@ -11,6 +11,7 @@ use super::answer;
 use super::connection::{Connection, Repeat};
 use super::script;
 use super::wire::{Batch, LaneTable, Runs, bounded_millis};
+use crate::job::QueueName;
 use crate::queue::{ClaimRequest, Pushed, QueueError};
 use crate::time::Timestamp;
 
@@ -174,17 +175,24 @@ async fn call(connection: &Arc<Connection>, group: &[Batch]) -> Result<Vec<Vec<P
     outcomes(connection.call(&script::PUSH, Repeat::Yes, |cmd| write(group, cmd)).await?, group)
 }
 
-/// Pushes jobs that are claimed by the request in the same step; when, or what came of the push alone.
+/// Pushes jobs that are claimed by the request in the same step, where nothing is to be had from the queues `before` theirs; when, or what came of the push alone.
 pub(super) async fn hand_over(
     connection: &Arc<Connection>,
     batch: &Batch,
     request: &ClaimRequest,
+    before: &[&QueueName],
     claim: u64,
 ) -> Result<Result<Timestamp, Vec<Pushed>>, Failure> {
     let group = std::slice::from_ref(batch);
     let write = |cmd: &mut Cmd| {
         write(group, cmd);
-        cmd.arg(request.worker.as_bytes().as_slice()).arg(claim).arg(bounded_millis(request.lease));
+        for queue in before {
+            cmd.arg(queue.as_str());
+        }
+        cmd.arg(before.len())
+            .arg(request.worker.as_bytes().as_slice())
+            .arg(claim)
+            .arg(bounded_millis(request.lease));
     };
     match connection.call(&script::HAND_OVER, Repeat::No, write).await? {
         Value::Int(now) => Ok(Ok(Timestamp::from_millis(now))),
