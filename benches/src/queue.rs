@@ -98,14 +98,14 @@ impl<'a> Bench<'a> {
 
     async fn fire_1(&self) -> Result<Vec<Row>, BoxError> {
         let strict = self.stores.setting().strict;
-        let step = self.step("fire-1", self.each(if strict { 6_000 } else { 20_000 }, 5_000, 20_000));
+        let step = self.step("fire-1", self.each(if strict { 6_000 } else { 20_000 }, 5_000, 10_000));
         let measured = self.measure(Some(step), Some(step), Some(step)).await?;
         let (limit, peer) = self.each((0.5, 4.0), (0.8, 1.2), (0.8, 1.0));
         Ok(vec![self.rate("fire 1", "fires/s", &measured).at_least(limit).ahead(peer)])
     }
 
     async fn fire_64(&self) -> Result<Vec<Row>, BoxError> {
-        let step = self.step("fire-64", self.each(50_000, 30_000, 100_000));
+        let step = self.step("fire-64", self.each(50_000, 30_000, 50_000));
         let one_by_one = self.step("fire-1", 20_000);
         // PostgreSQL's commits are shared by its connections; what the limit of the others gains by more producers is nothing.
         let limit = self.each(one_by_one, step, one_by_one);
