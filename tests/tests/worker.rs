@@ -60,6 +60,11 @@ async fn perform(task: &Task, log: Res<Log>, job: &Job) -> HandlerResult {
             panic!("{} panics", job.attempt());
         }
         "hang" => pending().await,
+        "slow" => {
+            // Longer than a worker goes without a look for lost jobs.
+            tokio::time::sleep(150 * MS).await;
+            Ok(())
+        }
         "missing" => Err(HandlerError::missing("order 7")),
         "permanent" => Err(HandlerError::permanent("no such customer")),
         "retry after" if job.attempt() == 1 => {
@@ -377,6 +382,16 @@ async fn a_worker_ends_after_max_jobs_or_max_time_or_when_nothing_is_available()
     assert_eq!((report.completed, report.stopped), (3, StopReason::Empty));
     let report = bench.ext.worker().max_time(30 * MS).run_until(pending()).await.unwrap();
     assert_eq!((report.completed, report.stopped), (0, StopReason::MaxTime));
+}
+
+#[tokio::test]
+async fn a_worker_ends_after_max_jobs_of_which_the_last_ones_turn_slow() {
+    let bench = Bench::new(discovered()).await;
+    // The slow ones are claimed ahead, as the first was quick.
+    bench.ext.fire_many(["ok", "slow", "slow", "slow", "ok"].map(task)).await;
+    let worker = bench.ext.worker().concurrency(1).max_jobs(4).run_until(pending());
+    let report = kit::in_time("the worker's end", worker).await.unwrap();
+    assert_eq!((report.completed, report.stopped), (4, StopReason::MaxJobs));
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@ use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
+use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 use super::homes::Homes;
@@ -15,6 +16,8 @@ use crate::time::Timestamp;
 const MOST: usize = 100;
 /// How long what is handed over may lie there.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// For how long none is tried after one that was refused at the cost of a call: what was in the way may stay.
+const REST: Duration = Duration::from_millis(100);
 
 /// The workers that wait, each with the claim that it would make next.
 #[derive(Debug)]
@@ -28,6 +31,7 @@ struct Waiting<T> {
     parcels: Vec<(Instant, Arc<Parcel<T>>)>,
     /// Whether somebody looks after them.
     is_swept: bool,
+    rests_until: Option<Instant>,
 }
 
 /// A claim until the worker takes it.
@@ -51,17 +55,38 @@ impl<T> Parcel<T> {
     }
 }
 
+/// What a worker that waits holds: what comes and is not asked for any more is dropped at once.
+#[derive(Debug)]
+struct Hand<T>(oneshot::Receiver<Handed<T>>);
+
+impl<T> Drop for Hand<T> {
+    fn drop(&mut self) {
+        self.0.close();
+        if let Ok((_, parcel)) = self.0.try_recv() {
+            drop(parcel.take());
+        }
+    }
+}
+
 /// A worker that waits; its wait ends where this is dropped.
 #[derive(Debug)]
 pub(super) struct Waiter<T> {
     number: u64,
+    /// Whether it waits in a context other than that of the runtime that opened the queue.
+    is_elsewhere: bool,
     request: ClaimRequest,
     hand: oneshot::Sender<Handed<T>>,
 }
 
 impl<T> Default for Waiters<T> {
     fn default() -> Self {
-        Self(Mutex::new(Waiting { last: 0, waiters: Vec::new(), parcels: Vec::new(), is_swept: false }))
+        Self(Mutex::new(Waiting {
+            last: 0,
+            waiters: Vec::new(),
+            parcels: Vec::new(),
+            is_swept: false,
+            rests_until: None,
+        }))
     }
 }
 
@@ -75,42 +100,58 @@ impl<T> Waiters<T> {
         &self,
         wait: impl Future<Output = Result<(), QueueError>>,
         claim: ClaimRequest,
+        homes: &Homes,
     ) -> Result<Option<(Instant, T)>, QueueError> {
-        let (number, mut handed) = self.enter(claim);
+        let (number, mut hand) = self.enter(claim, homes.is_thread());
         let handed = tokio::select! {
-            handed = &mut handed => handed.ok(),
+            handed = &mut hand.0 => handed.ok(),
             ended = wait => {
                 ended?;
                 // What is on its way still comes.
-                if self.leave(number) { None } else { handed.await.ok() }
+                if self.leave(number) { None } else { (&mut hand.0).await.ok() }
             }
         };
         Ok(handed.and_then(|(since, parcel)| Some((since, parcel.take()?))))
     }
 
-    fn enter(&self, request: ClaimRequest) -> (u64, oneshot::Receiver<Handed<T>>) {
+    fn enter(&self, request: ClaimRequest, is_elsewhere: bool) -> (u64, Hand<T>) {
         let (hand, handed) = oneshot::channel();
         let mut waiting = self.waiting();
         waiting.waiters.retain(|waiter| !waiter.hand.is_closed());
         waiting.last += 1;
         let number = waiting.last;
-        waiting.waiters.push(Waiter { number, request, hand });
-        (number, handed)
+        waiting.waiters.push(Waiter { number, is_elsewhere, request, hand });
+        (number, Hand(handed))
     }
 
     /// Whether it was still there.
     fn leave(&self, number: u64) -> bool {
         let waiters = &mut self.waiting().waiters;
         let at = waiters.iter().position(|waiter| waiter.number == number);
-        at.map(|at| waiters.swap_remove(at)).is_some()
+        at.map(|at| waiters.remove(at)).is_some()
     }
 
     /// A worker that can start all of these jobs at once. It is told of no others.
     pub(super) fn taker(&self, jobs: &[NewJob]) -> Option<Waiter<T>> {
-        let waiters = &mut self.waiting().waiters;
+        let waiting = &mut *self.waiting();
+        if waiting.rests_until.is_some_and(|until| Instant::now() < until) {
+            return None;
+        }
+        let waiters = &mut waiting.waiters;
         let fits = |waiter: &Waiter<T>| !waiter.hand.is_closed() && can_start(&waiter.request, jobs);
         let at = waiters.iter().position(fits)?;
-        Some(waiters.swap_remove(at))
+        Some(waiters.remove(at))
+    }
+
+    /// The store did not claim what was to be handed over, and was asked in vain.
+    pub(super) fn note_refusal(&self) {
+        self.waiting().rests_until = Some(Instant::now() + REST);
+    }
+
+    /// Drops what nobody has taken.
+    pub(super) fn clear(&self) {
+        let left = std::mem::take(&mut self.waiting().parcels);
+        left.iter().for_each(|(_, parcel)| drop(parcel.take()));
     }
 }
 
@@ -170,6 +211,11 @@ impl<T: Send + 'static> Waiters<T> {
 impl<T> Waiter<T> {
     pub(super) const fn request(&self) -> &ClaimRequest {
         &self.request
+    }
+
+    /// Where to make the step for it: it must not depend on a runtime that is neither its own nor the queue's.
+    pub(super) async fn home<'a>(&self, homes: &'a Homes) -> &'a Handle {
+        if self.is_elsewhere { homes.thread() } else { homes.here().await }
     }
 }
 
@@ -262,9 +308,9 @@ mod tests {
     async fn a_worker_is_handed_what_it_can_start_and_once() {
         let thread = Thread::start("waits").unwrap();
         let (waiters, homes) = (Arc::new(Waiters::default()), Homes::of(&thread).await);
-        drop(waiters.enter(request(&["mail"], &["Send"], 9)));
-        let (pdf, _handed) = waiters.enter(request(&["pdf"], &["Render"], 9));
-        let (mail, mut handed) = waiters.enter(request(&["low", "mail"], &["Other", "Send"], 2));
+        drop(waiters.enter(request(&["mail"], &["Send"], 9), false));
+        let (pdf, _handed) = waiters.enter(request(&["pdf"], &["Render"], 9), false);
+        let (mail, mut hand) = waiters.enter(request(&["low", "mail"], &["Other", "Send"], 2), false);
 
         let send = || job("mail", "Send");
         assert!(waiters.taker(&[job("mail", "Render")]).is_none());
@@ -278,7 +324,7 @@ mod tests {
 
         let since = Instant::now();
         waiters.hand(taker, since, "jobs", &homes).unwrap();
-        let (counted_from, parcel) = handed.try_recv().unwrap();
+        let (counted_from, parcel) = hand.0.try_recv().unwrap();
         assert_eq!((counted_from, parcel.take()), (since, Some("jobs")));
         assert!(!waiters.leave(mail) && waiters.leave(pdf) && waiters.waiting().waiters.is_empty());
     }
@@ -288,26 +334,31 @@ mod tests {
         let thread = Thread::start("waits").unwrap();
         let (waiters, homes) = (Arc::new(Waiters::default()), Homes::of(&thread).await);
         let jobs = Arc::new(());
-        let enters = || waiters.enter(request(&["mail"], &["Send"], 200));
+        let enters = || waiters.enter(request(&["mail"], &["Send"], 200), false);
 
         let too_many = vec![job("mail", "Send"); MOST + 1];
-        let (_, handed) = enters();
+        let (_, mut hand) = enters();
         assert!(waiters.taker(&too_many).is_none());
         let taker = waiters.taker(&too_many[1..]).unwrap();
         waiters.hand(taker, Instant::now(), Arc::clone(&jobs), &homes).unwrap();
         while Arc::strong_count(&jobs) > 1 {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
-        assert!(handed.await.unwrap().1.is_taken());
+        assert!(hand.0.try_recv().unwrap().1.is_taken());
         while waiters.waiting().is_swept {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
 
-        let (_, handed) = enters();
+        let (_, hand) = enters();
         let taker = waiters.taker(&too_many[1..]).unwrap();
-        drop(handed);
+        waiters.hand(taker, Instant::now(), Arc::clone(&jobs), &homes).unwrap();
+        drop(hand);
+        assert_eq!(Arc::strong_count(&jobs), 1, "at once");
+
+        let (_, hand) = enters();
+        let taker = waiters.taker(&too_many[1..]).unwrap();
+        drop(hand);
         assert!(waiters.hand(taker, Instant::now(), jobs, &homes).is_err());
-        assert!(waiters.waiting().parcels.is_empty());
     }
 
     #[tokio::test]
@@ -316,7 +367,7 @@ mod tests {
         let (waiters, homes) = (Arc::new(Waiters::default()), Homes::of(&thread).await);
         let claim = || request(&["mail"], &["Send"], 9);
         let ended = async || Ok(());
-        assert_eq!(waiters.during(ended(), claim()).await.unwrap(), None);
+        assert_eq!(waiters.during(ended(), claim(), &homes).await.unwrap(), None);
         assert!(waiters.waiting().waiters.is_empty());
 
         let since = Instant::now();
@@ -332,7 +383,7 @@ mod tests {
                     waiters.hand(taker, since, "jobs", &homes).unwrap();
                 }
             };
-            let (handed, ()) = tokio::join!(waiters.during(wait, claim()), push);
+            let (handed, ()) = tokio::join!(waiters.during(wait, claim(), &homes), push);
             assert_eq!(handed.unwrap(), hands.then_some((since, "jobs")));
         }
     }

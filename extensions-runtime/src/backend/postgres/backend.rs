@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::PgConnection;
+use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 use super::driver::{Call, Failure, Work, answer};
@@ -92,8 +93,15 @@ impl Core {
         self: &Arc<Self>,
         task: impl Future<Output = Result<T, Failure>> + Send + 'static,
     ) -> Answer<T> {
+        Self::start_at(self.homes.here().await, task)
+    }
+
+    fn start_at<T: Send + 'static>(
+        home: &Handle,
+        task: impl Future<Output = Result<T, Failure>> + Send + 'static,
+    ) -> Answer<T> {
         let (reply, answer) = oneshot::channel();
-        Self::begin(self.homes.here().await, async move {
+        Self::begin(home, async move {
             let _ = reply.send(task.await.map_err(|failure| failure.error));
         });
         answer
@@ -348,7 +356,10 @@ impl QueueBackend for Postgres {
             check_names(&jobs)?;
             let core = &self.inner.core;
             let pushed = match core.waiters.taker(&jobs) {
-                Some(waiter) => core.start(Arc::clone(core).hand_over(waiter, jobs)).await,
+                Some(waiter) => {
+                    let home = waiter.home(&core.homes).await;
+                    Core::start_at(home, Arc::clone(core).hand_over(waiter, jobs))
+                }
                 None => core.push(jobs).await,
             };
             answer("push", pushed).await
@@ -421,7 +432,8 @@ impl QueueBackend for Postgres {
 
     fn wait_for_jobs(&self, request: WaitRequest, claim: ClaimRequest) -> QueueFuture<'_, Option<Handed>> {
         Box::pin(async move {
-            let handed = self.inner.core.waiters.during(self.wait(request), claim).await?;
+            let core = &self.inner.core;
+            let handed = core.waiters.during(self.wait(request), claim, &core.homes).await?;
             Ok(handed.map(|(since, brought)| Handed { claimed: brought.take(), since }))
         })
     }

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::Core;
 use super::backend::number;
 use super::driver::{Call, Failure};
 use super::store::lane_keys;
-use super::{Core, error};
 use crate::backend::handover::{self, Waiter};
 use crate::job::{ClaimedJob, NewJob};
 use crate::queue::{Claimed, Pushed, WaitCursor};
@@ -52,7 +52,7 @@ impl Core {
         self.know_lanes("push", &lane_keys(jobs.iter())).await?;
         let (since, call) = (Instant::now(), number());
         let mut brought = Brought { core: Arc::clone(&self), call, may_be_held: true, jobs: Vec::new() };
-        let handed = self.driver.run(Call::one("hand over").once(), |conn, _| {
+        let handed = self.driver.run(Call::one("push").once(), |conn, _| {
             let (store, jobs, request) =
                 (Arc::clone(&self.store), Arc::clone(&jobs), waiter.request().clone());
             Box::pin(
@@ -70,6 +70,7 @@ impl Core {
             }
             Ok(None) => {
                 brought.may_be_held = false;
+                self.waiters.note_refusal();
                 drop(waiter);
                 self.push_now([jobs].into()).await
             }
@@ -80,7 +81,7 @@ impl Core {
                     // Before anything is given back: what is stored already is found then.
                     self.push_now([jobs].into()).await
                 } else {
-                    Err(Failure { error: error::timeout("push"), ..failure })
+                    Err(failure)
                 }
             }
         }

@@ -64,6 +64,8 @@ struct Inner {
 impl Drop for Inner {
     fn drop(&mut self) {
         self.closed.notify_one();
+        // They hold what the waiters belong to.
+        self.core.waiters.clear();
     }
 }
 

@@ -76,6 +76,7 @@ async fn hand_over(
             Ok(pushed)
         }
         Err(failure) => {
+            drop(waiter);
             let pushed = match failure {
                 Failure::Silent(_) | Failure::Unsent(_) => Err(error::map(&failure, "push")),
                 // Before anything is given back: what is stored already is found then.
@@ -147,9 +148,10 @@ impl QueueBackend for Redis {
                 None => driver.run(|| store.push(&jobs)).await,
                 // A worker waits for it: it must not depend on whether whoever pushes goes on.
                 Some(waiter) => {
+                    let home = waiter.home(driver.homes()).await;
                     let (own, store, waiters) = (Arc::clone(driver), Arc::clone(store), Arc::clone(waiters));
-                    let pushed = driver.spawn(hand_over(own, store, waiters, waiter, jobs)).await;
-                    pushed.unwrap_or_else(|| Err(error::gone("push")))
+                    let pushed = home.spawn(hand_over(own, store, waiters, waiter, jobs)).await;
+                    pushed.unwrap_or_else(|_| Err(error::gone("push")))
                 }
             }
         })
@@ -210,7 +212,8 @@ impl QueueBackend for Redis {
 
     fn wait_for_jobs(&self, request: WaitRequest, claim: ClaimRequest) -> QueueFuture<'_, Option<Handed>> {
         Box::pin(async move {
-            let handed = self.inner.waiters.during(self.wait(request), claim).await?;
+            let (waiters, homes) = (&self.inner.waiters, self.inner.driver.homes());
+            let handed = waiters.during(self.wait(request), claim, homes).await?;
             handed.map(|(since, delivery)| Ok(Handed { claimed: delivery.take()?, since })).transpose()
         })
     }

@@ -39,14 +39,6 @@ impl Driver {
         };
         Run { home, step: Some(step) }.await
     }
-
-    /// The outcome of a step that runs in a task of its own in the runtime for calls from here; none where that ends before it.
-    pub(super) async fn spawn<T: Send + 'static>(
-        &self,
-        step: impl Future<Output = T> + Send + 'static,
-    ) -> Option<T> {
-        self.homes.here().await.spawn(step).await.ok()
-    }
 }
 
 /// A step that was begun and always comes to its end.

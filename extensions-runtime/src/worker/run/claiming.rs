@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use super::Worker;
 use super::round::Round;
 use super::waiting::Pending;
-use super::{LOST_LOOK, Worker};
 use crate::job::QueueName;
 use crate::queue::{ClaimRequest, KnownHandler, TakeLost};
 
@@ -19,6 +19,7 @@ impl Worker {
         }
         self.round = Round::new(self.order.draw(fastrand::f64), &self.limits);
         self.round.looks_for_lost = looks_for_lost;
+        self.round.began_at_rest = self.is_at_rest();
         self.last_took = TakeLost::All;
         self.given_up_before = self.leases.given_up.load(Ordering::Relaxed);
         if self.round.is_over() { Pending::Full } else { self.claim_next() }
@@ -31,9 +32,6 @@ impl Worker {
         let lost = self.take_lost();
         self.last_took = self.last_took.min(lost);
         self.keeps_slot = lost > TakeLost::None;
-        if self.keeps_slot {
-            self.next_lost_look = Instant::now() + LOST_LOOK;
-        }
         let request = self.request(group.queues, room.min(group.most), lost);
         let queue = Arc::clone(&self.queue);
         Pending::Claim(Box::pin(async move {
@@ -120,8 +118,9 @@ impl Worker {
         }
     }
 
+    /// Whether to keep a slot free until a claim has looked. Where no more may be claimed there is no look to wait for.
     fn is_lost_look_due(&self) -> bool {
-        !self.feed.is_empty() && self.next_lost_look <= Instant::now()
+        self.jobs_left > 0 && !self.feed.is_empty() && self.next_lost_look <= Instant::now()
     }
 
     /// How many jobs may run now: every so often a slot stays free for a job that was lost before, which others would keep out.

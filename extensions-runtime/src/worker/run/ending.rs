@@ -19,13 +19,14 @@ const LAST_RELEASES: Duration = Duration::from_secs(2);
 const FLUSH: Duration = Duration::from_secs(10);
 
 impl Worker {
-    /// Takes in what a claim under way still brings, to give it back.
-    pub(super) async fn last_claim(&mut self, pending: Pending) {
-        if let Pending::Claim(claim) = pending
+    /// Takes in what a claim under way still brings, or a wait has brought, to give it back.
+    pub(super) async fn last_claim(&mut self, mut pending: Pending) {
+        if let Pending::Claim(claim) = &mut pending
             && let Ok((asked, Ok(claimed))) = tokio::time::timeout(LAST_WORDS, claim).await
         {
             self.take_in(claimed, asked);
         }
+        self.end_wait(&mut pending).await;
     }
 
     /// Waits until nothing runs but what was given up.

@@ -308,7 +308,7 @@ impl Worker {
                     self.set_slots(slots);
                     // What is waited for is no more than what could start.
                     if matches!(pending, Pending::Idle(_)) {
-                        pending = self.look_again();
+                        self.end_wait(&mut pending).await;
                     }
                 }
                 Some(ended) = self.running.join_next(), if !self.running.is_empty() => {
@@ -316,12 +316,14 @@ impl Worker {
                     while let Some(ended) = self.running.try_join_next() {
                         self.note_ended(ended);
                     }
-                    self.look_again_if_idle(&mut pending);
+                    if matches!(pending, Pending::Idle(_)) && self.may_find_more() {
+                        self.end_wait(&mut pending).await;
+                    }
                 }
                 () = self.feed.low.notified() => {}
                 // Where handlers have turned slow few of them end, and lost jobs are looked for nevertheless.
                 () = tokio::time::sleep(LOST_LOOK), if !self.feed.is_empty() => {}
-                () = self.claims.again.notified() => pending = self.look_again(),
+                () = self.claims.again.notified() => self.end_wait(&mut pending).await,
                 news = pending.news() => {
                     let next = self.after(news).await;
                     let is_over = next.is_none();
@@ -335,12 +337,6 @@ impl Worker {
         self.feed.stop();
         self.last_claim(pending).await;
         stopped
-    }
-
-    fn look_again_if_idle(&self, pending: &mut Pending) {
-        if matches!(pending, Pending::Idle(_)) && self.may_find_more() {
-            *pending = Pending::Nothing;
-        }
     }
 
     /// Changes how many jobs run at once from now on. Those that run are left alone.

@@ -23,6 +23,8 @@ pub(super) struct Round {
     left_out: Vec<QueueName>,
     /// Whether it is made for jobs that were lost, although enough others are here.
     pub(super) looks_for_lost: bool,
+    /// Whether nothing ran when it began, so that what it does not find is not there.
+    pub(super) began_at_rest: bool,
     /// What is asked.
     asking: Vec<QueueName>,
     /// What brought nothing: each claim's queues are waited for from where that claim had looked.

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use super::Worker;
+use super::{LOST_LOOK, Worker};
 use crate::job::JobState;
 use crate::queue::{Claimed, Handed, QueueError, QueueStats, TakeLost, WaitRequest};
 use crate::worker::builder::StopWhen;
@@ -37,6 +37,7 @@ pub(super) enum Pending {
 /// What ended the waiting.
 pub(super) enum News {
     Claimed(Instant, Result<Claimed, QueueError>),
+    Handed(Handed),
     Full,
     Look,
 }
@@ -50,10 +51,20 @@ impl Pending {
                 let (asked, claimed) = claim.await;
                 News::Claimed(asked, claimed)
             }
-            Self::Idle(idle) => match idle.await {
-                Some(Handed { claimed, since }) => News::Claimed(since, Ok(claimed)),
-                None => News::Look,
-            },
+            Self::Idle(idle) => idle.await.map_or(News::Look, News::Handed),
+        }
+    }
+
+    /// What a wait has brought that is to end now.
+    pub(super) async fn brought(&mut self) -> Option<Handed> {
+        let Self::Idle(idle) = self else { return None };
+        match poll_fn(|cx| Poll::Ready(idle.as_mut().poll(cx))).await {
+            Poll::Ready(handed) => {
+                // It is not to be asked again.
+                *self = Self::Nothing;
+                handed
+            }
+            Poll::Pending => None,
         }
     }
 }
@@ -68,13 +79,17 @@ impl Worker {
                 self.take_in(claimed, asked);
                 Some(self.look_again())
             }
+            News::Handed(handed) => {
+                self.take_handed(handed);
+                Some(self.look_again())
+            }
             News::Claimed(_, Ok(nothing)) => {
                 self.note_success();
                 self.round.note_nothing(&nothing);
                 if self.round.is_over() { self.after_round().await } else { Some(self.claim_next()) }
             }
             News::Claimed(_, Err(error)) => {
-                self.keeps_slot = false;
+                self.end_lost_look();
                 Some(Pending::Idle(self.after_error(&error)))
             }
         }
@@ -82,19 +97,42 @@ impl Worker {
 
     /// Nothing is waited for any more; where there is room, the next claim begins a new round.
     pub(super) fn look_again(&mut self) -> Pending {
-        self.keeps_slot = false;
+        self.end_lost_look();
         Pending::Nothing
+    }
+
+    /// The time to the next look is counted from the end of the last: a store that takes longer must not keep a slot free for ever.
+    fn end_lost_look(&mut self) {
+        if std::mem::take(&mut self.keeps_slot) {
+            self.next_lost_look = Instant::now() + LOST_LOOK;
+        }
+    }
+
+    /// Takes in what was brought to a worker that waited: had there been a lost job, it would have been claimed.
+    fn take_handed(&mut self, Handed { claimed, since }: Handed) {
+        self.next_lost_look = Instant::now() + LOST_LOOK;
+        self.take_in(claimed, since);
+    }
+
+    /// Ends a wait, and takes in what it has brought.
+    pub(super) async fn end_wait(&mut self, pending: &mut Pending) {
+        if let Some(handed) = pending.brought().await {
+            self.take_handed(handed);
+        }
+        *pending = self.look_again();
     }
 
     /// What to wait for after a round that brought nothing; none where the worker is to end.
     async fn after_round(&mut self) -> Option<Pending> {
-        self.keeps_slot = false;
-        if self.has_looked_too_narrowly() {
+        self.end_lost_look();
+        let at_rest = self.stop_when.filter(|_| self.is_at_rest());
+        // A job that has ended since may have fired another.
+        let is_too_early = at_rest.is_some() && !self.round.began_at_rest;
+        if is_too_early || self.has_looked_too_narrowly() {
             return Some(Pending::Nothing);
         }
         let circuit = self.next_circuit().map(|retry_in| retry_in.max(CIRCUIT_LOOK));
         let due = self.round.next_due().into_iter().chain(circuit).fold(FALLBACK_POLL, Duration::min);
-        let at_rest = self.stop_when.filter(|_| self.is_at_rest());
         let wait = match at_rest {
             None => due,
             Some(_) if self.unsettled.load(Ordering::Relaxed) > 0 => due.min(SETTLE_POLL),
