@@ -7,6 +7,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use extensions::prelude::*;
 use extensions::queue::Retention;
 use tokio::task::JoinSet;
+use tokio::time::MissedTickBehavior;
 
 use crate::payload::OrderPlaced;
 use crate::subject::{Answer, Arguments, Subject};
@@ -180,6 +181,7 @@ async fn clocked(arguments: &Arguments) -> Result<(Extensions, Clocked), BoxErro
 
 async fn fire_at_a_beat(extensions: &Extensions, jobs: u64) -> Result<(), BoxError> {
     let mut beat = tokio::time::interval(BEAT);
+    beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
     for _ in 0..jobs {
         beat.tick().await;
         let point = OrderPlaced { order_id: nanos(), ..OrderPlaced::new(0) };

@@ -41,6 +41,8 @@ struct Measured {
     ours: Vec<Answer>,
     limit: Vec<Answer>,
     peers: BTreeMap<String, Vec<Answer>>,
+    /// The peers that failed.
+    left_out: Vec<String>,
 }
 
 impl Measured {
@@ -163,7 +165,8 @@ impl<'a> Bench<'a> {
             for ((name, figure), goal) in percentiles.into_iter().zip(goals) {
                 let row = Row::new(format!("latency {name}{place}"), &figures(&measured.ours, figure), "ms");
                 let row = row.on(self.stores.setting()).peers(measured.peers(figure), Better::Less);
-                rows.push(row.below(goal).not_behind());
+                let row = row.without(&measured.left_out).below(goal);
+                rows.push(if place.is_empty() { row.not_behind() } else { row });
             }
         }
         Ok(rows)
@@ -184,7 +187,8 @@ impl<'a> Bench<'a> {
 
     fn rate(&self, case: &str, unit: &'static str, measured: &Measured) -> Row {
         let row = Row::new(case, &rates(&measured.ours), unit).on(self.stores.setting());
-        let row = row.peers(measured.peers(|answer| answer.value), Better::More).peak(peak(&measured.ours));
+        let row = row.peers(measured.peers(|answer| answer.value), Better::More).without(&measured.left_out);
+        let row = row.peak(peak(&measured.ours));
         if measured.limit.is_empty() { row } else { row.limit(&rates(&measured.limit)) }
     }
 
@@ -210,7 +214,7 @@ impl<'a> Bench<'a> {
                 let mut failed = Vec::new();
                 for peer in &able {
                     match self.peer(peer, step).await {
-                        Ok(answer) => measured.peers.entry(peer.name.to_owned()).or_default().push(answer),
+                        Ok((name, answer)) => measured.peers.entry(name).or_default().push(answer),
                         Err(error) => failed.push((peer.name, error)),
                     }
                 }
@@ -221,7 +225,8 @@ impl<'a> Bench<'a> {
                         self.stores.setting().backend
                     );
                     able.retain(|peer| peer.name != name);
-                    measured.peers.remove(name);
+                    measured.peers.retain(|measured, _| !measured.starts_with(name));
+                    measured.left_out.push(name.to_owned());
                 }
             }
         }
@@ -246,28 +251,51 @@ impl<'a> Bench<'a> {
         if step.name == "drain" {
             subject("fill")?.run()?;
         }
-        if !step.by_two {
-            return subject(step.name)?.run();
+        let answer = if step.by_two {
+            together(&subject(step.name)?.run_twice_at_once()?)
+        } else {
+            subject(step.name)?.run()?
+        };
+        match answer.count {
+            Some(done) if step.name == "drain" && done != step.jobs => {
+                Err(format!("{done} of {} jobs were drained", step.jobs).into())
+            }
+            _ => Ok(answer),
         }
-        let both = subject(step.name)?.run_twice_at_once()?;
-        // Each counts what it did until nothing was left.
-        let value = both.iter().filter_map(|answer| answer.value).sum();
-        Ok(Answer { value: Some(value), peak_mib: peak(&both), ..Answer::default() })
     }
 
-    async fn peer(&self, peer: &Peer, step: Step) -> Result<Answer, BoxError> {
+    /// The peer's name, with what it does otherwise, and what it measured.
+    async fn peer(&self, peer: &Peer, step: Step) -> Result<(String, Answer), BoxError> {
         let url = self.stores.empty_url().await?;
-        let step = Step { jobs: step.jobs.min(peer.most), ..step };
-        if step.name == "drain" {
-            self.with_options(peer.subject("fill"), &url, Step { name: "fill", ..step }).run()?;
+        if step.name != "drain" {
+            let answer = self.with_options(peer.subject(step.name), &url, step).run()?;
+            return Ok((peer.name.to_owned(), answer));
         }
+        let step = Step { jobs: step.jobs.min(peer.most), ..step };
+        self.with_options(peer.subject("fill"), &url, Step { name: "fill", ..step }).run()?;
         match self.with_options(peer.subject(step.name), &url, step).run() {
             // Where it keeps all finished jobs, or none, that is what it is measured with.
-            Err(error) if step.name == "drain" && error.to_string().contains("unsupported") => {
+            Err(error) if error.to_string().contains("unsupported") => {
                 let other = Step { keep: !step.keep, ..step };
-                self.with_options(peer.subject(step.name), &url, other).run()
+                let answer = self.with_options(peer.subject(step.name), &url, other).run()?;
+                let otherwise = if other.keep { "keeps them" } else { "drops them" };
+                Ok((format!("{} ({otherwise})", peer.name), answer))
             }
-            answer => answer,
+            answer => Ok((peer.name.to_owned(), answer?)),
         }
+    }
+}
+
+/// What several did that began together.
+#[allow(clippy::cast_precision_loss)]
+fn together(all: &[Answer]) -> Answer {
+    let count = all.iter().filter_map(|answer| answer.count).sum();
+    let took = |answer: &Answer| Some(answer.count? as f64 / answer.value?);
+    let longest = all.iter().filter_map(took).max_by(f64::total_cmp);
+    Answer {
+        value: longest.map(|longest| count as f64 / longest),
+        count: Some(count),
+        peak_mib: peak(all),
+        ..Answer::default()
     }
 }

@@ -30,6 +30,8 @@ pub struct Row {
     pub limit_range: Option<[f64; 2]>,
     /// The peers' medians.
     pub peers: Peers,
+    /// Peers that were asked to, and did not do it.
+    pub left_out: Vec<String>,
     /// What is counted.
     pub unit: &'static str,
     /// Ours against the limit.
@@ -40,8 +42,8 @@ pub struct Row {
     pub peak_mib: Option<f64>,
     /// The goal, in words.
     pub goal: String,
-    /// Whether it is met.
-    pub met: bool,
+    /// Whether it is met; nothing where there is none, or no peer was measured that it names.
+    pub met: Option<bool>,
 }
 
 /// Which figures are the better ones.
@@ -66,12 +68,13 @@ impl Row {
             limit: None,
             limit_range: None,
             peers: Peers::new(),
+            left_out: Vec::new(),
             unit,
             ratio_limit: None,
             ratio_best_peer: None,
             peak_mib: None,
             goal: String::new(),
-            met: true,
+            met: None,
         }
     }
 
@@ -103,6 +106,12 @@ impl Row {
         Self { ratio_best_peer: best.map(|best| self.ours / best), peers, ..self }
     }
 
+    /// Without some peers.
+    #[must_use]
+    pub fn without(self, left_out: &[String]) -> Self {
+        Self { left_out: left_out.to_vec(), ..self }
+    }
+
     /// With what the process of ours had in memory at most.
     #[must_use]
     pub fn peak(self, mib: Option<f64>) -> Self {
@@ -112,28 +121,28 @@ impl Row {
     /// To be at most so many times the limit.
     #[must_use]
     pub fn at_most(self, times: f64) -> Self {
-        let met = self.ratio_limit.is_some_and(|ratio| ratio <= times);
+        let met = self.ratio_limit.map(|ratio| ratio <= times);
         self.goal(&format!("at most {times} x limit"), met)
     }
 
     /// To be at least so many times the limit.
     #[must_use]
     pub fn at_least(self, times: f64) -> Self {
-        let met = self.ratio_limit.is_some_and(|ratio| ratio >= times);
+        let met = self.ratio_limit.map(|ratio| ratio >= times);
         self.goal(&format!("at least {times} x limit"), met)
     }
 
-    /// To be at least so many times the best peer, where one was measured.
+    /// To be at least so many times the best peer.
     #[must_use]
     pub fn ahead(self, times: f64) -> Self {
-        let met = self.ratio_best_peer.is_none_or(|ratio| ratio >= times);
+        let met = self.ratio_best_peer.map(|ratio| ratio >= times);
         self.goal(&format!("at least {times} x best peer"), met)
     }
 
-    /// To be no more than the best peer, where one was measured.
+    /// To be no more than the best peer.
     #[must_use]
     pub fn not_behind(self) -> Self {
-        let met = self.ratio_best_peer.is_none_or(|ratio| ratio <= 1.0);
+        let met = self.ratio_best_peer.map(|ratio| ratio <= 1.0);
         self.goal("at most the best peer", met)
     }
 
@@ -142,15 +151,20 @@ impl Row {
     pub fn below(self, most: f64) -> Self {
         let met = self.ours < most;
         let goal = format!("below {most} {}", self.unit);
-        self.goal(&goal, met)
+        self.goal(&goal, Some(met))
     }
 
-    fn goal(mut self, goal: &str, met: bool) -> Self {
-        if !self.goal.is_empty() {
+    fn goal(mut self, goal: &str, met: Option<bool>) -> Self {
+        if self.goal.is_empty() {
+            self.met = met;
+        } else {
             self.goal.push_str(", ");
+            self.met = match (self.met, met) {
+                (Some(false), _) | (_, Some(false)) => Some(false),
+                (before, now) => before.and(now),
+            };
         }
         self.goal.push_str(goal);
-        self.met &= met;
         self
     }
 }
@@ -211,8 +225,9 @@ impl Report {
             let durability = row.durability.unwrap_or("-");
             let met = match (row.goal.is_empty(), row.met) {
                 (true, _) => "none".to_owned(),
-                (_, true) => format!("{}: met", row.goal),
-                (_, false) => format!("{}: NOT met", row.goal),
+                (_, Some(true)) => format!("{}: met", row.goal),
+                (_, Some(false)) => format!("{}: NOT met", row.goal),
+                (_, None) => format!("{}: not to be said without the peers", row.goal),
             };
             let _ = writeln!(
                 out,

@@ -13,6 +13,9 @@ pub struct Answer {
     /// Per second, or nanoseconds each.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub value: Option<f64>,
+    /// How many that was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub count: Option<u64>,
     /// The middle one of the latencies, in milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub p50: Option<f64>,
@@ -33,7 +36,7 @@ impl Answer {
     pub fn rate(count: u64, since: Instant) -> Self {
         #[allow(clippy::cast_precision_loss)]
         let value = count as f64 / since.elapsed().as_secs_f64();
-        Self { value: Some(value), peak_mib: peak_mib(), ..Self::default() }
+        Self { value: Some(value), count: Some(count), peak_mib: peak_mib(), ..Self::default() }
     }
 
     /// The percentiles of so many latencies.

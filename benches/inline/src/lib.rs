@@ -99,7 +99,7 @@ pub enum Path {
 }
 
 /// Goes that way as often as it is told.
-pub type Runs = Box<dyn FnMut(u64)>;
+pub type Runs = Box<dyn FnMut(u64) + Send>;
 
 /// A subject with k handlers.
 ///

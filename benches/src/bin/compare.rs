@@ -17,8 +17,8 @@ compare: measures the framework beside the thinnest code that does the same, and
   --only CASE,…     inline, awaited, fire 1, fire 64, fan-out, bulk, drain, latency, depth, idle, compile (default: all)
   --backend NAME,…  inline, sqlite, postgres, redis (default: all); `compile` belongs to inline
   --rounds N        interleaved rounds, at least 5 (default: 11 for inline and depth, else 5)
-  --quick           within two minutes: one round with a fiftieth of the work, each backend at its default durability; no compile
-  --no-peers        leaves the peers out; else they are built first, which takes minutes the first time
+  --quick           within two minutes: one round (inline: five) with a fiftieth of the work, each backend at its default durability; no compile
+  --no-peers        leaves the peers out; else they are built first, which takes minutes the first time (with --quick: as they are)
   --json            one JSON object instead of a table
 ";
 
@@ -106,7 +106,7 @@ impl Measured {
     }
 }
 
-async fn measure(options: &Options) -> Result<Measured, BoxError> {
+async fn measure(options: &Options) -> Measured {
     let mut measured = Measured::default();
     let (runs, inline_rounds) =
         if options.quick { (100_000, 5) } else { (4_000_000, options.rounds.unwrap_or(11)) };
@@ -126,7 +126,14 @@ async fn measure(options: &Options) -> Result<Measured, BoxError> {
         if cases.is_empty() && !idle && !depth {
             continue;
         }
-        let stores = Stores::start(setting).await?;
+        let stores = match Stores::start(setting).await {
+            Ok(stores) => stores,
+            Err(error) => {
+                eprintln!("{}, {} failed: {error}", setting.backend, setting.durability);
+                measured.failed.push(format!("{}, {}", setting.backend, setting.durability));
+                continue;
+            }
+        };
         let rounds = if options.quick { 1 } else { options.rounds.unwrap_or(5) };
         let size = Size { rounds, share: if options.quick { 50 } else { 1 } };
         let bench = Bench::new(&stores, size, options.peers);
@@ -148,7 +155,7 @@ async fn measure(options: &Options) -> Result<Measured, BoxError> {
         let rounds = options.rounds.unwrap_or(5);
         measured.add("compile", None, async { compile::compile(rounds) }).await;
     }
-    Ok(measured)
+    measured
 }
 
 /// The part of this process where it was started by another of its kind.
@@ -182,9 +189,11 @@ fn main() -> Result<(), BoxError> {
     if options.peers && !options.quick {
         peers::build()?;
     }
-    let Measured { rows, failed } = runtime.block_on(measure(&options))?;
+    let is_json = options.json;
+    let measured = runtime.spawn(async move { measure(&options).await });
+    let Measured { rows, failed } = runtime.block_on(measured)?;
     let report = Report { machine: Machine::this(), results: rows };
-    if options.json {
+    if is_json {
         println!("{}", serde_json::to_string(&report)?);
     } else {
         print!("{}", report.table());
