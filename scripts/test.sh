@@ -4,7 +4,7 @@
 #   bash scripts/test.sh             all of it
 #   bash scripts/test.sh TEXT        only tests whose name contains TEXT
 #
-# Takes some 10 minutes on two cores, the first build included. Shows each runner's closing lines and tables, not the tests that
+# Takes some 20 minutes on two cores, the first build included. Shows each runner's closing lines and tables, not the tests that
 # passed. Goes on after a failure, and ends with 1 if there was one.
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
