@@ -96,6 +96,7 @@ statements! {
     who = names::WHO;
     lanes = names::LANES;
     push_new = push::PUSH_NEW;
+    push_new_one = push::PUSH_NEW_ONE;
     hand_over = push::HAND_OVER;
     push = push::PUSH;
     claim = claim::CLAIM;

@@ -11,9 +11,24 @@ use crate::job::{LeaseToken, NewJob, UniqueUntil};
 use crate::queue::{ClaimRequest, Pushed};
 use crate::time::Timestamp;
 
+macro_rules! push_new {
+    ($ids:literal, $jobs:literal) => {
+        concat!("INSERT INTO {p}jobs (id, seq, lane, state, shelf, priority, run_at, max_attempts, on_failure, enqueued_at, scheduled_at, available_at, meta, payload) SELECT w.id, n.base + w.place, w.lane, CASE WHEN w.delay > 0 THEN 0 ELSE 1 END, CASE WHEN w.delay > 0 THEN NULL ELSE 1 END, w.priority, n.now + w.delay, w.max_attempts, w.on_failure, n.now, CASE WHEN w.delay > 0 THEN n.now END, CASE WHEN w.delay > 0 THEN NULL ELSE n.now END, w.meta, w.payload FROM (SELECT {now} AS now, nextval('{p}pushes') << 20 AS base, pg_notify('{c}', $3) FROM {p}store s WHERE s.id = $1 AND s.xmin::text = $2 AND NOT EXISTS (SELECT 1 FROM {p}taken t WHERE t.id = ", $ids, " AND t.until > {now}) OFFSET 0) n CROSS JOIN ", $jobs)
+    };
+}
+
 /// Stores jobs of which none is stored and no id is taken; fails, or stores nothing, where one is. The function that looks at each costs
 /// the server twice as much.
-pub(super) const PUSH_NEW: &str = "INSERT INTO {p}jobs (id, seq, lane, state, shelf, priority, run_at, max_attempts, on_failure, enqueued_at, scheduled_at, available_at, meta, payload) SELECT w.id, n.base + w.place, w.lane, CASE WHEN w.delay > 0 THEN 0 ELSE 1 END, CASE WHEN w.delay > 0 THEN NULL ELSE 1 END, w.priority, n.now + w.delay, w.max_attempts, w.on_failure, n.now, CASE WHEN w.delay > 0 THEN n.now END, CASE WHEN w.delay > 0 THEN NULL ELSE n.now END, w.meta, w.payload FROM (SELECT {now} AS now, nextval('{p}pushes') << 20 AS base, pg_notify('{c}', $3) FROM {p}store s WHERE s.id = $1 AND s.xmin::text = $2 AND NOT EXISTS (SELECT 1 FROM {p}taken t WHERE t.id = ANY ($4) AND t.until > {now}) OFFSET 0) n CROSS JOIN unnest($4::uuid[], $5::integer[], $6::smallint[], $7::bigint[], $8::bigint[], $9::boolean[], $10::bytea[], $11::bytea[]) WITH ORDINALITY AS w (id, lane, priority, delay, max_attempts, on_failure, meta, payload, place)";
+pub(super) const PUSH_NEW: &str = push_new!(
+    "ANY ($4)",
+    "unnest($4::uuid[], $5::integer[], $6::smallint[], $7::bigint[], $8::bigint[], $9::boolean[], $10::bytea[], $11::bytea[]) WITH ORDINALITY AS w (id, lane, priority, delay, max_attempts, on_failure, meta, payload, place)"
+);
+
+/// The same with one job, which spares the server the arrays.
+pub(super) const PUSH_NEW_ONE: &str = push_new!(
+    "$4",
+    "(SELECT $4::uuid AS id, $5::integer AS lane, $6::smallint AS priority, $7::bigint AS delay, $8::bigint AS max_attempts, $9::boolean AS on_failure, $10::bytea AS meta, $11::bytea AS payload, 1 AS place) w"
+);
 
 /// Stores jobs as that does and claims them, where a claim of those lanes would bring them first.
 pub(super) const HAND_OVER: &str = "WITH n AS MATERIALIZED (SELECT {now} AS now, nextval('{p}pushes') << 20 AS base, {now} * 256 + nextval('{p}claim_numbers') % 256 AS number FROM {p}store s WHERE s.id = $1 AND s.xmin::text = $2 AND NOT EXISTS (SELECT 1 FROM {p}taken t WHERE t.id = ANY ($4) AND t.until > {now}) AND NOT EXISTS (SELECT 1 FROM {p}queues q WHERE q.queue = $3 AND q.paused) AND NOT EXISTS (SELECT 1 FROM {p}jobs j WHERE j.shelf = 1 AND j.lane = ANY ($12)) AND NOT EXISTS (SELECT 1 FROM {p}jobs j WHERE j.shelf > 1) AND coalesce((SELECT j.run_at FROM {p}jobs j WHERE j.state IN (0, 3) ORDER BY j.run_at LIMIT 1) > {now}, true) AND NOT EXISTS (SELECT 1 FROM {p}lanes l WHERE l.lane > $16)), c AS (INSERT INTO {p}claims (claim, call, worker, lease_until, remaining, ids) SELECT n.number, $13, $14, n.now + $15, cardinality($4), $4 FROM n) INSERT INTO {p}jobs (id, seq, lane, state, priority, run_at, max_attempts, on_failure, enqueued_at, available_at, running_at, attempt, token, meta, payload) SELECT w.id, n.base + w.place, w.lane, 2, w.priority, n.now + w.delay, w.max_attempts, w.on_failure, n.now, n.now, n.now, 1, n.number * 4096 + w.place - 1, w.meta, w.payload FROM n CROSS JOIN unnest($4::uuid[], $5::integer[], $6::smallint[], $7::bigint[], $8::bigint[], $9::boolean[], $10::bytea[], $11::bytea[]) WITH ORDINALITY AS w (id, lane, priority, delay, max_attempts, on_failure, meta, payload, place) RETURNING token, enqueued_at";
@@ -68,6 +83,20 @@ impl<'a> Batch<'a> {
             .bind(self.column(|job| job.payload.as_bytes()).bind_iter())
     }
 
+    /// The first job alone.
+    fn bind_first(&self, query: Query) -> Query {
+        let job = self.jobs[0];
+        query
+            .bind(uuid(job.id))
+            .bind(self.lanes[0])
+            .bind(i16::from(job.priority))
+            .bind(span(job.delay))
+            .bind(i64::from(job.max_attempts))
+            .bind(job.on_failure)
+            .bind(serde_json::to_vec(&job.meta).unwrap_or_default())
+            .bind(job.payload.as_bytes())
+    }
+
     /// The text that tells of the push: one queue's number is understood, all else stands for every queue.
     fn news(&self) -> String {
         match *self.queues {
@@ -95,8 +124,11 @@ impl Store {
         jobs: &[&NewJob],
     ) -> sqlx::Result<bool> {
         let Some(batch) = Batch::new(jobs, &self.names()) else { return Ok(false) };
-        let push = self.query(&self.sql.push_new).bind(batch.of.id).bind(&batch.of.xmin).bind(batch.news());
-        match batch.bind(push).execute(conn).await {
+        let is_one = jobs.len() == 1;
+        let push = self.query(if is_one { &self.sql.push_new_one } else { &self.sql.push_new });
+        let push = push.bind(batch.of.id).bind(&batch.of.xmin).bind(batch.news());
+        let push = if is_one { batch.bind_first(push) } else { batch.bind(push) };
+        match push.execute(conn).await {
             Ok(done) => Ok(done.rows_affected() > 0),
             Err(sqlx::Error::Database(error)) if error.is_unique_violation() => Ok(false),
             Err(error) => Err(error),
