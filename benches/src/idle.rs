@@ -1,14 +1,11 @@
 //! Case `idle`: what a supervisor and its worker take of a machine on which nothing is to be done.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use extensions::config::Config;
-use extensions::prelude::*;
+use extensions::BoxError;
 use extensions::queue::{QueueBackend, connect};
-use extensions::supervisor::{Supervisor, attach};
-use serde::{Deserialize, Serialize};
 
 use crate::report::Row;
 use crate::rounds::Figures;
@@ -21,42 +18,27 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// The clock ticks of a second, in which Linux counts.
 const TICKS: f64 = 100.0;
 
-#[derive(Debug, Clone, Serialize, Deserialize, ExtensionPoint)]
-#[extension_point(queued, name = "bench.idle")]
-struct Nothing;
-
-struct Never;
-
-impl AsyncHandler<Nothing> for Never {
-    async fn handle(&self, _: &Nothing, _: &Job) -> HandlerResult {
-        Ok(())
-    }
+/// The program that rests, beside this one.
+fn program() -> Result<PathBuf, BoxError> {
+    Ok(std::env::current_exe()?.with_file_name("at-rest"))
 }
 
-/// What `compare` is where it starts itself, by its first argument.
+/// Builds that program; where one will do that is there, only if there is none.
 ///
 /// # Errors
 ///
-/// If what is to be measured cannot start.
-pub async fn subject(role: &str, rest: &[String]) -> Result<(), BoxError> {
-    match (role, rest) {
-        ("supervise", [config, url, ..]) => {
-            Supervisor::new(Config::from_file(Path::new(config))?).queue_url(url).run().await?;
-        }
-        ("work", arguments) => {
-            let mut after = arguments.iter().skip_while(|argument| *argument != "--queue-url");
-            let url = after.nth(1).ok_or("the queue's URL")?;
-            let attached = attach()?.ok_or("a worker under a supervisor")?;
-            let extensions = Extensions::builder()
-                .queue_url(url)
-                .register_async::<Nothing, _>(Never, AsyncOptions::new().name("never"))
-                .build()
-                .await?;
-            attached.tie(extensions.worker()).run().await?;
-        }
-        _ => return Err(format!("`{role}` is no subject").into()),
+/// If it does not build.
+pub fn build(as_it_is: bool) -> Result<(), BoxError> {
+    let program = program()?;
+    if as_it_is && program.is_file() {
+        return Ok(());
     }
-    Ok(())
+    let target = program.ancestors().nth(2).ok_or("a target folder")?;
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.args(["build", "--quiet", "--locked", "--package", "benches", "--bin", "at-rest"]);
+    cargo.args((!cfg!(debug_assertions)).then_some("--release")).arg("--target-dir").arg(target);
+    cargo.current_dir(env!("CARGO_MANIFEST_DIR"));
+    if cargo.status()?.success() { Ok(()) } else { Err("`at-rest` does not build".into()) }
 }
 
 /// The rows of one backend: what is taken in a time of rest, after the time in which what a start brings with it ends.
@@ -99,18 +81,19 @@ impl Drop for Running {
 }
 
 fn start(folder: &Path, url: &str) -> Result<Running, BoxError> {
-    let program = std::env::current_exe()?;
+    let program = program()?;
     let config = folder.join("extensions.toml");
-    let command = toml_text(&[&program.display().to_string(), "--subject", "work"]);
+    let command = toml_text(&[&program.display().to_string(), "work"]);
     std::fs::write(
         &config,
         format!(
             "[supervisor]\nlisten = \"127.0.0.1:0\"\ncommand = [{command}]\n[worker.default]\nqueues = [\"default\"]\n"
         ),
     )?;
-    let mut command = Command::new(program);
-    command.args(["--subject", "supervise"]).arg(&config).arg(url);
-    Ok(Running(command.stdin(Stdio::null()).stdout(Stdio::null()).spawn()?))
+    let mut command = Command::new(&program);
+    command.arg("supervise").arg(&config).arg(url);
+    let child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn();
+    child.map(Running).map_err(|error| format!("{}: {error}", program.display()).into())
 }
 
 fn toml_text(words: &[&str]) -> String {

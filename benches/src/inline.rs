@@ -12,7 +12,7 @@ use crate::rounds::nanoseconds;
 /// # Errors
 ///
 /// If an instance cannot be built, or the peer fails.
-pub async fn inline(rounds: usize, runs: u64) -> Result<Vec<Row>, BoxError> {
+pub async fn inline(rounds: usize, runs: u64, with_peers: bool) -> Result<Vec<Row>, BoxError> {
     let mut rows = Vec::new();
     for (k, of_sync, of_await) in
         [(0, None, None), (1, Some(1.9), Some(3.0)), (4, Some(1.4), Some(1.6)), (16, Some(1.2), Some(1.25))]
@@ -20,7 +20,7 @@ pub async fn inline(rounds: usize, runs: u64) -> Result<Vec<Row>, BoxError> {
         let mut subjects =
             [subject(Path::Sync, k).await?, subject(Path::Await, k).await?, subject(Path::Loop, k).await?];
         let runs = runs / (1 + k / 2);
-        let mut bevy = Observers::new(k, runs);
+        let mut bevy = Observers::new(if with_peers { k } else { 0 }, runs);
         let [by_sync, by_await, limit] = nanoseconds(rounds, runs, &mut subjects, || bevy.round());
         let peers = bevy.medians()?;
         for (case, ours, goal) in

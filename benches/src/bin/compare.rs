@@ -111,7 +111,7 @@ async fn measure(options: &Options) -> Measured {
     let (runs, inline_rounds) =
         if options.quick { (100_000, 5) } else { (4_000_000, options.rounds.unwrap_or(11)) };
     if options.wants("inline", "inline") {
-        measured.add("inline", None, inline::inline(inline_rounds, runs)).await;
+        measured.add("inline", None, inline::inline(inline_rounds, runs, options.peers)).await;
     }
     if options.wants("awaited", "inline") {
         measured.add("awaited", None, inline::awaited(inline_rounds, runs)).await;
@@ -159,11 +159,11 @@ async fn measure(options: &Options) -> Measured {
 }
 
 /// The part of this process where it was started by another of its kind.
-async fn subject(role: &str, rest: &[String]) -> Result<Option<Answer>, BoxError> {
+async fn subject(role: &str, rest: &[String]) -> Result<Answer, BoxError> {
     match role {
-        "ours" => ours::subject(&Arguments::read(rest)?).await.map(Some),
-        "limit" => limits::subject(&Arguments::read(rest)?).await.map(Some),
-        role => idle::subject(role, rest).await.map(|()| None),
+        "ours" => ours::subject(&Arguments::read(rest)?).await,
+        "limit" => limits::subject(&Arguments::read(rest)?).await,
+        role => Err(format!("`{role}` is no subject").into()),
     }
 }
 
@@ -177,9 +177,7 @@ fn main() -> Result<(), BoxError> {
         // In a task, as the code of a program is: one in `block_on` would have to be woken on a thread of its own for every answer.
         let (role, rest) = (role.clone(), rest.to_vec());
         let subject = runtime.spawn(async move { subject(&role, &rest).await });
-        if let Some(answer) = runtime.block_on(subject)?? {
-            println!("{}", serde_json::to_string(&answer)?);
-        }
+        println!("{}", serde_json::to_string(&runtime.block_on(subject)??)?);
         return Ok(());
     }
     let Some(options) = options()? else {
@@ -189,6 +187,7 @@ fn main() -> Result<(), BoxError> {
     if options.peers && !options.quick {
         peers::build()?;
     }
+    idle::build(options.quick)?;
     let is_json = options.json;
     let measured = runtime.spawn(async move { measure(&options).await });
     let Measured { rows, failed } = runtime.block_on(measured)?;

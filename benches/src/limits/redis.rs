@@ -25,9 +25,18 @@ const CLAIMED: &str = "\
     redis.call('ZADD', KEYS[2], unpack(flight))
     return {ids, redis.call('HMGET', KEYS[3], unpack(ids))}";
 
-const SETTLED: &str = "\
+const DROPPED: &str = "\
     redis.call('ZREM', KEYS[1], unpack(ARGV))
     return redis.call('HDEL', KEYS[2], unpack(ARGV))";
+
+/// The payloads stay where they are.
+const KEPT: &str = "\
+    redis.call('ZREM', KEYS[1], unpack(ARGV))
+    local now = redis.call('TIME')
+    local at = now[1] * 1000 + math.floor(now[2] / 1000)
+    local done = {}
+    for _, id in ipairs(ARGV) do done[#done + 1] = at; done[#done + 1] = id end
+    return redis.call('ZADD', KEYS[3], unpack(done))";
 
 pub(super) async fn subject(arguments: &Arguments) -> Result<Answer, BoxError> {
     let client = redis::Client::open(&*arguments.url)?;
@@ -56,12 +65,12 @@ pub(super) async fn subject(arguments: &Arguments) -> Result<Answer, BoxError> {
             }
             Ok(Answer::rate(arguments.jobs, start))
         }
-        "drain" => drain(&mut conn, arguments.jobs).await,
+        "drain" => drain(&mut conn, arguments.jobs, arguments.keep).await,
         _ => unknown(arguments),
     }
 }
 
-async fn drain(conn: &mut MultiplexedConnection, jobs: u64) -> Result<Answer, BoxError> {
+async fn drain(conn: &mut MultiplexedConnection, jobs: u64, keep: bool) -> Result<Answer, BoxError> {
     let mut next = 0;
     while next < jobs {
         let mut pipe = pipe();
@@ -72,7 +81,7 @@ async fn drain(conn: &mut MultiplexedConnection, jobs: u64) -> Result<Answer, Bo
         let () = pipe.query_async(conn).await?;
         next += PIPELINE;
     }
-    let (claim, settle) = (Script::new(CLAIMED), Script::new(SETTLED));
+    let (claim, settle) = (Script::new(CLAIMED), Script::new(if keep { KEPT } else { DROPPED }));
     let start = Instant::now();
     let mut done = 0;
     loop {
@@ -84,7 +93,7 @@ async fn drain(conn: &mut MultiplexedConnection, jobs: u64) -> Result<Answer, Bo
             black_box(serde_json::from_str::<OrderPlaced>(payload)?);
         }
         let mut settle = settle.key("flight");
-        let _: u64 = settle.key("payloads").arg(ids).invoke_async(conn).await?;
+        let _: u64 = settle.key("payloads").key("done").arg(ids).invoke_async(conn).await?;
         done += ids.len() as u64;
     }
 }
