@@ -272,6 +272,27 @@ async fn a_queue_at_its_limit_goes_on_as_soon_as_one_of_its_jobs_has_ended() {
 }
 
 #[tokio::test]
+async fn what_is_claimed_ahead_of_a_queue_at_its_limit_starts_in_a_slot_that_is_new() {
+    for bench in Bench::each().await {
+        bench.fire_many(5, "limited", false).await;
+        bench.fire_many(2, "limited", true).await;
+        let control = Control::new();
+        let worker = bench.ext.worker().queues(["limited"]).queue_concurrency([("limited", 2)]);
+        let worker = start(worker.concurrency(1), &control);
+        bench.until_begun(6).await;
+        until("the last job claimed ahead", async || (bench.claimed("limited").await == 2).then_some(()))
+            .await;
+        // Until a look for lost jobs is due, which cannot be made.
+        tokio::time::sleep(200 * MS).await;
+        control.set_concurrency(2);
+        bench.until_begun(7).await;
+        bench.let_end(2);
+        control.stop();
+        assert_eq!(ended_with(worker).await, (7, StopReason::Asked));
+    }
+}
+
+#[tokio::test]
 async fn a_worker_with_limits_is_at_its_end_only_when_every_queue_was_looked_at() {
     for bench in Bench::each().await {
         for drained in [false, true] {

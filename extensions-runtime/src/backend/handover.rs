@@ -14,7 +14,7 @@ use crate::time::Timestamp;
 
 /// The most jobs that are handed over at once: beside more of them a claim costs nothing.
 const MOST: usize = 100;
-/// How long what is handed over may lie there.
+/// How long what is handed over may lie there, or be on its way after the wait.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// For how long none is tried after one that was refused at the cost of a call: what was in the way may stay.
 const REST: Duration = Duration::from_millis(100);
@@ -107,8 +107,13 @@ impl<T> Waiters<T> {
             handed = &mut hand.0 => handed.ok(),
             ended = wait => {
                 ended?;
-                // What is on its way still comes.
-                if self.leave(number) { None } else { (&mut hand.0).await.ok() }
+                if self.leave(number) {
+                    None
+                } else {
+                    // What is on its way still comes; what hangs is not waited for, and goes back when it comes.
+                    let on_its_way = tokio::time::timeout(PATIENCE, &mut hand.0).await;
+                    on_its_way.ok().and_then(Result::ok)
+                }
             }
         };
         Ok(handed.and_then(|(since, parcel)| Some((since, parcel.take()?))))

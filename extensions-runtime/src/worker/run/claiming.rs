@@ -119,7 +119,7 @@ impl Worker {
     }
 
     /// Whether to keep a slot free until a claim has looked. Where no more may be claimed there is no look to wait for.
-    fn is_lost_look_due(&self) -> bool {
+    pub(super) fn is_lost_look_due(&self) -> bool {
         self.jobs_left > 0 && !self.feed.is_empty() && self.next_lost_look <= Instant::now()
     }
 

@@ -322,7 +322,12 @@ impl Worker {
                 }
                 () = self.feed.low.notified() => {}
                 // Where handlers have turned slow few of them end, and lost jobs are looked for nevertheless.
-                () = tokio::time::sleep(LOST_LOOK), if !self.feed.is_empty() => {}
+                () = tokio::time::sleep(LOST_LOOK), if !self.feed.is_empty() => {
+                    let has_free_slot = self.running.len() < self.concurrency;
+                    if matches!(pending, Pending::Idle(_)) && has_free_slot && self.is_lost_look_due() {
+                        self.end_wait(&mut pending).await;
+                    }
+                }
                 () = self.claims.again.notified() => self.end_wait(&mut pending).await,
                 news = pending.news() => {
                     let next = self.after(news).await;

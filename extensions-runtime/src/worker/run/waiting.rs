@@ -74,7 +74,11 @@ impl Worker {
     pub(super) async fn after(&mut self, news: News) -> Option<Pending> {
         match news {
             News::Look => Some(self.look_again()),
-            News::Full => self.after_round().await,
+            News::Full => {
+                // No queue can be asked, so there is no look to keep a slot for.
+                self.put_look_off(LOST_LOOK);
+                self.after_round().await
+            }
             News::Claimed(asked, Ok(claimed)) if !claimed.jobs.is_empty() => {
                 self.take_in(claimed, asked);
                 Some(self.look_again())
@@ -89,8 +93,9 @@ impl Worker {
                 if self.round.is_over() { self.after_round().await } else { Some(self.claim_next()) }
             }
             News::Claimed(_, Err(error)) => {
-                self.end_lost_look();
-                Some(Pending::Idle(self.after_error(&error)))
+                let rest = self.outage.failed("claim", &error);
+                self.put_look_off(rest);
+                Some(Pending::Idle(Box::pin(sleep(rest))))
             }
         }
     }
@@ -103,14 +108,20 @@ impl Worker {
 
     /// The time to the next look is counted from the end of the last: a store that takes longer must not keep a slot free for ever.
     fn end_lost_look(&mut self) {
-        if std::mem::take(&mut self.keeps_slot) {
-            self.next_lost_look = Instant::now() + LOST_LOOK;
+        if self.keeps_slot {
+            self.put_look_off(LOST_LOOK);
         }
+    }
+
+    /// No slot is kept free for a look until then.
+    fn put_look_off(&mut self, time: Duration) {
+        self.keeps_slot = false;
+        self.next_lost_look = Instant::now() + time;
     }
 
     /// Takes in what was brought to a worker that waited: had there been a lost job, it would have been claimed.
     fn take_handed(&mut self, Handed { claimed, since }: Handed) {
-        self.next_lost_look = Instant::now() + LOST_LOOK;
+        self.put_look_off(LOST_LOOK);
         self.take_in(claimed, since);
     }
 
@@ -198,10 +209,6 @@ impl Worker {
             }
             ended.unwrap_or_default()
         })
-    }
-
-    fn after_error(&self, error: &QueueError) -> Step<Option<Handed>> {
-        Box::pin(sleep(self.outage.failed("claim", error)))
     }
 
     pub(super) fn note_success(&self) {
