@@ -52,20 +52,25 @@ pub struct Peer {
 }
 
 impl Peer {
-    /// Those that were built.
+    /// Those that were built, and the names of those that were not.
     #[must_use]
-    pub fn all(backend: &str) -> Vec<Self> {
+    pub fn all(backend: &str) -> (Vec<Self>, Vec<&'static str>) {
         let names: &[(&str, u64)] = match backend {
             "sqlite" => &[("apalis", u64::MAX)],
             "postgres" => {
-                &[("apalis", u64::MAX), ("graphile", u64::MAX), ("underway", 5_000), ("fang", 5_000)]
+                &[("apalis", u64::MAX), ("graphile", u64::MAX), ("underway", 2_000), ("fang", 2_000)]
             }
             "redis" => &[("apalis", u64::MAX), ("oxana", 20_000), ("sidekiq", 20_000)],
             _ => &[],
         };
-        let built =
-            |&(name, most): &(&'static str, u64)| program(name).map(|program| Self { name, most, program });
-        names.iter().filter_map(built).collect()
+        let (mut built, mut missing) = (Vec::new(), Vec::new());
+        for &(name, most) in names {
+            match program(name) {
+                Some(program) => built.push(Self { name, most, program }),
+                None => missing.push(name),
+            }
+        }
+        (built, missing)
     }
 
     /// One of its steps.

@@ -5,13 +5,16 @@ use std::collections::BTreeMap;
 use extensions::BoxError;
 
 use crate::peers::Peer;
-use crate::report::{Better, Peers, Row};
+use crate::report::{Better, LeftOut, Peers, Row, Why};
 use crate::rounds::Figures;
 use crate::stores::Stores;
 use crate::subject::{Answer, Subject};
 
 /// The names of these cases.
 pub const CASES: [&str; 6] = ["fire 1", "fire 64", "fan-out", "bulk", "drain", "latency"];
+
+/// How often a peer fires at most, as most take seconds for that.
+const PEERS_FIRES: u64 = 10_000;
 
 /// How much is measured.
 #[derive(Debug, Clone, Copy)]
@@ -41,8 +44,7 @@ struct Measured {
     ours: Vec<Answer>,
     limit: Vec<Answer>,
     peers: BTreeMap<String, Vec<Answer>>,
-    /// The peers that failed.
-    left_out: Vec<String>,
+    left_out: Vec<LeftOut>,
 }
 
 impl Measured {
@@ -71,14 +73,17 @@ pub struct Bench<'a> {
     stores: &'a Stores,
     size: Size,
     peers: Vec<Peer>,
+    /// Those that were to be there.
+    missing: Vec<&'static str>,
 }
 
 impl<'a> Bench<'a> {
     /// With these stores, and the peers that were built.
     #[must_use]
     pub fn new(stores: &'a Stores, size: Size, with_peers: bool) -> Self {
-        let peers = if with_peers { Peer::all(stores.setting().backend) } else { vec![] };
-        Self { stores, size, peers }
+        let (peers, missing) =
+            if with_peers { Peer::all(stores.setting().backend) } else { (vec![], vec![]) };
+        Self { stores, size, peers, missing }
     }
 
     /// The rows of a case.
@@ -199,7 +204,12 @@ impl<'a> Bench<'a> {
         peers: Option<Step>,
     ) -> Result<Measured, BoxError> {
         let mut measured = Measured::default();
-        let mut able = if peers.is_some() { self.peers.clone() } else { vec![] };
+        let mut able = Vec::new();
+        if peers.is_some() {
+            able.clone_from(&self.peers);
+            let missing = self.missing.iter().map(|&peer| LeftOut { peer, why: Why::NotBuilt });
+            measured.left_out.extend(missing);
+        }
         for _ in 0..self.size.rounds {
             if let Some(step) = ours {
                 measured.ours.push(self.ours(step).await?);
@@ -226,7 +236,8 @@ impl<'a> Bench<'a> {
                     );
                     able.retain(|peer| peer.name != name);
                     measured.peers.retain(|measured, _| !measured.starts_with(name));
-                    measured.left_out.push(name.to_owned());
+                    let why = if is_unsupported(&error) { Why::Cannot } else { Why::Failed };
+                    measured.left_out.push(LeftOut { peer: name, why });
                 }
             }
         }
@@ -268,6 +279,8 @@ impl<'a> Bench<'a> {
     async fn peer(&self, peer: &Peer, step: Step) -> Result<(String, Answer), BoxError> {
         let url = self.stores.empty_url().await?;
         if step.name != "drain" {
+            let most = if step.name.starts_with("fire") { PEERS_FIRES } else { u64::MAX };
+            let step = Step { jobs: step.jobs.min(most), ..step };
             let answer = self.with_options(peer.subject(step.name), &url, step).run()?;
             return Ok((peer.name.to_owned(), answer));
         }
@@ -275,7 +288,7 @@ impl<'a> Bench<'a> {
         self.with_options(peer.subject("fill"), &url, Step { name: "fill", ..step }).run()?;
         match self.with_options(peer.subject(step.name), &url, step).run() {
             // Where it keeps all finished jobs, or none, that is what it is measured with.
-            Err(error) if error.to_string().contains("unsupported") => {
+            Err(error) if is_unsupported(&error) => {
                 let other = Step { keep: !step.keep, ..step };
                 let answer = self.with_options(peer.subject(step.name), &url, other).run()?;
                 let otherwise = if other.keep { "keeps them" } else { "drops them" };
@@ -286,12 +299,18 @@ impl<'a> Bench<'a> {
     }
 }
 
+/// Whether a peer says that it has no such thing.
+fn is_unsupported(error: &BoxError) -> bool {
+    error.to_string().contains("unsupported: ")
+}
+
 /// What several did that began together.
 #[allow(clippy::cast_precision_loss)]
 fn together(all: &[Answer]) -> Answer {
     let count = all.iter().filter_map(|answer| answer.count).sum();
     let took = |answer: &Answer| Some(answer.count? as f64 / answer.value?);
-    let longest = all.iter().filter_map(took).max_by(f64::total_cmp);
+    // One that came too late for any has no rate.
+    let longest = all.iter().filter_map(took).filter(|took| took.is_finite()).max_by(f64::total_cmp);
     Answer {
         value: longest.map(|longest| count as f64 / longest),
         count: Some(count),

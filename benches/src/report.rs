@@ -30,8 +30,8 @@ pub struct Row {
     pub limit_range: Option<[f64; 2]>,
     /// The peers' medians.
     pub peers: Peers,
-    /// Peers that were asked to, and did not do it.
-    pub left_out: Vec<String>,
+    /// Peers that are not among them, and why: some cannot do the case, others failed or were not built.
+    pub left_out: Vec<LeftOut>,
     /// What is counted.
     pub unit: &'static str,
     /// Ours against the limit.
@@ -42,8 +42,29 @@ pub struct Row {
     pub peak_mib: Option<f64>,
     /// The goal, in words.
     pub goal: String,
-    /// Whether it is met; nothing where there is none, or no peer was measured that it names.
+    /// Whether it is met; nothing where there is none, or it names the best peer and one that can do the case was not measured.
     pub met: Option<bool>,
+}
+
+/// A peer that was not measured.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LeftOut {
+    /// Its name.
+    pub peer: &'static str,
+    /// Why.
+    pub why: Why,
+}
+
+/// Why a peer was not measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Why {
+    /// It has no such thing.
+    Cannot,
+    /// It did not do it.
+    Failed,
+    /// Its program is not there.
+    NotBuilt,
 }
 
 /// Which figures are the better ones.
@@ -108,7 +129,7 @@ impl Row {
 
     /// Without some peers.
     #[must_use]
-    pub fn without(self, left_out: &[String]) -> Self {
+    pub fn without(self, left_out: &[LeftOut]) -> Self {
         Self { left_out: left_out.to_vec(), ..self }
     }
 
@@ -135,14 +156,14 @@ impl Row {
     /// To be at least so many times the best peer.
     #[must_use]
     pub fn ahead(self, times: f64) -> Self {
-        let met = self.ratio_best_peer.map(|ratio| ratio >= times);
+        let met = self.beside_all(self.ratio_best_peer.map(|ratio| ratio >= times));
         self.goal(&format!("at least {times} x best peer"), met)
     }
 
     /// To be no more than the best peer.
     #[must_use]
     pub fn not_behind(self) -> Self {
-        let met = self.ratio_best_peer.map(|ratio| ratio <= 1.0);
+        let met = self.beside_all(self.ratio_best_peer.map(|ratio| ratio <= 1.0));
         self.goal("at most the best peer", met)
     }
 
@@ -152,6 +173,12 @@ impl Row {
         let met = self.ours < most;
         let goal = format!("below {most} {}", self.unit);
         self.goal(&goal, Some(met))
+    }
+
+    /// What is met beside some peers may not be beside those that are missing.
+    fn beside_all(&self, met: Option<bool>) -> Option<bool> {
+        let are_all_there = self.left_out.iter().all(|left_out| left_out.why == Why::Cannot);
+        met.filter(|met| !met || are_all_there)
     }
 
     fn goal(mut self, goal: &str, met: Option<bool>) -> Self {
@@ -227,11 +254,15 @@ impl Report {
                 (true, _) => "none".to_owned(),
                 (_, Some(true)) => format!("{}: met", row.goal),
                 (_, Some(false)) => format!("{}: NOT met", row.goal),
-                (_, None) => format!("{}: not to be said without the peers", row.goal),
+                (_, None) => format!("{}: not to be said without all peers", row.goal),
             };
+            let left_out = row.left_out.iter().fold(String::new(), |mut all, LeftOut { peer, why }| {
+                let _ = write!(all, "; without {peer} ({why:?})");
+                all
+            });
             let _ = writeln!(
                 out,
-                "{:<30} {:<9} {durability:<31} {:>30} {:>30} {:<8} {:>7} {:>28} {:>7}  {met}",
+                "{:<30} {:<9} {durability:<31} {:>30} {:>30} {:<8} {:>7} {:>28} {:>7}  {met}{left_out}",
                 row.case,
                 row.backend,
                 range(row.ours, row.ours_range),
@@ -273,4 +304,28 @@ fn short(figure: f64) -> String {
 
 fn ratio(ratio: Option<f64>) -> String {
     ratio.map_or_else(|| "-".to_owned(), |ratio| format!("{ratio:.2}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(left_out: &[LeftOut]) -> Row {
+        let row = Row::new("fire 1", &Figures::of(&[10.0]), "fires/s").without(left_out);
+        row.peers([("apalis".to_owned(), 2.0)].into(), Better::More)
+    }
+
+    #[test]
+    fn a_goal_beside_the_best_peer_is_not_called_met_where_one_that_can_do_the_case_is_missing() {
+        let without = |why| [LeftOut { peer: "oxana", why }];
+        for (left_out, met) in [
+            (vec![], Some(true)),
+            (without(Why::Cannot).to_vec(), Some(true)),
+            (without(Why::Failed).to_vec(), None),
+            (without(Why::NotBuilt).to_vec(), None),
+        ] {
+            assert_eq!(row(&left_out).ahead(4.0).met, met, "{left_out:?}");
+            assert_eq!(row(&left_out).ahead(6.0).met, Some(false), "{left_out:?}");
+        }
+    }
 }

@@ -126,7 +126,9 @@ async fn measure(options: &Options) -> Measured {
         if cases.is_empty() && !idle && !depth {
             continue;
         }
-        let stores = match Stores::start(setting).await {
+        // A server that does not start panics.
+        let started = tokio::spawn(Stores::start(setting)).await;
+        let stores = match started.unwrap_or_else(|panic| Err(panic.into())) {
             Ok(stores) => stores,
             Err(error) => {
                 eprintln!("{}, {} failed: {error}", setting.backend, setting.durability);
