@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use extensions::job::{QueueName, WorkerId};
+use extensions::queue::{WorkerInfo, connect_existing};
 use rustix::process::Signal;
 use tests::os;
 use tokio::io::{AsyncBufReadExt, BufReader};
@@ -17,6 +19,7 @@ crate::on_every_store! {
     a_cleared_queue_has_no_waiting_jobs
     a_monitor_sees_changes_and_ends_as_it_is_told
     live_workers_are_listed
+    the_oldest_worker_of_a_machine_is_listed_first
     a_worker_serves_the_queues_that_it_is_given
     what_was_done_in_a_period_is_told_by_handler
     a_job_that_does_not_run_is_explained
@@ -262,6 +265,31 @@ async fn live_workers_are_listed(office: Office) {
     rustix::process::kill_process(pid, Signal::TERM).unwrap();
     let ended = tokio::time::timeout(Duration::from_secs(30), worker.wait()).await.unwrap().unwrap();
     assert_eq!(ended.code(), Some(0));
+}
+
+async fn the_oldest_worker_of_a_machine_is_listed_first(office: Office) {
+    let store = connect_existing(&office.url).await.unwrap();
+    let started_at = store.now().await.unwrap();
+    // Process numbers begin anew, so that an older one may be the higher.
+    for (host, pid, age) in [("web-2", 40, 9), ("web-1", 321, 1), ("web-1", 32750, 2), ("web-1", 17, 0)] {
+        let worker = WorkerInfo {
+            id: WorkerId::new(),
+            host: host.to_owned(),
+            pid,
+            version: "1.0.0".to_owned(),
+            queues: vec![QueueName::from("books")],
+            handlers: Vec::new(),
+            slots: 1,
+            busy: 0,
+            started_at: started_at.saturating_sub(Duration::from_secs(age)),
+            last_beat: started_at,
+            live_for: Duration::from_secs(60),
+        };
+        store.beat(worker, Vec::new()).await.unwrap();
+    }
+    let listed = office.json("workers").await;
+    let pids: Vec<_> = listed["workers"].as_array().unwrap().iter().map(|worker| &worker["pid"]).collect();
+    assert_eq!(pids, [32750, 321, 17, 40]);
 }
 
 async fn a_worker_serves_the_queues_that_it_is_given(office: Office) {

@@ -206,15 +206,16 @@ impl Shop {
         self.store().await.unwrap().workers().await.unwrap()
     }
 
-    /// Waits until so many workers are live, and all of them are processes of a release. Their numbers, in order.
+    /// Waits until so many workers are live, and all of them are processes of a release. Their numbers, the oldest's first.
     pub(crate) async fn until_workers_are_of(&self, release: u8, count: usize) -> Vec<u32> {
         let program = format!("releases/{release}/shop");
         let is_of = |pid: &u32| {
             std::fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|path| path.ends_with(&program))
         };
         let workers = async || {
-            let mut pids: Vec<_> = self.workers().await.iter().map(|worker| worker.pid).collect();
-            pids.sort_unstable();
+            let mut workers = self.workers().await;
+            workers.sort_by_key(|worker| (worker.started_at, worker.id));
+            let pids: Vec<_> = workers.iter().map(|worker| worker.pid).collect();
             (pids.len() == count && pids.iter().all(is_of)).then_some(pids)
         };
         until("the workers of the release", workers).await

@@ -271,7 +271,8 @@ fn appended(at: &str, view: &QueueView) -> String {
 
 pub(super) async fn workers(queue: &dyn QueueBackend, screen: &Screen) -> Done {
     let mut views: Vec<WorkerView> = queue.workers().await?.into_iter().map(Into::into).collect();
-    views.sort_by(|a, b| (&a.host, a.pid, a.id).cmp(&(&b.host, b.pid, b.id)));
+    // The oldest first, which process numbers do not say: they begin anew.
+    views.sort_by(|a, b| (&a.host, a.started, a.id).cmp(&(&b.host, b.started, b.id)));
     if screen.is_json() {
         screen.json(&json!({ "workers": views }))?;
         return Ok(Outcome::Done);
