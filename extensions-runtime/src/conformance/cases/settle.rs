@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::super::bench::{
-    LONG, SHORT, bury, bury_owing, claimed_ids, complete, error, job, jobs, retry, settlement, unique,
+    LONG, SHORT, bury, bury_owing, claimed_ids, complete, error, ids, job, jobs, retry, settlement, unique,
 };
 use super::cases;
 use crate::job::{ErrorKind, JobState, LeaseToken, NewJob, Purpose};
@@ -61,6 +61,48 @@ cases! {
             bench.end(kept, cancel(false)).await;
         }
         bench.end(&claimed[12], Settle::CallbackDone).await;
+    }
+
+    [25 24 26 10] Unique List => completions_that_stand_side_by_side_are_judged_one_by_one(bench) {
+        // The third of six that were claimed together differs from the others, whose completions go together.
+        const LOST: usize = 2;
+        const ANOTHERS: usize = 8;
+        const LOCKED: usize = 14;
+        const DROPPED: usize = 20;
+        const RELEASED: usize = 26;
+        const TWICE: usize = 32;
+        let batch: Vec<_> = (0..36).map(|n| if n == LOCKED { unique("k") } else { job() }).collect();
+        bench.push(batch.clone()).await;
+        let mut claimed = Vec::new();
+        while claimed.len() < batch.len() {
+            claimed.extend(bench.claim(6).await);
+        }
+        assert_eq!(claimed_ids(&claimed), ids(&batch));
+        bench.end(&claimed[LOST], retry(LONG)).await;
+        let end = |n: usize| settlement(&claimed[n], match n {
+            RELEASED => Settle::Release,
+            n => Settle::complete(n != DROPPED),
+        });
+        let first = settlement(&claimed[TWICE], bury());
+        let mut ends: Vec<_> = [first].into_iter().chain((0..36).rev().map(end)).collect();
+        ends[36 - ANOTHERS].job = batch[ANOTHERS + 1].id;
+        let settled = bench.backend.settle(ends).await.unwrap();
+        let answer = |n| if [LOST, ANOTHERS, TWICE].contains(&n) { Settled::LeaseLost } else { Settled::Done };
+        let wanted: Vec<_> = [Settled::Done].into_iter().chain((0..36).rev().map(answer)).collect();
+        assert_eq!(settled, wanted);
+        for (n, job) in batch.iter().enumerate() {
+            let wanted = match n {
+                LOST => Some(JobState::Retryable),
+                ANOTHERS => Some(JobState::Running),
+                DROPPED => None,
+                RELEASED => Some(JobState::Available),
+                TWICE => Some(JobState::Dead),
+                _ => Some(JobState::Completed),
+            };
+            assert_eq!(bench.find(job.id).await.map(|record| record.state), wanted, "the job number {n}");
+        }
+        assert_eq!(bench.push([unique("k")]).await, [Pushed::Queued]);
+        bench.end(&claimed[ANOTHERS], complete()).await;
     }
 
     [26 31] List => a_completed_job_is_kept(bench) {

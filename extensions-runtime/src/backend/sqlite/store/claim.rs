@@ -5,7 +5,7 @@ use std::collections::{BinaryHeap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, Row, params};
 
 use super::heads;
 use super::row::{blob, last_error, meta, text};
@@ -29,10 +29,11 @@ const PATIENCE: usize = 5000;
 
 const NEXT_IN_LINE: &str = "SELECT priority, run_at, seq, lane FROM extensions_jobs WHERE shelf = ?1 AND coalesce(line, lane) = ?2 AND (priority, run_at, seq) > (?3, ?4, ?5) ORDER BY priority, run_at, seq LIMIT ?6";
 const SET_APART: &str = "UPDATE extensions_jobs SET line = NULL WHERE seq = ?1";
-const TAKE: &str = "UPDATE extensions_jobs SET state = 2, shelf = NULL, attempt = attempt + 1, started = suspect, token = ?2, lease_until = ?3, running_at = ?4, progress = NULL WHERE seq = ?1";
-const TAKE_CALLBACK: &str =
-    "UPDATE extensions_jobs SET shelf = NULL, token = ?2, lease_until = ?3 WHERE seq = ?1";
-const READ: &str = "SELECT id, lane, priority, attempt, max_attempts, on_failure, lost_count, enqueued_at, unique_key, unique_start, meta, payload, errors FROM extensions_jobs WHERE seq = ?1";
+/// Of jobs that stand side by side, and whose tokens follow one another as their numbers do. `OR FAIL`, as whoever fails here rolls all back:
+/// so SQLite keeps no copy of each page for undoing the statement alone.
+const TAKE: &str = "UPDATE OR FAIL extensions_jobs SET state = 2, shelf = NULL, attempt = attempt + 1, started = suspect, token = seq + ?3, lease_until = ?4, running_at = ?5, progress = NULL WHERE seq BETWEEN ?1 AND ?2";
+const TAKE_CALLBACKS: &str = "UPDATE OR FAIL extensions_jobs SET shelf = NULL, token = seq + ?3, lease_until = ?4 WHERE seq BETWEEN ?1 AND ?2";
+const READ: &str = "SELECT id, lane, priority, attempt, max_attempts, on_failure, lost_count, enqueued_at, unique_key, unique_start, meta, payload, errors FROM extensions_jobs WHERE seq BETWEEN ?1 AND ?2 ORDER BY seq";
 
 /// A job's place among those of its line.
 pub(super) type Rank = (i64, i64, i64);
@@ -342,21 +343,44 @@ impl Tx<'_> {
     ) -> rusqlite::Result<(Vec<ClaimedJob>, i64)> {
         let until = self.boot.clock.now().saturating_add(millis(request.lease));
         let claim = self.record_claim(picks, request, until)?;
-        let conn = self.conn;
-        let mut take = conn.prepare_cached(TAKE)?;
-        let mut take_callback = conn.prepare_cached(TAKE_CALLBACK)?;
         let mut jobs = Vec::with_capacity(picks.len());
-        for (place, pick) in picks.iter().enumerate() {
-            let token = token(claim, place);
-            match pick.purpose {
-                Purpose::Attempt => take.execute(params![pick.seq, super::stored(token), until, now])?,
-                Purpose::OnFailure => {
-                    take_callback.execute(params![pick.seq, super::stored(token), until])?
-                }
-            };
-            jobs.push(self.claimed(pick, token, now)?);
+        for run in picks.chunk_by(|a, b| a.purpose == b.purpose && a.seq + 1 == b.seq) {
+            self.take_run(run, claim, until, now, &mut jobs)?;
         }
         Ok((jobs, claim))
+    }
+
+    /// Takes jobs that stand side by side, the next of a claim.
+    fn take_run(
+        &mut self,
+        run: &[Pick],
+        claim: i64,
+        until: i64,
+        now: i64,
+        jobs: &mut Vec<ClaimedJob>,
+    ) -> rusqlite::Result<()> {
+        let [first, ..] = run else { return Ok(()) };
+        let (from, to) = (first.seq, first.seq + run.len() as i64 - 1);
+        let offset = super::stored(token(claim, jobs.len())) - from;
+        match first.purpose {
+            Purpose::Attempt => self.statement(TAKE)?.execute(params![from, to, offset, until, now])?,
+            Purpose::OnFailure => {
+                self.statement(TAKE_CALLBACKS)?.execute(params![from, to, offset, until])?
+            }
+        };
+        let conn = self.conn;
+        let mut read = conn.prepare_cached(READ)?;
+        let mut rows = read.query([from, to])?;
+        let mut lane = None;
+        for pick in run {
+            let row = rows.next()?.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
+            let number = row.get(1)?;
+            if lane.replace(number) != Some(number) {
+                self.forget_heads(number)?;
+            }
+            jobs.push(self.claimed(row, number, pick.purpose, token(claim, jobs.len()), now)?);
+        }
+        Ok(())
     }
 
     fn record_claim(&self, picks: &[Pick], request: &ClaimRequest, until: i64) -> rusqlite::Result<i64> {
@@ -372,24 +396,24 @@ impl Tx<'_> {
         Ok(self.conn.last_insert_rowid())
     }
 
-    fn claimed(&mut self, pick: &Pick, token: LeaseToken, now: i64) -> rusqlite::Result<ClaimedJob> {
-        let conn = self.conn;
-        let mut read = conn.prepare_cached(READ)?;
-        let mut rows = read.query([pick.seq])?;
-        let row = rows.next()?.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
+    fn claimed(
+        &self,
+        row: &Row<'_>,
+        lane: i64,
+        purpose: Purpose,
+        token: LeaseToken,
+        now: i64,
+    ) -> rusqlite::Result<ClaimedJob> {
         let id: [u8; 16] = row.get(0)?;
         if row.get::<_, Option<bool>>(9)? == Some(true) {
             self.unlock(text(row.get_ref(8)?).as_deref(), &id)?;
         }
-        let number = row.get(1)?;
-        self.forget_heads(number)?;
-        let lane = self.names.known_lane(number).ok_or(rusqlite::Error::QueryReturnedNoRows)?;
-        let callback = pick.purpose == Purpose::OnFailure;
+        let lane = self.names.known_lane(lane).ok_or(rusqlite::Error::QueryReturnedNoRows)?;
         let enqueued_at = super::timestamp(row.get(7)?);
         Ok(ClaimedJob {
             id: JobId::from_bytes(id),
             token,
-            purpose: pick.purpose,
+            purpose,
             handler: lane.handler.clone(),
             point_version: lane.version,
             payload: Payload::from(blob(row.get_ref(11)?)),
@@ -401,7 +425,10 @@ impl Tx<'_> {
             enqueued_at,
             age: super::timestamp(now).since(enqueued_at),
             on_failure: row.get(5)?,
-            last_error: if callback { last_error(row.get_ref(12)?) } else { None },
+            last_error: match purpose {
+                Purpose::Attempt => None,
+                Purpose::OnFailure => last_error(row.get_ref(12)?),
+            },
             meta: meta(row.get_ref(10)?),
         })
     }

@@ -1,6 +1,7 @@
 //! The only place that knows the SQL of the queue's calls.
 
 mod claim;
+mod complete;
 pub(super) mod ends;
 mod heads;
 pub(super) mod history;
@@ -222,6 +223,11 @@ fn stored(token: LeaseToken) -> i64 {
 
 const fn claim_of(token: i64) -> i64 {
     token / CLAIM_SIZE
+}
+
+/// The job's place in its claim.
+fn place_of(token: i64) -> usize {
+    usize::try_from(token % CLAIM_SIZE).unwrap_or(usize::MAX)
 }
 
 const fn code(state: JobState) -> i64 {

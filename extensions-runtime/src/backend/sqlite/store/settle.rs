@@ -3,20 +3,16 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use rusqlite::{CachedStatement, OptionalExtension, Row, params, params_from_iter};
+use rusqlite::{OptionalExtension, Row, params, params_from_iter};
 
 use super::ends::{self, End, Held};
 use super::push::Batch;
 use super::value::Value;
 use super::{Tx, claim_of, stored};
-use crate::job::{Payload, WorkerId};
-use crate::queue::{Extend, Extended, Settle, Settled, Settlement};
+use crate::job::WorkerId;
+use crate::queue::{Extend, Extended, Settled, Settlement};
 use crate::time::millis;
 
-/// The common end, in one statement; jobs with a lock go the long way.
-const DROP: &str =
-    "DELETE FROM extensions_jobs WHERE id = ?1 AND token = ?2 AND state = 2 AND unique_key IS NULL";
-const KEEP: &str = "UPDATE extensions_jobs SET state = 4, token = NULL, lease_until = NULL, completed_at = ?3, ended_at = ?3, result = ?4 WHERE id = ?1 AND token = ?2 AND state = 2 AND unique_key IS NULL";
 const EXTEND: &str = "UPDATE extensions_jobs SET lease_until = ?3, progress = coalesce(?4, progress) WHERE id = ?1 AND token = ?2 RETURNING cancel IS NOT NULL";
 
 fn read(row: &Row<'_>) -> rusqlite::Result<Held> {
@@ -30,12 +26,12 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Held> {
 impl Tx<'_> {
     pub(crate) fn settle(&mut self, settlements: &[Settlement]) -> rusqlite::Result<Vec<Settled>> {
         let now = super::now();
-        let conn = self.conn;
-        let (mut drop, mut keep) = (conn.prepare_cached(DROP)?, conn.prepare_cached(KEEP)?);
+        let is_completed = self.complete_runs(settlements, now)?;
+        let mut completing = self.completing()?;
         let mut left: HashMap<i64, i64> = HashMap::new();
         let mut answers = Vec::with_capacity(settlements.len());
-        for settlement in settlements {
-            let ended = if completed(settlement, now, &mut drop, &mut keep)? {
+        for (settlement, is_completed) in settlements.iter().zip(is_completed) {
+            let ended = if is_completed || completing.one(settlement, now)? {
                 Some(End::default())
             } else {
                 self.settle_one(settlement, now)?
@@ -138,21 +134,4 @@ impl Tx<'_> {
         }
         Ok(answers)
     }
-}
-
-fn completed(
-    settlement: &Settlement,
-    now: i64,
-    drop: &mut CachedStatement<'_>,
-    keep: &mut CachedStatement<'_>,
-) -> rusqlite::Result<bool> {
-    let (id, token) = (settlement.job.as_bytes(), stored(settlement.token));
-    let changed = match &settlement.end {
-        Settle::Complete { keep: false, .. } => drop.execute(params![id, token])?,
-        Settle::Complete { keep: true, result, .. } => {
-            keep.execute(params![id, token, now, result.as_ref().map(Payload::as_bytes)])?
-        }
-        _ => 0,
-    };
-    Ok(changed > 0)
 }

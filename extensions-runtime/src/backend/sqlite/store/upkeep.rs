@@ -194,5 +194,14 @@ impl Tx<'_> {
 
 /// The numbers of a claim's jobs.
 pub(super) fn seqs(bytes: &[u8]) -> impl Iterator<Item = i64> + '_ {
-    bytes.chunks_exact(8).map(|seq| i64::from_le_bytes(seq.try_into().unwrap_or_default()))
+    bytes.chunks_exact(8).map(seq)
+}
+
+/// The number of the job at a place of its claim.
+pub(super) fn seq_at(bytes: &[u8], place: usize) -> Option<i64> {
+    bytes.chunks_exact(8).nth(place).map(seq)
+}
+
+fn seq(bytes: &[u8]) -> i64 {
+    i64::from_le_bytes(bytes.try_into().unwrap_or_default())
 }
