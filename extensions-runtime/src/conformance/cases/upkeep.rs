@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::super::bench::{
-    Bench, KEEP_NOTHING, LONG, SHORT, bury, bury_owing, claimed_ids, complete, handler, job, jobs, known,
-    queue, retry,
+    Bench, KEEP_NOTHING, LONG, SHORT, bury, bury_owing, claimed_ids, complete, handler, ids, job, jobs,
+    known, queue, retry, settlement,
 };
 use super::cases;
 use crate::job::{HandlerKey, JobState, NewJob, QueueName, WorkerId};
-use crate::queue::{ClaimRequest, JobFilter, Retention, Settle};
+use crate::queue::{ClaimRequest, JobFilter, Retention, Settle, Settled};
 
 fn strange() -> NewJob {
     NewJob { handler: HandlerKey::new("OrderPlaced", "strange"), ..job() }
@@ -71,6 +71,26 @@ cases! {
         bench.end(&claimed[1], Settle::CallbackDone).await;
         bench.pass(SHORT).await;
         assert_eq!(bench.backend.maintain(KEEP_NOTHING).await.unwrap().pruned, 1);
+    }
+
+    [33] List => of_jobs_completed_together_each_is_pruned_for_itself(bench) {
+        let batch = jobs(6);
+        bench.push(batch.clone()).await;
+        let claimed = bench.claim(6).await;
+        let ends = claimed.iter().map(|job| settlement(job, complete()));
+        assert_eq!(bench.backend.settle(ends.collect()).await.unwrap(), [Settled::Done; 6]);
+        // Under the same ids as before, one is completed once more, and one runs.
+        let again = [batch[1].clone(), batch[4].clone()];
+        bench.backend.forget(ids(&again)).await.unwrap();
+        bench.push(again).await;
+        let claimed = bench.claim(2).await;
+        bench.end(&claimed[0], complete()).await;
+        bench.pass(SHORT).await;
+        for (limit, pruned) in [(3, 3), (3, 2), (3, 0)] {
+            assert_eq!(bench.backend.prune(KEEP_NOTHING, limit).await.unwrap(), pruned);
+        }
+        assert_eq!(bench.state(batch[4].id).await, JobState::Running);
+        bench.end(&claimed[1], complete()).await;
     }
 
     [33] => an_operator_prunes_no_more_than_the_limit(bench) {

@@ -1,7 +1,7 @@
 -- The usual settlement, before all that an unusual one needs is made: completed attempts of one worker, each under its claim, with nothing
 -- beside their states and without results and follow-ups, while nobody lists.
 local function settle_plain()
-  local call, byte, sub, unpk = redis.call, string.byte, string.sub, struct.unpack
+  local call, byte, sub, find, unpk = redis.call, string.byte, string.sub, string.find, struct.unpack
   local P = KEYS[1] .. ':'
   local n, ids, seen = #ARGV - 3, {}, {}
   if ARGV[3] ~= '0' or n > 1000 or call('HEXISTS', P .. 'meta', 'listed') == 1 then return nil end
@@ -20,9 +20,9 @@ local function settle_plain()
     local s, how = states[i], ARGV[i + 3]
     if not s then return nil end
     local flags, lane = unpk('>BxI4', s, 2)
-    local token, holder = unpk('c8c16', s, 32)
-    worker = worker or holder
-    if token ~= sub(how, 17, 24) or token == '\0\0\0\0\0\0\0\0' or holder ~= worker then return nil end
+    local token = sub(how, 17, 24)
+    worker = worker or sub(s, 40, 55)
+    if token == '\0\0\0\0\0\0\0\0' or find(s, token, 32, true) ~= 32 or find(s, worker, 40, true) ~= 40 then return nil end
     -- OWES + UNIQUE + EXTRAS + CANCEL
     if bit.band(flags, 212) ~= 0 then return nil end
     local letter = byte(how, 25)
@@ -31,7 +31,7 @@ local function settle_plain()
     elseif letter == 107 and #s == 75 then
       local at = #kept
       kept[at + 1], kept[at + 2] = ids[i], 'c' .. sub(s, 2, 31) .. free .. sub(s, 62) .. ended
-      finished[at + 1], finished[at + 2] = now, ids[i]
+      finished[#finished + 1] = ids[i]
       done[lane] = (done[lane] or 0) + 1
     else
       return nil
@@ -44,7 +44,7 @@ local function settle_plain()
   end
   if #kept > 0 then
     call('HSET', P .. 'state', unpack(kept))
-    call('ZADD', P .. 'ended:completed', unpack(finished))
+    call('ZADD', P .. 'completed', now, table.concat(finished))
   end
   call('SREM', P .. 'held:' .. worker, unpack(ids))
   for lane, by in pairs(ended_in) do call('HINCRBY', P .. 'counts', lane .. 'r', -by) end

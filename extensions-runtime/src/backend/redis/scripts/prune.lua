@@ -1,5 +1,8 @@
 -- ARGV: the largest number of jobs, and for how long completed, cancelled and dead jobs are kept. Answers how many were deleted.
 local limit, pruned = tonumber(ARGV[1]), 0
+-- How many ids of jobs that were completed together are looked at, most of which may have left that state since.
+local LOOK = 10000
+
 for i, state in ipairs({ 'completed', 'cancelled', 'dead' }) do
   local old = now - tonumber(ARGV[1 + i])
   local ids = call('ZRANGE', P .. 'ended:' .. state, '-inf', old, 'BYSCORE', 'LIMIT', 0, math.max(limit - pruned, 0))
@@ -12,6 +15,28 @@ for i, state in ipairs({ 'completed', 'cancelled', 'dead' }) do
       call('ZREM', P .. 'ended:' .. state, ids[at])
     end
   end
+end
+
+local old, looked = now - tonumber(ARGV[2]), 0
+while pruned < limit and looked < LOOK do
+  local together = call('ZRANGE', P .. 'completed', '-inf', old, 'BYSCORE', 'LIMIT', 0, 1, 'WITHSCORES')
+  local member, score = together[1], together[2]
+  if not member then break end
+  local ids = {}
+  for at = 1, #member, 16 do ids[#ids + 1] = string.sub(member, at, at + 15) end
+  local states, at = fetch('HMGET', P .. 'state', ids), 0
+  while at < #ids and pruned < limit do
+    at = at + 1
+    local j = states[at] and decode(ids[at], states[at])
+    -- One that was completed once more since stands with those of that time.
+    if j and j.state == 'c' and ended_at(j) <= old then
+      delete(j)
+      pruned = pruned + 1
+    end
+  end
+  looked = looked + at
+  call('ZREM', P .. 'completed', member)
+  if at < #ids then call('ZADD', P .. 'completed', score, string.sub(member, 16 * at + 1)) end
 end
 
 flush_counts()

@@ -37,7 +37,7 @@ local function flush()
   bulk('HDEL', P .. 'jobs', gone)
   if is_listed() then bulk('ZREM', P .. 'ids', gone) end
   bulk('HSET', P .. 'state', kept)
-  bulk('ZADD', P .. 'ended:completed', finished)
+  if #finished > 0 then call('ZADD', P .. 'completed', NOW, table.concat(finished)) end
   for worker, jobs in pairs(freed) do bulk('SREM', P .. 'held:' .. worker, jobs) end
   gone, kept, freed, finished = {}, {}, {}, {}
 end
@@ -62,7 +62,7 @@ local function complete(id, s, lane, worker, keeps)
   s = 'c' .. string.sub(s, 2, 31) .. NO_CLAIM .. states
   local n = #kept
   kept[n + 1], kept[n + 2] = id, s
-  finished[n + 1], finished[n + 2] = NOW, id
+  finished[#finished + 1] = id
   return s
 end
 
