@@ -269,6 +269,22 @@ cases! {
         assert_eq!(bench.backend.maintain(KEEP_NOTHING).await.unwrap().pruned, 3);
     }
 
+    [33 37] => a_job_is_pruned_behind_any_number_that_were_deleted(bench) {
+        const JOBS: usize = 12_000;
+        let batch = jobs(JOBS);
+        bench.push(batch.clone()).await;
+        let claimed = bench.claim_all().await;
+        for part in claimed.chunks(1000) {
+            let ends = part.iter().map(|job| settlement(job, complete()));
+            assert_eq!(bench.backend.settle(ends.collect()).await.unwrap(), vec![Settled::Done; 1000]);
+        }
+        for part in ids(&batch)[..JOBS - 1].chunks(1000) {
+            bench.backend.forget(part.to_vec()).await.unwrap();
+        }
+        bench.pass(SHORT).await;
+        assert_eq!(bench.backend.prune(KEEP_NOTHING, 10).await.unwrap(), 1);
+    }
+
     [33] => what_is_kept_for_ever_is_never_pruned(bench) {
         bench.pushed().await;
         bench.assert_claimable_then(complete()).await;

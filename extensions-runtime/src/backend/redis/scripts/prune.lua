@@ -1,4 +1,5 @@
--- ARGV: the largest number of jobs, and for how long completed, cancelled and dead jobs are kept. Answers how many were deleted.
+-- ARGV: the largest number of jobs, and for how long completed, cancelled and dead jobs are kept. Answers how many were deleted, and
+-- whether there may be more.
 local limit, pruned = tonumber(ARGV[1]), 0
 -- How many ids of jobs that were completed together are looked at, most of which may have left that state since.
 local LOOK = 10000
@@ -40,4 +41,4 @@ while pruned < limit and looked < LOOK do
 end
 
 flush_counts()
-return pruned
+return { pruned, (pruned >= limit or looked >= LOOK) and 1 or 0 }

@@ -50,15 +50,15 @@ impl Store {
         let mut pruned = 0;
         while pruned < limit {
             let step = (limit - pruned).min(STEP);
-            let deleted = self.connection.call(&script::PRUNE, Repeat::No, |cmd| {
+            let answer = self.connection.call(&script::PRUNE, Repeat::No, |cmd| {
                 cmd.arg(step);
                 for kept_for in [retention.completed, retention.cancelled, retention.dead] {
                     cmd.arg(millis(kept_for));
                 }
             });
-            let deleted = answer::count(&deleted.await?)?;
-            pruned += deleted;
-            if deleted < step {
+            let [deleted, more] = answer::parts(answer.await?)?;
+            pruned += answer::count(&deleted)?;
+            if answer::count(&more)? == 0 {
                 break;
             }
         }

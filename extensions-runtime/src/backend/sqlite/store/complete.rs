@@ -1,6 +1,6 @@
-//! The usual end of a job, in few statements: completed, without a result, and without a lock.
+//! The usual end of a job, a completion without a lock: in one statement for one job, or for many that stand side by side.
 
-use rusqlite::{CachedStatement, OptionalExtension, params};
+use rusqlite::{CachedStatement, params};
 
 use super::{Tx, claim_of, stored};
 use crate::job::Payload;
@@ -17,6 +17,7 @@ const RUN: usize = 4;
 /// Such jobs of one claim: their tokens follow one another as their numbers do.
 const IDS: &str = "SELECT id FROM extensions_jobs WHERE seq BETWEEN ?1 AND ?2 AND token = seq + ?3 AND state = 2 AND unique_key IS NULL ORDER BY seq";
 const DROP_RUN: &str = "DELETE FROM extensions_jobs WHERE seq BETWEEN ?1 AND ?2";
+/// `OR FAIL`, as no row can be refused: so SQLite keeps no copy of each page for undoing the statement alone.
 const KEEP_RUN: &str = "UPDATE OR FAIL extensions_jobs SET state = 4, token = NULL, lease_until = NULL, completed_at = ?3, ended_at = ?3, result = NULL WHERE seq BETWEEN ?1 AND ?2";
 
 /// A settlement that says no more than that its job is completed.
@@ -79,12 +80,9 @@ impl<'a> Tx<'a> {
         tokens.sort_unstable();
         tokens.dedup_by_key(|(token, _)| *token);
         let mut plain = Vec::with_capacity(tokens.len());
-        let mut seqs = self.statement("SELECT seqs FROM extensions_claims WHERE claim = ?1")?;
         for tokens in tokens.chunk_by(|a, b| claim_of(a.0) == claim_of(b.0)) {
             let [(first, _), ..] = tokens else { continue };
-            let claim = claim_of(*first);
-            let seqs: Option<Vec<u8>> = seqs.query_row([claim], |row| row.get(0)).optional()?;
-            let seqs = seqs.unwrap_or_default();
+            let seqs = self.seqs_of(claim_of(*first))?;
             plain.extend(tokens.iter().filter_map(|(token, at)| {
                 let keep = match &settlements[*at].end {
                     Settle::Complete { keep, result: None, .. } => *keep,

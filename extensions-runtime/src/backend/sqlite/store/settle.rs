@@ -81,10 +81,8 @@ impl Tx<'_> {
 
     /// Gives back every job of a claim whose worker cannot use it.
     pub(crate) fn release_claim(&mut self, claim: i64) -> rusqlite::Result<()> {
-        let sql = "SELECT seqs FROM extensions_claims WHERE claim = ?1";
-        let seqs: Option<Vec<u8>> = self.statement(sql)?.query_row([claim], |row| row.get(0)).optional()?;
         let now = super::now();
-        for held in self.held(claim, &seqs.unwrap_or_default())? {
+        for held in self.held(claim, &self.seqs_of(claim)?)? {
             self.carry_out(&ends::released(&held, now))?;
         }
         self.statement(ends::END_CLAIM)?.execute([claim])?;

@@ -1,6 +1,6 @@
 //! Ended leases, dead workers, unroutable lanes, old jobs (Q33–Q35).
 
-use rusqlite::params;
+use rusqlite::{OptionalExtension, params};
 
 use super::{Tx, read};
 use crate::backend::rules;
@@ -189,6 +189,13 @@ impl Tx<'_> {
         }
         self.gone.push(worker);
         Ok(())
+    }
+
+    /// The numbers of a claim's jobs as they are stored; none where there is no such claim.
+    pub(super) fn seqs_of(&self, claim: i64) -> rusqlite::Result<Vec<u8>> {
+        let sql = "SELECT seqs FROM extensions_claims WHERE claim = ?1";
+        let seqs = self.statement(sql)?.query_row([claim], |row| row.get(0)).optional()?;
+        Ok(seqs.unwrap_or_default())
     }
 }
 
