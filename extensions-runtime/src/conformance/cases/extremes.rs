@@ -297,7 +297,9 @@ cases! {
     [2 6] => five_thousand_jobs_go_through_at_once(bench) {
         let batch: Vec<_> = (0..5000).map(with_id).collect();
         assert_eq!(bench.push(batch.clone()).await, vec![Pushed::Queued; 5000]);
-        let claimed = bench.claim_all().await;
+        let mut claimed = bench.claim(1).await;
+        claimed.extend(bench.claim(2000).await);
+        claimed.extend(bench.claim_all().await);
         assert!(claimed_ids(&claimed) == ids(&batch), "all of them, in the order of their push");
         let extends = claimed.iter().map(|job| Extend { job: job.id, token: job.token, progress: None });
         assert_eq!(bench.backend.extend(extends.collect(), LONG).await.unwrap(), vec![Extended::Held; 5000]);

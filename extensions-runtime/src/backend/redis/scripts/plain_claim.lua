@@ -1,10 +1,11 @@
 -- The usual claim, before all that an unusual one needs is made: of one queue in which nothing is odd or due and at most one list has jobs,
--- all of which stand there rightly and hold no key that their start frees.
+-- all of which stand there rightly and hold no key that their start frees. Its answer has a list of their elements, each of which ends
+-- with an id, and one of what is stored of them: all that was not in the claim follows from these.
 local function claim_plain()
   local call, pack, byte, sub, char = redis.call, struct.pack, string.byte, string.sub, string.char
   local P = KEYS[1] .. ':'
   local META, worker, base, max, queue = P .. 'meta', ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[8]
-  if #ARGV ~= 8 or max < 1 or max > 1000 then return nil end
+  if #ARGV ~= 8 or max < 1 or max > 2000 then return nil end
   local meta = call('HMGET', META, 'stamp', 'gen', 'paused:' .. queue)
   if (meta[1] or '0') ~= ARGV[6] or meta[3] then return nil end
   if call('EXISTS', P .. 'void:' .. ARGV[2], P .. 'odd') > 0 then return nil end
@@ -25,20 +26,20 @@ local function claim_plain()
     if due <= 0 then return nil end
   end
 
-  local claimed = {}
+  local elements, jobs = {}, {}
   if list then
     local key = P .. 'r:' .. list
-    local elements = call('LRANGE', key, 0, max - 1)
+    elements = call('LRANGE', key, 0, max - 1)
     local n, ids, changed = #elements, {}, {}
     if n == 0 or call('HEXISTS', P .. 'stale', list) == 1 then return nil end
     for i = 1, n do ids[i] = sub(elements[i], 19) end
-    local jobs = call('HMGET', P .. 'jobs', unpack(ids))
+    jobs = call('HMGET', P .. 'jobs', unpack(ids))
     local til = string.format('%.0f', math.min(now + ARGV[4], 17592186044415))
     local high, low, heads = pack('>I6', math.floor(base / 65536)), base % 65536, {}
     local holder, running = worker .. pack('>I6', til) .. 'a', 'r' .. pack('>I6', now)
     for i = 1, n do
-      local id, job, element = ids[i], jobs[i], elements[i]
-      local state, flags = byte(job or '', 1, 2)
+      local element = elements[i]
+      local state, flags = byte(jobs[i] or '', 1, 2)
       if state ~= 97 or flags > 31 then return nil end
       local head = heads[flags]
       if not head then
@@ -46,10 +47,9 @@ local function claim_plain()
         heads[flags] = head
       end
       local at = low + i - 1
-      local s = head .. sub(element, 1, 18) .. high .. char((at - at % 256) / 256, at % 256) .. holder .. sub(element, 13, 18) .. running
-      local two, four = 2 * i, 4 * i
-      changed[two - 1], changed[two] = id, s
-      claimed[four - 3], claimed[four - 2], claimed[four - 1], claimed[four] = id, s, job, ''
+      local two = 2 * i
+      changed[two - 1] = ids[i]
+      changed[two] = head .. sub(element, 1, 18) .. high .. char((at - at % 256) / 256, at % 256) .. holder .. sub(element, 13, 18) .. running
     end
     call('LTRIM', key, n, -1)
     if n < max then call('SREM', P .. 'live:' .. queue, list) end
@@ -60,7 +60,7 @@ local function claim_plain()
     call('HINCRBY', P .. 'counts', lane .. 'r', n)
   end
   call('HSET', META, 'idle:' .. queue, 1)
-  return { meta[2] or '0', due, now, claimed }
+  return { meta[2] or '0', due, now, elements, jobs }
 end
 
 local claimed = claim_plain()

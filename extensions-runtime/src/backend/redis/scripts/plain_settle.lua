@@ -3,12 +3,12 @@
 local function settle_plain()
   local call, byte, sub, find, unpk = redis.call, string.byte, string.sub, string.find, struct.unpack
   local P = KEYS[1] .. ':'
-  local n, ids, seen = #ARGV - 3, {}, {}
+  local n, ids = #ARGV - 3, {}
   if ARGV[3] ~= '0' or n > 1000 or call('HEXISTS', P .. 'meta', 'listed') == 1 then return nil end
   for i = 1, n do
-    local id = sub(ARGV[i + 3], 1, 16)
-    if byte(ARGV[i + 3], 32) ~= 0 or seen[id] then return nil end
-    ids[i], seen[id] = id, true
+    local how = ARGV[i + 3]
+    if byte(how, 32) ~= 0 then return nil end
+    ids[i] = sub(how, 1, 16)
   end
   local clock = call('TIME')
   local now = string.format('%.0f', clock[1] * 1000 + math.floor(clock[2] / 1000))
@@ -38,6 +38,8 @@ local function settle_plain()
     end
     ended_in[lane] = (ended_in[lane] or 0) + 1
   end
+  -- All of them are held, so fewer means that one is there twice. The long way completes them, too.
+  if call('SREM', P .. 'held:' .. worker, unpack(ids)) < n then return nil end
   if #gone > 0 then
     call('HDEL', P .. 'state', unpack(gone))
     call('HDEL', P .. 'jobs', unpack(gone))
@@ -46,7 +48,6 @@ local function settle_plain()
     call('HSET', P .. 'state', unpack(kept))
     call('ZADD', P .. 'completed', now, table.concat(finished))
   end
-  call('SREM', P .. 'held:' .. worker, unpack(ids))
   for lane, by in pairs(ended_in) do call('HINCRBY', P .. 'counts', lane .. 'r', -by) end
   for lane, by in pairs(done) do call('HINCRBY', P .. 'counts', lane .. 'c', by) end
   local outcomes = string.rep('d', n)

@@ -15,6 +15,13 @@ pub(super) fn array(value: Value) -> Read<Vec<Value>> {
     }
 }
 
+pub(super) fn values(value: &Value) -> Read<&[Value]> {
+    match value {
+        Value::Array(values) => Ok(values),
+        _ => Err(Failure::Answer("a script answered with something else than a list")),
+    }
+}
+
 pub(super) fn bytes(value: &Value) -> Read<&[u8]> {
     match value {
         Value::BulkString(bytes) => Ok(bytes),
@@ -59,5 +66,9 @@ pub(super) fn pairs(value: Value) -> Read<Vec<(Value, Value)>> {
 
 /// The parts of an answer of a fixed length.
 pub(super) fn parts<const N: usize>(value: Value) -> Read<[Value; N]> {
-    array(value)?.try_into().map_err(|_| Failure::Answer("a script answered with a list of another length"))
+    array(value)?.try_into().map_err(|_| other_length())
+}
+
+pub(super) const fn other_length() -> Failure {
+    Failure::Answer("a script answered with a list of another length")
 }

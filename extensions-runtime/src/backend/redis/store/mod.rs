@@ -26,12 +26,12 @@ use self::lanes::{LaneMap, Lanes, Wanted};
 pub(super) use self::news::News;
 use self::pusher::Pusher;
 use self::settle::Doubts;
-use self::wire::{Batch, Body, State, bounded_millis};
+use self::wire::{Batch, Body, Head, bounded_millis};
 use super::config::Config;
 use super::error::{self, Failure};
 use crate::backend::handover;
 use crate::backend::homes::Homes;
-use crate::job::{ClaimedJob, LeaseToken, NewJob, Progress, Purpose, WorkerId};
+use crate::job::{ClaimedJob, JobId, LeaseToken, NewJob, Progress, Purpose, WorkerId};
 use crate::queue::{
     ClaimRequest, Claimed, Connection as LinkState, Extend, Extended, Link, Pushed, QueueError,
     QueueErrorKind, WaitCursor,
@@ -149,7 +149,7 @@ impl Store {
                 let answer = store.connection.finish(begun, &script::RESERVE, Repeat::No, write);
                 let mut parts = answer::array(answer.await?)?;
                 if parts.first().and_then(|first| answer::bytes(first).ok()) != Some(b"lanes") {
-                    return claimed(Value::Array(parts), &store.lanes.map());
+                    return claimed(&parts, claim, &store.lanes.map());
                 }
                 let table = parts.pop().unwrap_or(Value::Nil);
                 let stamp = parts.pop().unwrap_or(Value::Nil);
@@ -255,37 +255,63 @@ fn progress_json(progress: &Progress) -> Vec<u8> {
     serde_json::to_vec(progress).unwrap_or_default()
 }
 
-fn claimed(answer: Value, map: &LaneMap) -> Result<Claimed, Failure> {
-    let [generation, due, now, jobs] = answer::parts(answer)?;
-    let now = Timestamp::from_millis(answer::number(&now)?);
-    let jobs = answer::array(jobs)?;
+/// What a claim answered: either four parts of each job, or the elements of a list that ended there and what is stored of their jobs, which
+/// were never claimed before.
+fn claimed(parts: &[Value], claim: u64, map: &LaneMap) -> Result<Claimed, Failure> {
+    let [generation, due, now, jobs @ ..] = parts else { return Err(answer::other_length()) };
+    let now = Timestamp::from_millis(answer::number(now)?);
+    let jobs = match jobs {
+        [jobs] => {
+            let jobs = answer::values(jobs)?.chunks_exact(4);
+            jobs.filter_map(|parts| again(parts, now, map)).collect()
+        }
+        [elements, jobs] => {
+            let jobs = answer::values(elements)?.iter().zip(answer::values(jobs)?).zip(claim..);
+            jobs.filter_map(|((element, job), token)| first(element, job, token, now, map)).collect()
+        }
+        _ => return Err(answer::other_length()),
+    };
     Ok(Claimed {
-        jobs: jobs.chunks_exact(4).filter_map(|parts| claimed_job(parts, now, map)).collect(),
-        cursor: WaitCursor(answer::count(&generation)?),
-        next_due: u64::try_from(answer::number(&due)?).ok().map(Duration::from_millis),
+        jobs,
+        cursor: WaitCursor(answer::count(generation)?),
+        next_due: u64::try_from(answer::number(due)?).ok().map(Duration::from_millis),
     })
 }
 
-fn claimed_job(parts: &[Value], now: Timestamp, map: &LaneMap) -> Option<ClaimedJob> {
-    let state = State::read(answer::bytes(&parts[1]).ok()?)?;
-    let body = Body::read(answer::bytes(&parts[2]).ok()?, map.by_number.get(&state.lane));
-    let on_failure = state.on_failure();
-    Some(ClaimedJob {
-        id: answer::id(&parts[0]).ok()?,
-        token: LeaseToken(state.token),
-        purpose: if state.owes() { Purpose::OnFailure } else { Purpose::Attempt },
+fn again(parts: &[Value], now: Timestamp, map: &LaneMap) -> Option<ClaimedJob> {
+    let state = answer::bytes(&parts[1]).ok()?;
+    let job = answer::bytes(&parts[2]).ok()?;
+    let errors = answer::bytes(&parts[3]).unwrap_or_default();
+    let claimed =
+        claimed_job(answer::id(&parts[0]).ok()?, wire::token(state)?, &Head::read(state)?, job, now, map);
+    Some(ClaimedJob { last_error: wire::errors(errors).pop(), ..claimed })
+}
+
+fn first(element: &Value, job: &Value, token: u64, now: Timestamp, map: &LaneMap) -> Option<ClaimedJob> {
+    let id = wire::id_of(answer::bytes(element).ok()?)?;
+    let job = answer::bytes(job).ok()?;
+    let head = Head { attempt: 1, ..Head::read(job)? };
+    Some(claimed_job(id, token, &head, job, now, map))
+}
+
+fn claimed_job(id: JobId, token: u64, head: &Head, job: &[u8], now: Timestamp, map: &LaneMap) -> ClaimedJob {
+    let body = Body::read(job, map.by_number.get(&head.lane));
+    ClaimedJob {
+        id,
+        token: LeaseToken(token),
+        purpose: if head.owes() { Purpose::OnFailure } else { Purpose::Attempt },
+        on_failure: head.on_failure(),
         handler: body.lane.handler,
         point_version: body.lane.version,
         payload: body.payload,
         queue: body.lane.queue,
-        priority: state.priority,
-        attempt: state.attempt,
+        priority: head.priority,
+        attempt: head.attempt,
         max_attempts: body.max_attempts,
-        lost_count: state.lost_count,
-        enqueued_at: state.enqueued_at,
-        age: now.since(state.enqueued_at),
-        on_failure,
-        last_error: answer::bytes(&parts[3]).ok().and_then(|errors| wire::errors(errors).pop()),
+        lost_count: head.lost_count,
+        enqueued_at: head.enqueued_at,
+        age: now.since(head.enqueued_at),
+        last_error: None,
         meta: body.meta,
-    })
+    }
 }

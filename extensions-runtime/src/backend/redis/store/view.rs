@@ -130,13 +130,13 @@ impl View {
 
     fn record(&self, id: JobId, parts: &[Value]) -> Option<JobRecord> {
         let state = State::read(answer::bytes(parts.first()?).ok()?)?;
-        let body = Body::read(answer::bytes(parts.get(1)?).ok()?, self.lanes.by_number.get(&state.lane));
+        let body = Body::read(answer::bytes(parts.get(1)?).ok()?, self.lanes.by_number.get(&state.head.lane));
         let more = |at: usize| parts.get(at).and_then(|part| answer::bytes(part).ok());
-        let shown = self.shown(&self.routes(), state.state, state.lane);
-        let owes_on_failure = state.owes();
+        let shown = self.shown(&self.routes(), state.state, state.head.lane);
+        let owes_on_failure = state.head.owes();
         let mut entered = state.entered;
         if shown == JobState::Unroutable {
-            let since = self.lacking_since(state.lane).unwrap_or(self.now);
+            let since = self.lacking_since(state.head.lane).unwrap_or(self.now);
             let available = entered.get(&JobState::Available).copied().unwrap_or(since);
             entered.insert(shown, since.max(available));
         }
@@ -147,12 +147,12 @@ impl View {
             point_version: body.lane.version,
             payload: body.payload,
             queue: body.lane.queue,
-            priority: state.priority,
-            attempt: state.attempt,
+            priority: state.head.priority,
+            attempt: state.head.attempt,
             max_attempts: body.max_attempts,
-            lost_count: state.lost_count,
-            run_at: state.run_at,
-            enqueued_at: state.enqueued_at,
+            lost_count: state.head.lost_count,
+            run_at: state.head.run_at,
+            enqueued_at: state.head.enqueued_at,
             entered,
             errors: more(2).map(wire::errors).unwrap_or_default(),
             reason: more(3).map(|reason| String::from_utf8_lossy(reason).into_owned()),

@@ -294,10 +294,9 @@ impl Body {
     }
 }
 
-/// What changes of a job.
+/// The first half of what changes of a job, which also stands before what never changes of it, as it was pushed.
 #[derive(Debug)]
-pub(super) struct State {
-    pub(super) state: JobState,
+pub(super) struct Head {
     pub(super) flags: u8,
     pub(super) priority: u8,
     pub(super) lane: u32,
@@ -305,6 +304,13 @@ pub(super) struct State {
     pub(super) lost_count: u32,
     pub(super) run_at: Timestamp,
     pub(super) enqueued_at: Timestamp,
+}
+
+/// What changes of a job.
+#[derive(Debug)]
+pub(super) struct State {
+    pub(super) state: JobState,
+    pub(super) head: Head,
     pub(super) token: u64,
     pub(super) worker: WorkerId,
     pub(super) entered: BTreeMap<JobState, Timestamp>,
@@ -334,12 +340,11 @@ fn time(bytes: &[u8]) -> Timestamp {
     Timestamp::from_millis(bytes.iter().fold(0, |sum, byte| sum << 8 | i64::from(*byte)))
 }
 
-impl State {
+impl Head {
     pub(super) fn read(bytes: &[u8]) -> Option<Self> {
-        let (head, entered) = bytes.split_at_checked(STATE_HEAD)?;
+        let head = bytes.get(..FIRST_STATE)?;
         let number = |at: usize| u32::from_be_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
         Some(Self {
-            state: state_of(head[0])?,
             flags: head[1],
             priority: head[2],
             lane: number(3),
@@ -347,12 +352,6 @@ impl State {
             lost_count: u32::from(head[11]),
             run_at: time(&head[19..25]),
             enqueued_at: time(&head[25..31]),
-            token: u64::from_be_bytes(head[31..39].try_into().ok()?),
-            worker: WorkerId::from_bytes(head[39..55].try_into().ok()?),
-            entered: entered
-                .chunks_exact(7)
-                .filter_map(|entry| Some((state_of(entry[0])?, time(&entry[1..]))))
-                .collect(),
         })
     }
 
@@ -362,6 +361,32 @@ impl State {
 
     pub(super) const fn on_failure(&self) -> bool {
         self.flags & ON_FAILURE != 0
+    }
+}
+
+/// The token in what changes of a job.
+pub(super) fn token(state: &[u8]) -> Option<u64> {
+    Some(u64::from_be_bytes(state.get(FIRST_STATE..FIRST_STATE + 8)?.try_into().ok()?))
+}
+
+/// The id at the end of an element of a list.
+pub(super) fn id_of(element: &[u8]) -> Option<JobId> {
+    Some(JobId::from_bytes(*element.last_chunk()?))
+}
+
+impl State {
+    pub(super) fn read(bytes: &[u8]) -> Option<Self> {
+        let (first, entered) = bytes.split_at_checked(STATE_HEAD)?;
+        Some(Self {
+            state: state_of(first[0])?,
+            head: Head::read(first)?,
+            token: token(first)?,
+            worker: WorkerId::from_bytes(first[39..55].try_into().ok()?),
+            entered: entered
+                .chunks_exact(7)
+                .filter_map(|entry| Some((state_of(entry[0])?, time(&entry[1..]))))
+                .collect(),
+        })
     }
 }
 
