@@ -516,6 +516,26 @@ async fn a_claim_finds_the_jobs_behind_very_many_that_were_cancelled() {
 }
 
 #[tokio::test]
+async fn jobs_that_were_cut_short_are_claimed_and_keep_no_other_back() {
+    let (store, _guard) = Bench::shared().await;
+    let queue = store.open().await;
+    let client = redis::Client::open(&*store.url).unwrap();
+    let mut connection = client.get_connection().unwrap();
+    for left in [0, 1, 2, 20, 30] {
+        let ids = push_many(&queue, 3).await;
+        let (key, field) = (store.key("jobs"), ids[1].as_bytes());
+        let mut job: Vec<u8> = redis::cmd("HGET").arg(&key).arg(field).query(&mut connection).unwrap();
+        job.truncate(left);
+        let _: i64 = redis::cmd("HSET").arg(&key).arg(field).arg(job).query(&mut connection).unwrap();
+        let claimed = claim_all(&queue, 10).await;
+        let claimed: Vec<_> = claimed.into_iter().map(|job| job.id).collect();
+        // Without a state it is no job that waits.
+        let expected = if left == 0 { vec![ids[0], ids[2]] } else { ids };
+        assert_eq!(claimed, expected, "{left} bytes");
+    }
+}
+
+#[tokio::test]
 async fn an_id_that_was_cancelled_forgotten_and_pushed_again_is_claimed_once() {
     let (bench, _server) = Bench::shared().await;
     let queue = bench.open().await;

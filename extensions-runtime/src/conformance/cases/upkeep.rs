@@ -93,6 +93,28 @@ cases! {
         bench.end(&claimed[1], complete()).await;
     }
 
+    [33] List => a_job_that_was_completed_once_more_is_kept_from_then_on(bench) {
+        let batch = jobs(2);
+        bench.push(batch.clone()).await;
+        let claimed = bench.claim(2).await;
+        let ends = claimed.iter().map(|job| settlement(job, complete()));
+        assert_eq!(bench.backend.settle(ends.collect()).await.unwrap(), [Settled::Done; 2]);
+        let first_end = bench.record(batch[0].id).await.entered[&JobState::Completed];
+        bench.backend.forget(ids(&batch[1..])).await.unwrap();
+        bench.pass(SHORT).await;
+        bench.push([batch[1].clone()]).await;
+        bench.assert_claimable_then(complete()).await;
+        for pruned in [1, 0] {
+            let since = bench.backend.now().await.unwrap().since(first_end);
+            let until_then = Retention { completed: since, ..Retention::default() };
+            assert_eq!(bench.backend.prune(until_then, 1).await.unwrap(), pruned);
+        }
+        assert_eq!(bench.state(batch[1].id).await, JobState::Completed);
+        bench.pass(SHORT).await;
+        assert_eq!(bench.backend.prune(KEEP_NOTHING, 10).await.unwrap(), 1);
+        assert_eq!(bench.find(batch[1].id).await, None);
+    }
+
     [33] => an_operator_prunes_no_more_than_the_limit(bench) {
         bench.push(jobs(10)).await;
         for claimed in bench.claim(10).await {

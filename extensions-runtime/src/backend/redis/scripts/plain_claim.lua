@@ -38,9 +38,9 @@ local function claim_plain()
     local high, low, heads = pack('>I6', math.floor(base / 65536)), base % 65536, {}
     local holder, running = worker .. pack('>I6', til) .. 'a', 'r' .. pack('>I6', now)
     for i = 1, n do
-      local element = elements[i]
-      local state, flags = byte(jobs[i] or '', 1, 2)
-      if state ~= 97 or flags > 31 then return nil end
+      local element, job = elements[i], jobs[i] or ''
+      local state, flags = byte(job, 1, 2)
+      if state ~= 97 or #job < 31 or flags > 31 then return nil end
       local head = heads[flags]
       if not head then
         head = pack('>c1BBI4I4BB', 'r', flags, priority, lane, 1, 0, 0)

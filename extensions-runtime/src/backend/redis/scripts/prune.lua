@@ -1,8 +1,9 @@
 -- ARGV: the largest number of jobs, and for how long completed, cancelled and dead jobs are kept. Answers how many were deleted, and
 -- whether there may be more.
 local limit, pruned = tonumber(ARGV[1]), 0
--- How many ids of jobs that were completed together are looked at, most of which may have left that state since.
-local LOOK = 10000
+-- How much is looked at of jobs that were completed together, most of which may have left that state since: in ids, and for the calls that
+-- each such group takes as many as they cost.
+local LOOK, CALLS = 10000, 20
 
 for i, state in ipairs({ 'completed', 'cancelled', 'dead' }) do
   local old = now - tonumber(ARGV[1 + i])
@@ -35,9 +36,10 @@ while pruned < limit and looked < LOOK do
       pruned = pruned + 1
     end
   end
-  looked = looked + at
+  looked = looked + at + CALLS
   call('ZREM', P .. 'completed', member)
-  if at < #ids then call('ZADD', P .. 'completed', score, string.sub(member, 16 * at + 1)) end
+  -- Where the rest stands there already, just these were completed once more since.
+  if at < #ids then call('ZADD', P .. 'completed', 'NX', score, string.sub(member, 16 * at + 1)) end
 end
 
 flush_counts()

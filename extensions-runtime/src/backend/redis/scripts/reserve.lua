@@ -244,7 +244,7 @@ local function claim_chosen()
     if source.rank then
       local letter, flags = byte(job, 1, 2)
       if letter == 97 and (not source.stale or waits(places[i] .. pushes[i], job)) then
-        s = first_claim(source, id, flags, places[i], pushes[i])
+        s = first_claim(source, id, flags or 0, places[i], pushes[i])
       else
         passed = passed + 1
         stale(source.name, -1)

@@ -255,19 +255,19 @@ fn progress_json(progress: &Progress) -> Vec<u8> {
     serde_json::to_vec(progress).unwrap_or_default()
 }
 
-/// What a claim answered: either four parts of each job, or the elements of a list that ended there and what is stored of their jobs, which
-/// were never claimed before.
+/// What a claim answered: either four parts of each job, or elements of a list, each of which ends with the id of a job that was never claimed
+/// before, and what is stored of these jobs.
 fn claimed(parts: &[Value], claim: u64, map: &LaneMap) -> Result<Claimed, Failure> {
     let [generation, due, now, jobs @ ..] = parts else { return Err(answer::other_length()) };
     let now = Timestamp::from_millis(answer::number(now)?);
     let jobs = match jobs {
         [jobs] => {
             let jobs = answer::values(jobs)?.chunks_exact(4);
-            jobs.filter_map(|parts| again(parts, now, map)).collect()
+            jobs.filter_map(|parts| of_parts(parts, now, map)).collect()
         }
         [elements, jobs] => {
             let jobs = answer::values(elements)?.iter().zip(answer::values(jobs)?).zip(claim..);
-            jobs.filter_map(|((element, job), token)| first(element, job, token, now, map)).collect()
+            jobs.filter_map(|((element, job), token)| of_stored(element, job, token, now, map)).collect()
         }
         _ => return Err(answer::other_length()),
     };
@@ -278,7 +278,7 @@ fn claimed(parts: &[Value], claim: u64, map: &LaneMap) -> Result<Claimed, Failur
     })
 }
 
-fn again(parts: &[Value], now: Timestamp, map: &LaneMap) -> Option<ClaimedJob> {
+fn of_parts(parts: &[Value], now: Timestamp, map: &LaneMap) -> Option<ClaimedJob> {
     let state = answer::bytes(&parts[1]).ok()?;
     let job = answer::bytes(&parts[2]).ok()?;
     let errors = answer::bytes(&parts[3]).unwrap_or_default();
@@ -287,7 +287,7 @@ fn again(parts: &[Value], now: Timestamp, map: &LaneMap) -> Option<ClaimedJob> {
     Some(ClaimedJob { last_error: wire::errors(errors).pop(), ..claimed })
 }
 
-fn first(element: &Value, job: &Value, token: u64, now: Timestamp, map: &LaneMap) -> Option<ClaimedJob> {
+fn of_stored(element: &Value, job: &Value, token: u64, now: Timestamp, map: &LaneMap) -> Option<ClaimedJob> {
     let id = wire::id_of(answer::bytes(element).ok()?)?;
     let job = answer::bytes(job).ok()?;
     let head = Head { attempt: 1, ..Head::read(job)? };

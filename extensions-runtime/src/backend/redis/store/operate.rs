@@ -9,8 +9,8 @@ use crate::job::{JobId, JobState, QueueName};
 use crate::queue::{AdminOutcome, Maintained, Retention};
 use crate::time::millis;
 
-/// How many steps of pruning one round of upkeep makes.
-const PRUNE_STEPS: u64 = 5;
+/// How many jobs one round of upkeep prunes at most.
+const PRUNED_AT_ONCE: u64 = 5 * STEP;
 
 /// What an operator does to single jobs.
 #[derive(Debug, Clone, Copy)]
@@ -32,7 +32,7 @@ impl Store {
             })
             .await?;
         let [rescued, quarantined, promoted] = answer::parts(done)?;
-        let pruned = self.prune_up_to(retention, PRUNE_STEPS * STEP).await?;
+        let pruned = self.prune_up_to(retention, PRUNED_AT_ONCE).await?;
         self.mark_lanes().await?;
         Ok(Maintained {
             rescued: answer::count(&rescued)?,

@@ -344,7 +344,7 @@ impl Tx<'_> {
         let until = self.boot.clock.now().saturating_add(millis(request.lease));
         let claim = self.record_claim(picks, request, until)?;
         let mut jobs = Vec::with_capacity(picks.len());
-        for run in picks.chunk_by(|a, b| a.purpose == b.purpose && a.seq + 1 == b.seq) {
+        for run in picks.chunk_by(|a, b| a.purpose == b.purpose && a.seq.checked_add(1) == Some(b.seq)) {
             self.take_run(run, claim, until, now, &mut jobs)?;
         }
         Ok((jobs, claim))
@@ -359,9 +359,9 @@ impl Tx<'_> {
         now: i64,
         jobs: &mut Vec<ClaimedJob>,
     ) -> rusqlite::Result<()> {
-        let [first, ..] = run else { return Ok(()) };
-        let (from, to) = (first.seq, first.seq + run.len() as i64 - 1);
-        let offset = super::stored(token(claim, jobs.len())) - from;
+        let ([first, ..], [.., last]) = (run, run) else { return Ok(()) };
+        let (from, to) = (first.seq, last.seq);
+        let offset = super::stored(token(claim, jobs.len())).wrapping_sub(from);
         match first.purpose {
             Purpose::Attempt => self.statement(TAKE)?.execute(params![from, to, offset, until, now])?,
             Purpose::OnFailure => {

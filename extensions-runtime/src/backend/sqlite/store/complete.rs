@@ -64,7 +64,9 @@ impl<'a> Tx<'a> {
             return Ok(done);
         }
         let plain = self.plain(settlements)?;
-        let follows = |a: &Plain, b: &Plain| a.seq + 1 == b.seq && a.token + 1 == b.token && a.keep == b.keep;
+        let follows = |a: &Plain, b: &Plain| {
+            a.seq.checked_add(1) == Some(b.seq) && a.token.checked_add(1) == Some(b.token) && a.keep == b.keep
+        };
         for run in plain.chunk_by(follows).filter(|run| run.len() >= RUN) {
             if self.complete_run(run, settlements, now)? {
                 run.iter().for_each(|plain| done[plain.at] = true);
@@ -81,8 +83,10 @@ impl<'a> Tx<'a> {
         tokens.dedup_by_key(|(token, _)| *token);
         let mut plain = Vec::with_capacity(tokens.len());
         for tokens in tokens.chunk_by(|a, b| claim_of(a.0) == claim_of(b.0)) {
-            let [(first, _), ..] = tokens else { continue };
-            let seqs = self.seqs_of(claim_of(*first))?;
+            if tokens.len() < RUN {
+                continue;
+            }
+            let seqs = self.seqs_of(claim_of(tokens[0].0))?;
             plain.extend(tokens.iter().filter_map(|(token, at)| {
                 let keep = match &settlements[*at].end {
                     Settle::Complete { keep, result: None, .. } => *keep,
@@ -99,7 +103,7 @@ impl<'a> Tx<'a> {
     fn complete_run(&self, run: &[Plain], settlements: &[Settlement], now: i64) -> rusqlite::Result<bool> {
         let ([first, ..], [.., last]) = (run, run) else { return Ok(false) };
         let mut ids = self.statement(IDS)?;
-        let mut ids = ids.query(params![first.seq, last.seq, first.token - first.seq])?;
+        let mut ids = ids.query(params![first.seq, last.seq, first.token.wrapping_sub(first.seq)])?;
         for plain in run {
             let Some(row) = ids.next()? else { return Ok(false) };
             let id: [u8; 16] = row.get(0)?;
